@@ -1,0 +1,115 @@
+//! What dissectors learn from a flow's opening: all that a signature may test.
+//!
+//! Every text and list here is bounded by the dissector that fills it: names to 255 bytes, other
+//! texts to 512, lists to 32 entries.
+
+use std::net::SocketAddr;
+
+use crate::app::Proto;
+
+/// What was read in one flow's opening.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The protocol spoken: the innermost one that is sure (`http`, not `tcp`).
+    pub proto: Option<Proto>,
+    /// The payload shows that the side taken for the client is the server.
+    pub swapped: bool,
+    /// The name of the server the client asked for, lower case, without port or trailing dot:
+    /// TLS/QUIC SNI, HTTP Host or `:authority`, SMTP/XMPP/RTSP/RTMP target, ...
+    pub server_name: Option<Box<str>>,
+    /// TLS/QUIC/DTLS: protocols offered in ALPN (by the client), in order.
+    pub alpn: Vec<Box<str>>,
+    /// TLS/QUIC/DTLS: JA4 of the ClientHello.
+    pub ja4: Option<Box<str>>,
+    /// TLS: the ClientHello has `encrypted_client_hello` (or the older `encrypted_server_name`).
+    pub ech: bool,
+    /// TLS: highest version offered or, once known, chosen (0x0303 is TLS 1.2, 0x0304 is 1.3).
+    pub tls_version: Option<u16>,
+    /// TLS/DTLS up to 1.2: names in the server's certificate.
+    pub certificate: Names,
+    /// QUIC: version of the long header.
+    pub quic_version: Option<u32>,
+    /// HTTP/SIP/RTSP/...: request method.
+    pub method: Option<Box<str>>,
+    /// HTTP: request target's path and query, as sent.
+    pub path: Option<Box<str>>,
+    /// HTTP/SIP/QUIC (gQUIC UAID)/RTSP/RTMP: the client's User-Agent.
+    pub user_agent: Option<Box<str>>,
+    /// HTTP: the response's `Server`; SSH, FTP, SMTP, IMAP, POP3: the server's banner line.
+    pub server: Option<Box<str>>,
+    /// HTTP: Content-Type of the response (or of the request when there is none).
+    pub content_type: Option<Box<str>>,
+    /// HTTP: `Upgrade` of the request, lower case (`websocket`, `mmtls`).
+    pub upgrade: Option<Box<str>>,
+    /// HTTP: `Referer` or `Origin` host, lower case. Says who asked, not whose traffic it is.
+    pub referer: Option<Box<str>>,
+    /// HTTP: names of further request headers and their values, those that signatures may test.
+    pub headers: Vec<(Box<str>, Box<str>)>,
+    /// HTTP: response status code.
+    pub status: Option<u16>,
+    /// DNS family: the name asked for.
+    pub query_name: Option<Box<str>>,
+    /// DNS family: the type asked for.
+    pub query_type: Option<u16>,
+    /// STUN/TURN: what tells applications apart.
+    pub stun: Option<Box<Stun>>,
+    /// SIP family: what tells applications apart.
+    pub sip: Option<Box<Sip>>,
+    /// SSH: the client's identification string; other protocols: a version or product text.
+    pub software: Option<Box<str>>,
+    /// RTP: payload type; -1 is none.
+    pub rtp_payload_type: Option<u8>,
+    /// Peers this flow's signalling names (STUN XOR-PEER-ADDRESS, SDP `c=`/`m=`): media to come.
+    pub media: Vec<SocketAddr>,
+}
+
+/// Names in a server's certificate (RFC 5280), lower case where they are domain names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// Subject common name.
+    pub common_name: Option<Box<str>>,
+    /// Subject organisation.
+    pub organisation: Option<Box<str>>,
+    /// Issuer common name.
+    pub issuer: Option<Box<str>>,
+    /// Issuer organisation.
+    pub issuer_organisation: Option<Box<str>>,
+    /// dNSName entries of subjectAltName, the first 32.
+    pub alternative: Vec<Box<str>>,
+}
+
+/// What STUN messages of a flow showed (RFC 8489, RFC 8656), over all messages seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stun {
+    /// Message types seen, the first 16.
+    pub types: Vec<u16>,
+    /// Attribute types seen, the first 32.
+    pub attributes: Vec<u16>,
+    /// REALM, lower case.
+    pub realm: Option<Box<str>>,
+    /// SOFTWARE.
+    pub software: Option<Box<str>>,
+    /// USERNAME, as far as it is text.
+    pub username: Option<Box<str>>,
+    /// ORIGIN (draft) or the host of ALTERNATE-SERVER domain.
+    pub origin: Option<Box<str>>,
+    /// XOR-PEER-ADDRESS and XOR-MAPPED-ADDRESS values, the first 8.
+    pub addresses: Vec<SocketAddr>,
+    /// The message length or cookie is RFC 3489's (no magic cookie).
+    pub classic: bool,
+}
+
+/// What the start line and headers of SIP messages showed (RFC 3261).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sip {
+    /// Host of the request URI, lower case.
+    pub request_host: Option<Box<str>>,
+    /// Host of From, lower case.
+    pub from_host: Option<Box<str>>,
+    /// Host of To, lower case.
+    pub to_host: Option<Box<str>>,
+    /// Contact header as sent.
+    pub contact: Option<Box<str>>,
+    /// P-Access-Network-Info, Server and other vendor texts.
+    pub server: Option<Box<str>>,
+}

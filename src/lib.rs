@@ -1,0 +1,32 @@
+//! Names the applications in network traffic and counts their bytes.
+//!
+//! The modules stand in the order a packet meets them: [`capture`] brings frames in, [`decode`]
+//! finds the innermost packet, `flow` keeps its conversation, [`dissect`] reads the opening,
+//! `signature` holds the rules, `classify` decides, `usage` counts, `export` writes, and
+//! `pipeline` runs it all on threads. Each imports only those above it.
+
+pub mod time;
+
+pub mod app;
+
+pub mod verdict;
+
+pub mod capture;
+
+pub mod wire;
+
+pub mod decode;
+
+pub mod flow;
+
+pub mod dissect;
+
+pub mod signature;
+
+pub mod classify;
+
+pub mod usage;
+
+pub mod export;
+
+pub mod pipeline;

@@ -1,0 +1,3 @@
+//! The `ottometer` command.
+
+fn main() {}
