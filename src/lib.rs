@@ -30,3 +30,5 @@ pub mod usage;
 pub mod export;
 
 pub mod pipeline;
+
+pub mod cli;

@@ -113,3 +113,51 @@ pub struct Sip {
     /// P-Access-Network-Info, Server and other vendor texts.
     pub server: Option<Box<str>>,
 }
+
+impl Facts {
+    /// What was read, by name, for people.
+    pub fn described(&self) -> Vec<(&'static str, String)> {
+        let mut lines = Vec::new();
+        let texts = [
+            ("server name", &self.server_name),
+            ("ja4", &self.ja4),
+            ("certificate name", &self.certificate.common_name),
+            ("certificate organisation", &self.certificate.organisation),
+            ("method", &self.method),
+            ("path", &self.path),
+            ("user agent", &self.user_agent),
+            ("server", &self.server),
+            ("content type", &self.content_type),
+            ("upgrade", &self.upgrade),
+            ("query name", &self.query_name),
+            ("software", &self.software),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                lines.push((name, text.to_string()));
+            }
+        }
+        if !self.alpn.is_empty() {
+            lines.push(("alpn", self.alpn.join(", ")));
+        }
+        if self.ech {
+            lines.push(("encrypted client hello", "offered".to_owned()));
+        }
+        if let Some(version) = self.quic_version {
+            lines.push(("quic version", format!("{version:#010x}")));
+        }
+        if let Some(stun) = &self.stun {
+            let hex = |values: &[u16]| {
+                values.iter().map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(" ")
+            };
+            lines.push(("stun types", hex(&stun.types)));
+            lines.push(("stun attributes", hex(&stun.attributes)));
+            for (name, text) in [("stun realm", &stun.realm), ("stun software", &stun.software)] {
+                if let Some(text) = text {
+                    lines.push((name, text.to_string()));
+                }
+            }
+        }
+        lines
+    }
+}

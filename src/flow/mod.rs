@@ -1,8 +1,14 @@
-//! Stage 4, [`Packet`](crate::decode::Packet) to flow: the table of conversations, their
+//! Stage 4, [`Packet`](crate::decode::Packet) to [`Flow`]: the table of conversations, their
 //! counters, and the first bytes of each direction in order.
 //!
 //! The next stage, `dissect`, reads a flow's [`Opening`].
 
+mod expiry;
+mod key;
 pub mod opening;
+mod reassembly;
+mod table;
 
-pub use opening::{Opening, Side, Stream, Transport};
+pub use key::{End, FlowKey, Scope};
+pub use opening::{Opening, PerSide, Side, Stream, Transport};
+pub use table::{Config, Counters, EndReason, Flow, FlowTable, Touch};

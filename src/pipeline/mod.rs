@@ -1,1 +1,206 @@
-//! (stage)
+//! Threads and channels; no protocol knowledge.
+//!
+//! One reader fills blocks of frames, N workers own the flows, one collector puts what they report
+//! in the order the capture decides. Arrows point forward; all that comes back is an empty block.
+//!
+//! ```text
+//! reader (steers when N > 1) --> worker 0 --\
+//!    ^                      \--> worker 1 ---+--> collector --> exporters
+//!    +-------- empty blocks -----/----------/
+//! ```
+
+mod collector;
+mod steer;
+mod stopwatch;
+mod worker;
+
+use std::sync::Arc;
+use std::thread;
+
+use crossbeam::channel::{Receiver, Sender, bounded};
+
+use crate::capture::Block;
+use crate::capture::file::{Error, Inputs};
+use crate::classify::Classifier;
+use crate::decode;
+use crate::export::Exporter;
+use crate::flow;
+use crate::signature::SignatureSet;
+use crate::time::Timestamp;
+use crate::usage::{self, Stats, Summary};
+
+use self::collector::{Collector, Report};
+use self::steer::{Entry, Steer};
+use self::worker::Worker;
+
+/// Blocks under way for each worker: enough to keep it busy, few enough to stay in the cache.
+const BLOCKS_A_WORKER: usize = 4;
+
+/// What a run needs to know.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    /// How many workers; zero is taken for one.
+    pub workers: usize,
+    /// For each worker's decoder.
+    pub decode: decode::Config,
+    /// For all flow tables together: each worker has its share of `max_flows`.
+    pub flow: flow::Config,
+    /// What is counted.
+    pub usage: usage::Config,
+    /// Make flow records.
+    pub records: bool,
+    /// Remember the steps to each verdict (in the flow records).
+    pub steps: bool,
+    /// Measure distributions.
+    pub stats: bool,
+}
+
+/// Why a run stopped before the end of its input.
+#[derive(Debug)]
+pub enum Failure {
+    /// The input could not be read.
+    Read(Error),
+    /// An exporter could not write.
+    Write(std::io::Error),
+}
+
+/// A block on its way to a worker.
+struct Job {
+    index: u64,
+    block: Arc<Block>,
+    /// The worker's share of the block; `None`: all of it.
+    share: Option<Vec<Entry>>,
+}
+
+/// Reads `inputs` to their end, naming flows by `set`. Records go to `exporter` as flows end;
+/// `progress` is told how many bytes of input have been read.
+///
+/// # Errors
+///
+/// When reading or writing fails. A damaged capture is no failure: it is read as far as it goes and
+/// `inputs` lists the damage.
+pub fn run(
+    inputs: &mut Inputs,
+    set: &Arc<SignatureSet>,
+    config: &Config,
+    exporter: &mut dyn Exporter,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Summary, Failure> {
+    let count = config.workers.max(1);
+    let mut share = config.clone();
+    share.flow.max_flows = (config.flow.max_flows / count).max(1);
+    thread::scope(|scope| {
+        let (empty_out, empty_in) = bounded::<Block>(BLOCKS_A_WORKER * (count + 1));
+        let (report_out, report_in) = bounded::<Report>(BLOCKS_A_WORKER * count);
+        let mut jobs = Vec::with_capacity(count);
+        for _ in 0..count {
+            let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
+            jobs.push(job_out);
+            let classifier = Classifier::new(Arc::clone(set), config.steps);
+            let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
+            scope.spawn(move || {
+                let worker = Worker::new(share, classifier);
+                work(worker, &job_in, &empty, &reports);
+            });
+        }
+        drop((empty_out, report_out));
+        let collector = {
+            let collector = Collector::new(count, config.usage.interval.is_some());
+            scope.spawn(move || collector.run(&report_in, set, exporter))
+        };
+        let read = read(inputs, &jobs, &empty_in, &share, progress);
+        drop(jobs);
+        let collected = match collector.join() {
+            Ok(collected) => collected,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let mut summary = collected.map_err(Failure::Write)?;
+        let read = read.map_err(Failure::Read)?;
+        summary.ledger.wire = read.wire;
+        summary.ledger.filtered = inputs.filtered();
+        summary.ledger.lying_lengths = inputs.lying_lengths();
+        summary.ledger.drops.add(&read.drops);
+        summary.span = read.span;
+        if let (Some(stats), Some(sizes)) = (&mut summary.stats, read.stats) {
+            stats.merge(&sizes);
+        }
+        Ok(summary)
+    })
+}
+
+/// What the reading thread counted itself.
+struct Read {
+    wire: usage::ledger::Volume,
+    drops: usage::ledger::Drops,
+    span: Option<(Timestamp, Timestamp)>,
+    stats: Option<Stats>,
+}
+
+fn read(
+    inputs: &mut Inputs,
+    jobs: &[Sender<Job>],
+    empty: &Receiver<Block>,
+    config: &Config,
+    progress: &mut dyn FnMut(u64),
+) -> Result<Read, Error> {
+    let mut steer = (jobs.len() > 1).then(|| Steer::new(&config.decode, jobs.len()));
+    let mut read = Read {
+        wire: usage::ledger::Volume::default(),
+        drops: usage::ledger::Drops::default(),
+        span: None,
+        stats: config.stats.then(Stats::default),
+    };
+    let mut index = 0;
+    let mut outcome = Ok(());
+    loop {
+        let mut block = empty.try_recv().unwrap_or_default();
+        match inputs.next_block(&mut block) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(error) => {
+                outcome = Err(error);
+                break;
+            }
+        }
+        for frame in &block.frames {
+            read.wire.count(1, u64::from(frame.wire_len));
+            let (first, last) = read.span.get_or_insert((frame.at, frame.at));
+            *first = (*first).min(frame.at);
+            *last = (*last).max(frame.at);
+            if let Some(stats) = &mut read.stats {
+                stats.packet(frame.wire_len);
+            }
+        }
+        progress(block.position);
+        let mut shares = steer.as_mut().map(|steer| steer.split(&block)).unwrap_or_default().into_iter();
+        let block = Arc::new(block);
+        for job in jobs {
+            // A send fails only when the worker is gone; the collector's end says why.
+            let _ = job.send(Job { index, block: Arc::clone(&block), share: shares.next() });
+        }
+        index += 1;
+    }
+    if let Some(steer) = steer {
+        read.drops = steer.finish();
+    }
+    outcome.map(|()| read)
+}
+
+fn work(mut worker: Worker, jobs: &Receiver<Job>, empty: &Sender<Block>, reports: &Sender<Report>) {
+    for Job { index, block, share } in jobs {
+        let began = worker.stopwatch();
+        match share {
+            None => worker.run_block(&block),
+            Some(entries) => worker.run_share(&block, entries),
+        }
+        worker.end_block(block.watermark, began);
+        if let Some(mut block) = Arc::into_inner(block) {
+            block.clear();
+            let _ = empty.try_send(block);
+        }
+        if reports.send(worker.report(index)).is_err() {
+            return;
+        }
+    }
+    let _ = reports.send(worker.finish());
+}

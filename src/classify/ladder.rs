@@ -1,0 +1,236 @@
+//! Which evidence beats which, and when a flow has seen enough: the tables.
+
+use super::{Decider, Named};
+use crate::app::Proto;
+use crate::dissect::Facts;
+use crate::signature::SignatureSet;
+use crate::verdict::{Evidence, Tag};
+
+/// When evidence of a class ends the reading of an opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settles {
+    /// At once: nothing stronger can follow.
+    AtOnce,
+    /// When no dissector can recognise the flow any more, or the one that has is done.
+    WhenDissected,
+    /// Only with the opening's end.
+    AtEnd,
+}
+
+/// The evidence rules give, strongest first, and when it settles a flow. Inside a class the rule of
+/// more weight (longer suffix, more fixed bytes) wins, then the earlier one.
+pub const LADDER: &[(Evidence, Settles)] = &[
+    (Evidence::PayloadProof, Settles::AtOnce),
+    (Evidence::ServerName, Settles::AtOnce),
+    (Evidence::Fingerprint, Settles::WhenDissected),
+    (Evidence::Payload, Settles::WhenDissected),
+    (Evidence::Flow, Settles::WhenDissected),
+    (Evidence::CallFamily, Settles::AtEnd),
+    (Evidence::Dns, Settles::AtEnd),
+    (Evidence::Address, Settles::AtEnd),
+    (Evidence::Port, Settles::AtEnd),
+];
+
+/// A condition under which weak evidence may not name an application: (names so far, the flow
+/// showed a server name).
+pub type Veto = fn(&Named, bool) -> bool;
+
+/// The evidence that does not come from the flow's own payload, strongest first, and its vetoes.
+/// It is asked once, when a flow settles without an application.
+pub const WEAK: &[(Evidence, Veto)] = &[
+    // Media belongs to its call whatever it looks like.
+    (Evidence::CallFamily, |names, has_name| has_name || never_an_application(names)),
+    // A name in the flow itself that no rule knows says more than a name asked for earlier.
+    (Evidence::Dns, |names, has_name| has_name || never_an_application(names)),
+    (Evidence::Address, |names, has_name| has_name || never_an_application(names)),
+    // A port never speaks against a recognised protocol.
+    (Evidence::Port, |names, _| names.proto.is_some()),
+];
+
+/// Protocols whose flows are infrastructure: their volume is never an application's.
+const INFRASTRUCTURE: &[Proto] = &[
+    Proto::DNS,
+    Proto::MDNS,
+    Proto::LLMNR,
+    Proto::NETBIOS_NS,
+    Proto::NETBIOS_DGM,
+    Proto::DHCP,
+    Proto::DHCPV6,
+    Proto::NTP,
+    Proto::SNMP,
+    Proto::ICMP,
+    Proto::ICMPV6,
+    Proto::IGMP,
+    Proto::SSDP,
+];
+
+fn never_an_application(names: &Named) -> bool {
+    names.proto.is_some_and(|proto| INFRASTRUCTURE.contains(&proto))
+}
+
+/// What is known of a flow while its opening is read.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The rules.
+    pub set: &'a SignatureSet,
+    /// What the owner read.
+    pub facts: Option<&'a Facts>,
+    /// What rules said.
+    pub tags: &'a [Tag],
+    /// The dissector that recognised the flow.
+    pub owner: Option<u8>,
+    /// It has nothing more to learn.
+    pub done: bool,
+    /// Some dissector may still recognise the flow.
+    pub undecided: bool,
+}
+
+/// The names of a flow, if it has seen enough (or `at_end`: whatever there is).
+pub fn settles(view: &View<'_>, at_end: bool) -> Option<Named> {
+    let dissected = if view.owner.is_some() { view.done } else { !view.undecided };
+    let best = best(view, |tag| tag.app.is_some());
+    let enough = at_end
+        || match best.map(|tag| when(tag.evidence)) {
+            Some(Settles::AtOnce) => true,
+            Some(Settles::WhenDissected) => dissected,
+            Some(Settles::AtEnd) => false,
+            // Without an application the flow is still read as long as a dissector may learn more:
+            // rules over bytes need the whole opening to be sure that none fits.
+            None => view.owner.is_some() && view.done || protocol_rule_is_final(view, dissected),
+        };
+    enough.then(|| names(view, best))
+}
+
+/// A rule that names a protocol, not an application, settles a flow no dissector knows.
+fn protocol_rule_is_final(view: &View<'_>, dissected: bool) -> bool {
+    view.owner.is_none()
+        && best(view, |tag| tag.proto.is_some())
+            .is_some_and(|tag| tag.evidence == Evidence::PayloadProof || dissected)
+}
+
+fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
+    let spoken = best(view, |tag| tag.proto.is_some());
+    let recognised = view.facts.and_then(|facts| facts.proto);
+    // A rule that proves its application also knows what is spoken inside the recognised carrier.
+    let proved = best_app.filter(|tag| tag.evidence == Evidence::PayloadProof);
+    let proto = proved
+        .and_then(|tag| tag.proto)
+        .or(recognised)
+        .or_else(|| spoken.and_then(|tag| tag.proto));
+    let service = best_app.and_then(|winner| {
+        winner.service.or_else(|| {
+            best(view, |tag| tag.app == winner.app && tag.service.is_some())?.service
+        })
+    });
+    let (evidence, decider) = match (best_app, recognised, spoken) {
+        (Some(tag), ..) => (Some(tag.evidence), Some(Decider::Rule(tag.rule))),
+        (None, Some(_), _) => (Some(Evidence::Payload), view.owner.map(Decider::Dissector)),
+        (None, None, Some(tag)) => (Some(tag.evidence), Some(Decider::Rule(tag.rule))),
+        (None, None, None) => (None, None),
+    };
+    Named { app: best_app.and_then(|tag| tag.app), service, proto, evidence, decider, unknown: None }
+}
+
+/// The strongest tag for which `wanted` holds.
+fn best(view: &View<'_>, wanted: impl Fn(&Tag) -> bool) -> Option<Tag> {
+    let mut best: Option<Tag> = None;
+    for &tag in view.tags.iter().filter(|tag| wanted(tag)) {
+        let stronger = best.is_none_or(|best| {
+            let weight = |tag: Tag| (std::cmp::Reverse(tag.evidence), view.set.rule_weight(tag.rule));
+            weight(tag) > weight(best)
+        });
+        if stronger {
+            best = Some(tag);
+        }
+    }
+    best
+}
+
+fn when(evidence: Evidence) -> Settles {
+    LADDER
+        .iter()
+        .find(|&&(rung, _)| rung == evidence)
+        .map_or(Settles::AtEnd, |&(_, settles)| settles)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::AppId;
+    use crate::verdict::RuleId;
+
+    fn tag(app: Option<u16>, proto: Option<Proto>, evidence: Evidence, rule: u32) -> Tag {
+        Tag { app: app.map(AppId), service: None, proto, evidence, rule: RuleId(rule) }
+    }
+
+    fn decide(tags: &[Tag], owner: bool, done: bool, undecided: bool, end: bool) -> Option<Named> {
+        let set = SignatureSet::default();
+        let facts = Facts { proto: Some(Proto::TLS), ..Facts::default() };
+        let view = View {
+            set: &set,
+            facts: owner.then_some(&facts),
+            tags,
+            owner: owner.then_some(0),
+            done,
+            undecided,
+        };
+        settles(&view, end)
+    }
+
+    #[test]
+    fn ladder_is_whole_and_in_order() {
+        assert!(LADDER.iter().map(|rung| rung.0).eq(Evidence::ALL));
+    }
+
+    #[test]
+    fn settles_when_nothing_stronger_can_follow() {
+        use Evidence::{Flow, Payload, PayloadProof, ServerName};
+        let app = |evidence| vec![tag(Some(1), None, evidence, 1)];
+        let proto = |evidence| vec![tag(None, Some(Proto::SIP), evidence, 1)];
+        // tags, owner, done, undecided, at end, settled
+        let cases: &[(Vec<Tag>, bool, bool, bool, bool, bool)] = &[
+            (vec![], false, false, true, false, false),
+            (vec![], false, false, true, true, true),
+            (app(PayloadProof), false, false, true, false, true),
+            (app(ServerName), true, false, true, false, true),
+            (app(Payload), false, false, true, false, false),
+            (app(Payload), false, false, false, false, true),
+            (app(Payload), true, false, true, false, false),
+            (app(Payload), true, true, true, false, true),
+            (app(Flow), false, false, true, true, true),
+            (vec![], true, false, true, false, false),
+            (vec![], true, true, true, false, true),
+            (proto(PayloadProof), false, false, true, false, true),
+            (proto(Payload), false, false, true, false, false),
+            (proto(Payload), false, false, false, false, true),
+        ];
+        for (row, &(ref tags, owner, done, undecided, end, settled)) in cases.iter().enumerate() {
+            let got = decide(tags, owner, done, undecided, end);
+            assert_eq!(got.is_some(), settled, "row {row}");
+        }
+    }
+
+    #[test]
+    fn stronger_evidence_wins_in_any_order() {
+        let weak = tag(Some(1), None, Evidence::Payload, 1);
+        let strong = tag(Some(2), None, Evidence::ServerName, 2);
+        for tags in [[weak, strong], [strong, weak]] {
+            let names = decide(&tags, true, true, false, false).unwrap();
+            assert_eq!((names.app, names.proto), (Some(AppId(2)), Some(Proto::TLS)));
+            assert_eq!(names.decider, Some(Decider::Rule(RuleId(2))));
+        }
+    }
+
+    #[test]
+    fn names_in_the_flow_veto_weak_evidence() {
+        let dns = Named { proto: Some(Proto::DNS), ..Named::default() };
+        let tls = Named { proto: Some(Proto::TLS), ..Named::default() };
+        for &(evidence, vetoed) in WEAK {
+            assert!(vetoed(&dns, false), "{evidence}: dns is never an application's volume");
+            if evidence != Evidence::Port {
+                assert!(vetoed(&tls, true), "{evidence}: the flow has a name of its own");
+                assert!(!vetoed(&tls, false), "{evidence}");
+            }
+        }
+    }
+}

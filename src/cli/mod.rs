@@ -1,0 +1,76 @@
+//! The command line: arguments checked once into settings, then a run of the pipeline.
+//!
+//! Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+mod explain;
+mod read;
+mod settings;
+mod signatures;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+const EXAMPLES: &str = "\
+Examples:
+  ottometer read trace.pcap                         volume by application
+  ottometer read *.pcapng.gz --by service --top 20  several files as one stream
+  ottometer read trace.pcap --flows - --quiet       one JSON object a flow
+  ottometer read trace.pcap --interval 60s --usage usage.csv
+  tcpdump -w - -i eth0 | ottometer read -           standard input
+  ottometer explain trace.pcap --flow 10.0.0.1:50000
+  ottometer signatures show wechat";
+
+/// Names the applications in network traffic and counts their bytes.
+#[derive(Debug, Parser)]
+#[command(name = "ottometer", version, about, after_help = EXAMPLES, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Name the applications in capture files and print their volume.
+    Read(read::Arguments),
+    /// Show for each flow what was seen, which rules matched and which one decided.
+    Explain(explain::Arguments),
+    /// Check, test, list or show signatures.
+    Signatures(signatures::Arguments),
+}
+
+/// Runs the command that `arguments` (program name first) ask for.
+///
+/// # Errors
+///
+/// What stopped it, for a person to read. Wrong usage is printed here and gives exit code 2.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let code = u8::try_from(error.exit_code()).unwrap_or(2);
+            // Help and version go to standard output, wrong usage to standard error.
+            let _ = error.print();
+            return Ok(ExitCode::from(code));
+        }
+    };
+    let done = match arguments.command {
+        Command::Read(arguments) => read::run(&arguments),
+        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Signatures(arguments) => signatures::run(&arguments),
+    };
+    match done {
+        // The reader of a pipe went away: that is its good right.
+        Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
+        other => other,
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+    })
+}

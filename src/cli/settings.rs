@@ -1,0 +1,142 @@
+//! Arguments that `read` and `explain` share, and what they turn into.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+
+use crate::capture::file::{self, Inputs};
+use crate::signature::SignatureSet;
+use crate::{decode, flow};
+
+/// What is read.
+#[derive(Debug, Args)]
+pub(super) struct Input {
+    /// Capture files: pcap or pcapng, also .gz and .zst; `-` is standard input. Several are one stream, in time order of their first frames.
+    #[arg(required = true, value_name = "FILE")]
+    pub(super) files: Vec<PathBuf>,
+
+    /// Read only the frames this BPF filter passes (pcap-filter(7)).
+    #[arg(long, value_name = "EXPRESSION")]
+    pub(super) filter: Option<String>,
+
+    /// A damaged or cut capture file is a failure (exit code 1), not only a warning.
+    #[arg(long)]
+    pub(super) strict: bool,
+}
+
+impl Input {
+    pub(super) fn open(&self) -> anyhow::Result<Inputs> {
+        let options = file::Options { filter: self.filter.clone(), ..file::Options::default() };
+        Ok(Inputs::open(&self.files, &options)?)
+    }
+
+    /// Prints what was damaged. Returns whether that is a failure.
+    pub(super) fn report_damage(&self, inputs: &Inputs) -> bool {
+        for damage in inputs.damage() {
+            eprintln!("ottometer: warning: {damage}");
+        }
+        self.strict && !inputs.damage().is_empty()
+    }
+}
+
+/// Which rules are used.
+#[derive(Debug, Args)]
+pub(super) struct Signatures {
+    /// Add the signature files under this folder to the built-in ones.
+    #[arg(long, value_name = "DIR")]
+    pub(super) signatures: Option<PathBuf>,
+
+    /// Use only the files of --signatures, not the built-in ones.
+    #[arg(long, requires = "signatures")]
+    pub(super) signatures_replace: bool,
+}
+
+impl Signatures {
+    pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
+        let set = match (&self.signatures, self.signatures_replace) {
+            (None, _) => SignatureSet::builtin(),
+            (Some(folder), true) => SignatureSet::from_dir(folder),
+            (Some(folder), false) => SignatureSet::builtin_and_dir(folder),
+        };
+        set.map(Arc::new).context("the signatures cannot be used")
+    }
+}
+
+/// What the flow table may use.
+#[derive(Debug, Args)]
+pub(super) struct Flows {
+    /// Flows held at a time, over all workers. At the limit the oldest settled flow leaves first; packets that find no place are counted as unknown{reason="table-full"}.
+    #[arg(long, value_name = "N", default_value_t = flow::Config::default().max_flows, value_parser = positive)]
+    max_flows: usize,
+
+    /// Idle time that ends a TCP flow, in capture time.
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = humantime::parse_duration)]
+    tcp_idle: Duration,
+
+    /// Idle time that ends a TCP flow after FIN of both sides or RST.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
+    tcp_closed: Duration,
+
+    /// Idle time that ends any other flow.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
+    udp_idle: Duration,
+
+    /// Bytes of each direction that are inspected.
+    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().opening_bytes, value_parser = positive)]
+    opening_bytes: usize,
+
+    /// Packets with a payload that are inspected.
+    #[arg(long, value_name = "N", default_value_t = flow::Config::default().opening_packets, value_parser = clap::value_parser!(u16).range(1..))]
+    opening_packets: u16,
+
+    /// Keep flows with the same endpoints apart by this.
+    #[arg(long, value_name = "SCOPE", default_value = "none")]
+    scope: Scope,
+
+    /// Tunnels inside one another that are followed.
+    #[arg(long, value_name = "N", default_value_t = decode::Config::default().max_depth)]
+    tunnel_depth: u8,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Scope {
+    /// The same endpoints are one flow wherever they are seen.
+    None,
+    /// By VLAN identifiers.
+    Vlan,
+    /// By the identifier of the outermost tunnel (VNI, TEID, GRE key).
+    Tunnel,
+}
+
+impl Flows {
+    pub(super) fn flow(&self) -> flow::Config {
+        flow::Config {
+            max_flows: self.max_flows,
+            opening_bytes: self.opening_bytes,
+            opening_packets: self.opening_packets,
+            tcp_idle: self.tcp_idle,
+            tcp_closed: self.tcp_closed,
+            udp_idle: self.udp_idle,
+            scope: match self.scope {
+                Scope::None => flow::Scope::None,
+                Scope::Vlan => flow::Scope::Vlan,
+                Scope::Tunnel => flow::Scope::Tunnel,
+            },
+        }
+    }
+
+    pub(super) fn decode(&self) -> decode::Config {
+        decode::Config { max_depth: self.tunnel_depth, ..decode::Config::default() }
+    }
+}
+
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    match text.replace('_', "").parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(value) => Ok(value),
+        Err(error) => Err(error.to_string()),
+    }
+}

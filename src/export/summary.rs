@@ -1,0 +1,309 @@
+//! The summary of a run: volume by application, service, category, protocol or client.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use serde::Serialize;
+
+use crate::signature::SignatureSet;
+use crate::usage::{CellKey, Summary, Totals};
+use crate::verdict::Evidence;
+
+/// What a row of the summary is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum By {
+    /// An application.
+    #[default]
+    App,
+    /// A service of an application.
+    Service,
+    /// A category of applications.
+    Category,
+    /// A protocol.
+    Protocol,
+    /// A client address and an application.
+    Client,
+}
+
+/// How the summary is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON object.
+    Json,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// One row of the summary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Row {
+    /// The client's address, with [`By::Client`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+    /// The application, service, category or protocol.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// The application's category.
+    pub category: String,
+    /// Flows that settled under it.
+    pub flows: u64,
+    /// Captured frames.
+    pub packets: u64,
+    /// Bytes as on the wire.
+    pub bytes: u64,
+    /// Of these, sent by clients.
+    pub bytes_toserver: u64,
+    /// Of these, sent by servers.
+    pub bytes_toclient: u64,
+    /// Bytes of the innermost IP packets.
+    pub ip_bytes: u64,
+    /// The evidence most of the bytes rest on.
+    pub evidence: String,
+}
+
+/// The rows of `summary`, most bytes first, at most `top`; what is left over is summed up last.
+pub fn rows(summary: &Summary, set: &SignatureSet, by: By, top: Option<usize>) -> Vec<Row> {
+    type Group = (Totals, BTreeMap<Option<Evidence>, u64>);
+    let mut groups: BTreeMap<(Option<String>, String, String, String), Group> = BTreeMap::new();
+    let mut add = |client: Option<String>, key: &CellKey, totals: &Totals| {
+        let (name, title, category) = names(key, set, by);
+        let (sum, evidence) = groups.entry((client, name, title, category)).or_default();
+        sum.add(totals);
+        *evidence.entry(key.evidence).or_default() += totals.bytes();
+    };
+    if by == By::Client {
+        for ((ip, key), totals) in &summary.clients {
+            add(Some(ip.to_string()), key, totals);
+        }
+    } else {
+        for (key, totals) in &summary.cells {
+            add(None, key, totals);
+        }
+    }
+    let mut rows: Vec<Row> = groups
+        .into_iter()
+        .map(|((client, name, title, category), (totals, evidence))| {
+            let most = evidence.into_iter().max_by_key(|&(_, bytes)| bytes);
+            Row {
+                client,
+                name,
+                title,
+                category,
+                flows: totals.flows,
+                packets: totals.packets(),
+                bytes: totals.bytes(),
+                bytes_toserver: totals.sides.client.bytes,
+                bytes_toclient: totals.sides.server.bytes,
+                ip_bytes: totals.sides.client.ip_bytes + totals.sides.server.ip_bytes,
+                evidence: most.and_then(|(class, _)| class).map_or("", Evidence::slug).to_owned(),
+            }
+        })
+        .collect();
+    rows.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| (&a.client, &a.name).cmp(&(&b.client, &b.name))));
+    if let Some(top) = top
+        && rows.len() > top
+    {
+        let rest = rows.split_off(top);
+        let name = format!("({} more)", rest.len());
+        rows.push(rest.into_iter().fold(Row::named(name), |mut sum, row| {
+            sum.flows += row.flows;
+            sum.packets += row.packets;
+            sum.bytes += row.bytes;
+            sum.bytes_toserver += row.bytes_toserver;
+            sum.bytes_toclient += row.bytes_toclient;
+            sum.ip_bytes += row.ip_bytes;
+            sum
+        }));
+    }
+    rows
+}
+
+impl Row {
+    const fn named(name: String) -> Self {
+        Self {
+            client: None,
+            name,
+            title: String::new(),
+            category: String::new(),
+            flows: 0,
+            packets: 0,
+            bytes: 0,
+            bytes_toserver: 0,
+            bytes_toclient: 0,
+            ip_bytes: 0,
+            evidence: String::new(),
+        }
+    }
+}
+
+/// Writes the summary.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write(
+    out: &mut dyn Write,
+    summary: &Summary,
+    set: &SignatureSet,
+    by: By,
+    top: Option<usize>,
+    format: Format,
+) -> io::Result<()> {
+    let rows = rows(summary, set, by, top);
+    match format {
+        Format::Table => out.write_all(table(&rows, summary, by).as_bytes()),
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(out);
+            for row in &rows {
+                writer.serialize(row).map_err(io::Error::other)?;
+            }
+            writer.flush()
+        }
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut *out, &json(&rows, summary, set))?;
+            out.write_all(b"\n")
+        }
+    }
+}
+
+fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Value {
+    let ledger = &summary.ledger;
+    let volume = |volume: crate::usage::ledger::Volume| {
+        serde_json::json!({ "packets": volume.packets, "bytes": volume.bytes })
+    };
+    let lines: serde_json::Map<String, serde_json::Value> =
+        ledger.lines().into_iter().map(|(name, counted)| (name, volume(counted))).collect();
+    serde_json::json!({
+        "first": summary.span.map(|(first, _)| first.to_string()),
+        "last": summary.span.map(|(_, last)| last.to_string()),
+        "flows": summary.flows,
+        "signature_set": set.hash(),
+        "rows": rows,
+        "ledger": {
+            "wire": volume(ledger.wire),
+            "filtered": volume(ledger.filtered),
+            "lying_lengths": ledger.lying_lengths,
+            "counted": lines,
+            "closes": ledger.closes(),
+        },
+    })
+}
+
+fn names(key: &CellKey, set: &SignatureSet, by: By) -> (String, String, String) {
+    let catalog = set.catalog();
+    let unknown = || match key.unknown {
+        Some(reason) => format!("unknown ({})", reason.slug()),
+        None => "unknown".to_owned(),
+    };
+    let proto = key.proto.map(|proto| catalog.protocol_name(proto).to_owned());
+    let app = key.app.and_then(|id| catalog.app(id));
+    match (by, app) {
+        (By::Protocol, _) => (proto.unwrap_or_else(unknown), String::new(), String::new()),
+        (By::Category, Some(app)) => (app.category.to_string(), String::new(), String::new()),
+        (By::Category, None) => {
+            (proto.map_or_else(unknown, |_| "(protocol only)".to_owned()), String::new(), String::new())
+        }
+        (By::Service, Some(app)) => {
+            let service = key.service.map_or("-", crate::app::Service::slug);
+            (format!("{}/{service}", app.name), app.title.to_string(), app.category.to_string())
+        }
+        (By::App | By::Client, Some(app)) => {
+            (app.name.to_string(), app.title.to_string(), app.category.to_string())
+        }
+        // A protocol that is no application's is shown by its own name, marked as such.
+        (_, None) => {
+            let name = proto.map_or_else(unknown, |proto| format!("({proto})"));
+            (name, String::new(), String::new())
+        }
+    }
+}
+
+fn table(rows: &[Row], summary: &Summary, by: By) -> String {
+    let title = match by {
+        By::App | By::Client => "application",
+        By::Service => "application/service",
+        By::Category => "category",
+        By::Protocol => "protocol",
+    };
+    let mut header = vec![title, "category", "flows", "packets", "bytes", "share", "to server", "to client", "evidence"];
+    if by == By::Client {
+        header.insert(0, "client");
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(header);
+    let whole = summary.ledger.wire.bytes.max(1);
+    for row in rows {
+        let number = |value: u64| Cell::new(grouped(value)).set_alignment(CellAlignment::Right);
+        let bytes = |value: u64| Cell::new(human(value)).set_alignment(CellAlignment::Right);
+        #[expect(clippy::cast_precision_loss, reason = "a share is shown with one decimal")]
+        let share = 100.0 * row.bytes as f64 / whole as f64;
+        let mut cells = vec![
+            Cell::new(&row.name),
+            Cell::new(&row.category),
+            number(row.flows),
+            number(row.packets),
+            bytes(row.bytes),
+            Cell::new(format!("{share:.1} %")).set_alignment(CellAlignment::Right),
+            bytes(row.bytes_toserver),
+            bytes(row.bytes_toclient),
+            Cell::new(&row.evidence),
+        ];
+        if let Some(client) = &row.client {
+            cells.insert(0, Cell::new(client));
+        } else if by == By::Client {
+            cells.insert(0, Cell::new(""));
+        }
+        table.add_row(cells);
+    }
+    let mut text = String::new();
+    let span = summary.span.map_or_else(String::new, |(first, last)| {
+        format!(", {first} to {last}")
+    });
+    let _ = writeln!(text, "{table}");
+    let _ = writeln!(
+        text,
+        "{} flows, {} packets, {} on the wire{span}",
+        grouped(summary.flows),
+        grouped(summary.ledger.wire.packets),
+        human(summary.ledger.wire.bytes),
+    );
+    text
+}
+
+/// `12_345_678` as `12,345,678`.
+fn grouped(value: u64) -> String {
+    let digits = value.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Bytes with a decimal prefix, as volume is billed: `1.50 GB`.
+fn human(bytes: u64) -> String {
+    indicatif::DecimalBytes(bytes).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_digits() {
+        for (value, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+            assert_eq!(grouped(value), text);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! A worker: each frame runs to completion here, on state no other thread sees.
+
+use crate::capture::{Block, Frame};
+use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
+use crate::decode::{Datagram, Decoded, Decoder, Packet};
+use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side};
+use crate::time::Timestamp;
+use crate::usage::ledger::Drops;
+use crate::usage::{CellId, CellKey, FlowRecord, Stats, Usage};
+
+use super::Config;
+use super::collector::{Last, Report};
+use super::stopwatch::Stopwatch;
+use super::steer::Entry;
+
+/// Frames decoded before their flows are looked up, so that the table's memory accesses overlap.
+const BATCH: usize = 32;
+
+/// What the pipeline keeps of a flow.
+#[derive(Debug, Default)]
+struct State {
+    class: Classification,
+    /// Where the flow's bytes are counted, once it has settled.
+    cell: Option<CellId>,
+}
+
+impl State {
+    fn class(&mut self) -> &mut Classification {
+        &mut self.class
+    }
+}
+
+type Located<'a> = (Packet<'a>, (FlowKey, flow::End, u64));
+
+/// One of the pipeline's workers.
+#[derive(Debug)]
+pub(super) struct Worker {
+    decoder: Decoder,
+    flows: FlowTable<State>,
+    desk: Desk,
+    drops: Drops,
+    table_full: CellId,
+    flow_config: flow::Config,
+}
+
+/// What happens to flows: naming, counting, reporting.
+#[derive(Debug)]
+struct Desk {
+    classifier: Classifier,
+    usage: Usage,
+    stats: Option<Stats>,
+    records: Option<Vec<FlowRecord>>,
+    closed: Vec<(Timestamp, crate::usage::Cells)>,
+    flows: u64,
+}
+
+impl Worker {
+    pub(super) fn new(config: &Config, classifier: Classifier) -> Self {
+        let mut usage = Usage::new(config.usage);
+        let table_full = usage
+            .cell(CellKey { unknown: Some(UnknownReason::TableFull), ..CellKey::default() });
+        Self {
+            decoder: Decoder::new(config.decode.clone()),
+            flows: FlowTable::new(config.flow.clone()),
+            desk: Desk {
+                classifier,
+                usage,
+                stats: config.stats.then(Stats::default),
+                records: config.records.then(Vec::new),
+                closed: Vec::new(),
+                flows: 0,
+            },
+            drops: Drops::default(),
+            table_full,
+            flow_config: config.flow.clone(),
+        }
+    }
+
+    /// Runs all frames of a block.
+    pub(super) fn run_block(&mut self, block: &Block) {
+        let mut frames = (0..block.frames.len()).filter_map(|index| block.frame(index)).peekable();
+        while frames.peek().is_some() {
+            self.run_batch(&mut frames);
+        }
+    }
+
+    /// Runs this worker's share of a block.
+    pub(super) fn run_share(&mut self, block: &Block, entries: Vec<Entry>) {
+        for entry in entries {
+            match entry {
+                Entry::Frame(index) => {
+                    let Some(frame) = block.frame(index as usize) else { continue };
+                    match self.decoder.decode(frame) {
+                        Decoded::Packet(packet) => {
+                            let located = self.flows.locate(&packet);
+                            self.on_packet(&(packet, located));
+                        }
+                        other => self.on_other(&frame, other),
+                    }
+                }
+                Entry::Lesson(index) => {
+                    let Some(frame) = block.frame(index as usize) else { continue };
+                    if let Decoded::Packet(packet) = self.decoder.decode(frame) {
+                        self.desk.classifier.learn(&packet);
+                    }
+                }
+                Entry::Datagram(datagram) => self.on_datagram(datagram),
+                Entry::DatagramLesson(datagram) => {
+                    if let Decoded::Packet(packet) = self.decoder.decode_datagram(&datagram) {
+                        self.desk.classifier.learn(&packet);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Ends what is idle at the end of a block.
+    pub(super) fn end_block(&mut self, watermark: Timestamp, began: Option<Stopwatch>) {
+        let drops = &mut self.drops;
+        self.decoder.expire(watermark, &mut |reason, frames, bytes| {
+            drops.count(reason, u64::from(frames), u64::from(bytes));
+        });
+        let desk = &mut self.desk;
+        self.flows.expire(watermark, |flow, reason| desk.end(flow, reason));
+        desk.closed.append(&mut desk.usage.take_until(watermark));
+        if let (Some(stats), Some(began)) = (&mut desk.stats, began) {
+            stats.block(began.elapsed());
+        }
+    }
+
+    /// A running stopwatch, if time is measured.
+    pub(super) fn stopwatch(&self) -> Option<Stopwatch> {
+        self.desk.stats.is_some().then(Stopwatch::start)
+    }
+
+    /// What happened since the last report.
+    pub(super) fn report(&mut self, index: u64) -> Report {
+        Report {
+            index,
+            records: self.desk.records.as_mut().map(std::mem::take).unwrap_or_default(),
+            closed: std::mem::take(&mut self.desk.closed),
+            last: None,
+        }
+    }
+
+    /// Ends all flows; the last report.
+    pub(super) fn finish(mut self) -> Report {
+        let drops = &mut self.drops;
+        self.decoder.finish(&mut |reason, frames, bytes| {
+            drops.count(reason, u64::from(frames), u64::from(bytes));
+        });
+        let desk = &mut self.desk;
+        self.flows.finish(|flow, reason| desk.end(flow, reason));
+        Report {
+            index: u64::MAX,
+            records: desk.records.take().unwrap_or_default(),
+            closed: desk.usage.take_all(),
+            last: Some(Box::new(Last {
+                clients: desk.usage.take_clients(),
+                drops: self.drops,
+                flows: desk.flows,
+                stats: desk.stats.take(),
+            })),
+        }
+    }
+
+    /// Decodes and hashes up to [`BATCH`] frames, loads their table lines, then walks them.
+    fn run_batch<'b>(&mut self, frames: &mut impl Iterator<Item = Frame<'b>>) {
+        let mut batch: [Option<Located<'b>>; BATCH] = [const { None }; BATCH];
+        let mut other = None;
+        for slot in &mut batch {
+            let Some(frame) = frames.next() else { break };
+            match self.decoder.decode(frame) {
+                Decoded::Packet(packet) => {
+                    let located = self.flows.locate(&packet);
+                    *slot = Some((packet, located));
+                }
+                Decoded::Fragment => {}
+                Decoded::Dropped(reason) => {
+                    self.drops.count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
+                }
+                datagram @ Decoded::Datagram(_) => {
+                    // It comes after the packets before it: end the batch here.
+                    other = Some((frame, datagram));
+                    break;
+                }
+            }
+        }
+        let mut known = 0;
+        for (_, (_, _, hash)) in batch.iter().flatten() {
+            known += usize::from(self.flows.warm(*hash));
+        }
+        std::hint::black_box(known);
+        for located in batch.iter().flatten() {
+            self.on_packet(located);
+        }
+        if let Some((frame, datagram)) = other {
+            self.on_other(&frame, datagram);
+        }
+    }
+
+    #[inline]
+    fn on_packet(&mut self, (packet, located): &Located<'_>) {
+        if Classifier::teaches(packet) {
+            self.desk.classifier.learn(packet);
+        }
+        let desk = &mut self.desk;
+        let settled = |state: &State| state.class.is_settled();
+        let touch =
+            self.flows.touch(packet, *located, settled, |flow, reason| desk.end(flow, reason));
+        let Some(touch) = touch else {
+            return desk.usage.count(self.table_full, Side::Client, packet);
+        };
+        let Some(flow) = self.flows.flow(touch) else { return };
+        if touch.is_new {
+            desk.flows += 1;
+        }
+        match flow.class.cell {
+            Some(cell) => desk.usage.count(cell, touch.side, packet),
+            None => {
+                if desk.classifier.on_packet(flow, State::class, packet, touch.side, &self.flow_config) {
+                    desk.settle(flow, packet.at);
+                }
+            }
+        }
+    }
+
+    fn on_other(&mut self, frame: &Frame<'_>, decoded: Decoded<'_>) {
+        match decoded {
+            // Packets are handled where they are decoded; a fragment waits in the decoder.
+            Decoded::Packet(_) | Decoded::Fragment => {}
+            Decoded::Dropped(reason) => {
+                self.drops.count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
+            }
+            Decoded::Datagram(datagram) => self.on_datagram(datagram),
+        }
+    }
+
+    fn on_datagram(&mut self, mut datagram: Box<Datagram>) {
+        loop {
+            let next = match self.decoder.decode_datagram(&datagram) {
+                Decoded::Packet(packet) => {
+                    let located = self.flows.locate(&packet);
+                    return self.on_packet(&(packet, located));
+                }
+                Decoded::Fragment => return,
+                Decoded::Datagram(inner) => inner,
+                Decoded::Dropped(reason) => {
+                    let (frames, bytes) = (datagram.frames, datagram.wire_len);
+                    return self.drops.count(reason, u64::from(frames), u64::from(bytes));
+                }
+            };
+            datagram = next;
+        }
+    }
+}
+
+impl Desk {
+    /// Credits a flow that has just settled with all that waited for its name.
+    fn settle(&mut self, flow: &mut Flow<State>, at: Timestamp) {
+        let Verdict::Settled { named, .. } = flow.class.class.verdict else { return };
+        let cell = self.usage.cell(CellKey::from(&named));
+        flow.class.cell = Some(cell);
+        self.usage.credit(cell, &flow.counters, at);
+        if let Some(stats) = &mut self.stats {
+            let (client, server) = (flow.counters.client, flow.counters.server);
+            stats.settled(client.packets + server.packets, client.bytes + server.bytes);
+        }
+        if self.records.is_none() {
+            flow.class.class.facts = None;
+        }
+    }
+
+    fn end(&mut self, mut flow: Flow<State>, reason: EndReason) {
+        if !flow.class.class.is_settled() {
+            let at = flow.last;
+            self.classifier.finish(&mut flow, State::class, at);
+            self.settle(&mut flow, at);
+        }
+        if let Some(cell) = flow.class.cell {
+            self.usage.count_client(flow.ip(Side::Client), cell, &flow.counters);
+        }
+        if let Some(records) = &mut self.records {
+            let class = std::mem::take(&mut flow.class.class);
+            records.push(FlowRecord::new(&flow, class, reason));
+        }
+    }
+}
