@@ -1,0 +1,35 @@
+# `make demo` and `make test` are all a new user needs; see README.md.
+.PHONY: demo test lint setup build bench bench-peers fuzz
+
+CARGO ?= cargo
+BENCH_DATA ?= bench-data
+FUZZ_SECONDS ?= 60
+
+# Installs what the build needs and is missing (a C compiler and libpcap's headers).
+setup:
+	@scripts/setup.sh
+
+build: setup
+	$(CARGO) build --release --locked
+
+# Builds, then names the applications in the project's own captures.
+demo: build
+	target/release/ottometer read pcaps/*.pcap*
+
+test: setup
+	$(CARGO) test --locked
+
+lint: setup
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+bench: setup
+	$(CARGO) bench --locked
+
+# Builds large captures out of CORPUS and compares with other programs; see docs/benchmarks.md.
+bench-peers: build
+	@scripts/bench-peers.sh $(BENCH_DATA) $(WORKLOAD)
+
+# Runs each fuzz target for FUZZ_SECONDS; see fuzz/README.md.
+fuzz: setup
+	@scripts/fuzz.sh $(FUZZ_SECONDS)

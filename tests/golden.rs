@@ -1,0 +1,120 @@
+//! Every capture in `pcaps/` has its expected flows beside it, in `NAME.expected`.
+//!
+//! `OTTOMETER_BLESS=1 cargo test golden` writes what the program says now: read the difference
+//! before it is committed. Where a capture was built, `NAME.intent` says what its builder meant,
+//! and the program must agree with that as well.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support;
+
+const COLUMNS: &str =
+    "proto\tsrc_ip\tsrc_port\tdest_ip\tdest_port\tapp_proto\tapp\tservice\tevidence\tpackets\tbytes";
+
+#[test]
+fn captures_give_the_expected_flows() {
+    let bless = std::env::var_os("OTTOMETER_BLESS").is_some();
+    let mut wrong = Vec::new();
+    for capture in support::captures() {
+        let got = table(&capture);
+        let beside = beside(&capture, "expected");
+        if bless {
+            std::fs::write(&beside, &got).unwrap();
+            continue;
+        }
+        let expected = std::fs::read_to_string(&beside)
+            .unwrap_or_else(|error| panic!("{}: {error}", beside.display()));
+        if got != expected {
+            wrong.push(format!("{}:\n{}", capture.display(), difference(&expected, &got)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What a builder meant, the program finds: the first eight columns.
+#[test]
+fn built_captures_are_what_their_builder_meant() {
+    let mut wrong = Vec::new();
+    let mut checked = 0;
+    for capture in support::captures() {
+        let Ok(intent) = std::fs::read_to_string(beside(&capture, "intent")) else { continue };
+        checked += 1;
+        let got = table(&capture);
+        let mut found: Vec<String> = got.lines().skip(1).map(|line| columns(line, 8)).collect();
+        let mut meant: Vec<String> = intent
+            .lines()
+            .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("proto\t"))
+            .map(|line| columns(line, 8))
+            .collect();
+        found.sort();
+        meant.sort();
+        if found != meant {
+            wrong.push(format!(
+                "{}:\n{}",
+                capture.display(),
+                difference(&meant.join("\n"), &found.join("\n"))
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(checked > 0, "no capture has an intent beside it");
+}
+
+/// `pcaps/NAME.expected` for `pcaps/NAME.pcapng.gz`.
+fn beside(capture: &Path, ending: &str) -> PathBuf {
+    let name = capture.file_name().unwrap().to_str().unwrap();
+    let stem = name.split_once(".pcap").unwrap().0;
+    capture.with_file_name(format!("{stem}.{ending}"))
+}
+
+fn table(capture: &Path) -> String {
+    let mut text = format!("{COLUMNS}\n");
+    for flow in support::flows(capture, &[]) {
+        let field = |name: &str| match &flow[name] {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let both = |name: &str| {
+            let counter = |side| flow["flow"][format!("{name}_{side}")].as_u64().unwrap();
+            counter("toserver") + counter("toclient")
+        };
+        let _ = writeln!(
+            text,
+            "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
+            field("proto"),
+            field("src_ip"),
+            field("src_port"),
+            field("dest_ip"),
+            field("dest_port"),
+            field("app_proto"),
+            field("app"),
+            field("service"),
+            field("evidence"),
+            both("pkts"),
+            both("bytes"),
+        );
+    }
+    text
+}
+
+fn columns(line: &str, count: usize) -> String {
+    line.split('\t').take(count).collect::<Vec<_>>().join("\t")
+}
+
+fn difference(expected: &str, got: &str) -> String {
+    let mut text = String::new();
+    for line in expected.lines().filter(|line| !got.lines().any(|other| other == *line)) {
+        let _ = writeln!(text, "  - {line}");
+    }
+    for line in got.lines().filter(|line| !expected.lines().any(|other| other == *line)) {
+        let _ = writeln!(text, "  + {line}");
+    }
+    if text.is_empty() {
+        text.push_str("  the same lines in another order or number\n");
+    }
+    text
+}

@@ -1,0 +1,19 @@
+//! Tests through the binary, as a user meets it. One test binary, a module a subject.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+// Every capture in `pcaps/` against its expected flows.
+mod golden;
+
+// The ledger closes, and any number of workers gives the same output.
+mod threads;
+
+// Arguments, exit codes, formats, damaged files.
+mod cli;
+
+// The signature files that are built in.
+mod signatures;
+
+// Which module may import which.
+mod layers;
+
+mod support;
