@@ -1,9 +1,32 @@
 //! Stage 1, frames in: capture files and live interfaces become [`Block`]s of [`Frame`]s.
 //!
-//! A [`Source`] reads into a recycled [`Block`]: one large buffer and the list of the frames in
-//! it. Frames are borrowed from their block, never copied. The next stage is `decode`.
+//! A source reads into a recycled [`Block`]: one large buffer and the list of the frames in it.
+//! Frames are borrowed from their block, never copied. The next stage is `decode`.
+//!
+//! [`inputs`] is the front door for capture files: several as one stream. [`file`] reads one of
+//! them, with [`pcap`] and [`pcapng`] to walk its records, `input` to undo compression, [`filter`]
+//! and `bpf` to leave frames out, and [`error`] to say what is wrong with it.
+
+pub mod error;
 
 pub mod file;
+
+pub mod filter;
+
+pub mod inputs;
+
+mod bpf;
+
+mod input;
+
+mod listing;
+
+mod pcap;
+
+mod pcapng;
+
+#[cfg(test)]
+mod samples;
 
 use crate::time::Timestamp;
 
@@ -69,15 +92,19 @@ pub struct FrameRef {
 /// A run of frames in the order of the capture, and the buffer that holds them.
 #[derive(Debug, Default)]
 pub struct Block {
-    /// The buffer; what lies between frames (record headers) is of no meaning here.
+    /// The buffer; what lies around the frames (record headers, the bytes of an earlier use) is
+    /// of no meaning here.
     pub bytes: Vec<u8>,
-    /// The frames, in order.
+    /// The frames, in order. May be empty: a filter can leave out all of a block.
     pub frames: Vec<FrameRef>,
+    /// How many frames a filter left out between the first of `frames` and each of them, so that
+    /// numbers stay those of the capture; empty when there is no filter.
+    pub left_out: Vec<u32>,
     /// The [`Frame::number`] of the first of `frames`.
     pub first_number: u64,
-    /// The latest time of any frame of the stream up to the end of this block.
+    /// The latest time of any listed frame of the stream up to the end of this block.
     pub watermark: Timestamp,
-    /// Bytes of the input consumed up to the end of this block, for progress.
+    /// Bytes of the input read up to the end of this block (before decompression), for progress.
     pub position: u64,
 }
 
@@ -89,9 +116,13 @@ impl Block {
         let bytes = self
             .bytes
             .get(start..start.checked_add(entry.captured as usize)?)?;
+        let left_out = self.left_out.get(index).copied().unwrap_or(0);
         Some(Frame {
             at: entry.at,
-            number: self.first_number.saturating_add(index as u64),
+            number: self
+                .first_number
+                .saturating_add(index as u64)
+                .saturating_add(u64::from(left_out)),
             link: entry.link,
             wire_len: entry.wire_len,
             frames: 1,
@@ -100,8 +131,12 @@ impl Block {
     }
 
     /// Empties it for another use; the allocations stay.
+    ///
+    /// A block on its way back to a capture file needs no clearing, and is better off without:
+    /// the reader writes over the old bytes, which saves filling the buffer with zeros.
     pub fn clear(&mut self) {
         self.bytes.clear();
         self.frames.clear();
+        self.left_out.clear();
     }
 }

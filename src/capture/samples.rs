@@ -1,0 +1,1 @@
+//! Capture files made by hand, for the tests of this stage.
