@@ -6,6 +6,8 @@
 #![deny(clippy::indexing_slicing)]
 
 mod facts;
+mod host;
+pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
