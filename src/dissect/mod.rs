@@ -5,7 +5,10 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod dtls;
 mod facts;
+mod host;
+pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
@@ -48,4 +51,8 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[];
+pub const DISSECTORS: &[Dissector] = &[Dissector {
+    name: "tls",
+    over: Over::Tcp,
+    dissect: tls::dissect,
+}];
