@@ -7,6 +7,7 @@
 
 mod facts;
 mod host;
+pub mod quic;
 pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
@@ -50,4 +51,8 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[];
+pub const DISSECTORS: &[Dissector] = &[Dissector {
+    name: "quic",
+    over: Over::Udp,
+    dissect: quic::dissect,
+}];
