@@ -8,6 +8,7 @@
 mod dtls;
 mod facts;
 mod host;
+pub mod quic;
 pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
@@ -51,8 +52,15 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[Dissector {
-    name: "tls",
-    over: Over::Tcp,
-    dissect: tls::dissect,
-}];
+pub const DISSECTORS: &[Dissector] = &[
+    row("tls", Over::Tcp, tls::dissect),
+    row("quic", Over::Udp, quic::dissect),
+];
+
+const fn row(
+    name: &'static str,
+    over: Over,
+    dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
+) -> Dissector {
+    Dissector { name, over, dissect }
+}
