@@ -5,7 +5,9 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+pub mod dns;
 mod facts;
+mod plain;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
@@ -48,4 +50,8 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[];
+pub const DISSECTORS: &[Dissector] = &[Dissector {
+    name: "dns",
+    over: Over::TcpAndUdp,
+    dissect: dns::dissect,
+}];
