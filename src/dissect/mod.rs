@@ -7,7 +7,10 @@
 
 pub mod dns;
 mod facts;
+mod netbios;
 mod plain;
+mod ssdp;
+pub mod stun;
 
 pub use facts::{Facts, Names, Sip, Stun};
 

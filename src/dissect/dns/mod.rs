@@ -153,7 +153,9 @@ fn usual(message: &[u8], header: Header, len: usize, proto: Proto) -> Option<Rea
         .flatten()
         .and_then(|(name, end)| Some((name, Question::read(message, end)?)));
     let known = |(_, q): &(NameText, Question)| known_class(q.class) && known_type(q.rr_type);
-    if !adds_up && !header.is_truncated() && !question.as_ref().is_some_and(known) {
+    // A truncated response still counts the records it left out.
+    let truncated = header.is_truncated() && header.is_response() && header.questions <= 1;
+    if !adds_up && !truncated && !question.as_ref().is_some_and(known) {
         return None;
     }
     Some(Read {
@@ -413,9 +415,9 @@ mod tests {
         }
         let refused = [
             &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03abcd"[..],
-            b"GET / HT",
+            b"GET / HTTP/1.1\r\n",
             b"\0\x05abcdefgh",
-            b"SSH-2.0-",
+            b"SSH-2.0-OpenSSH_9",
         ];
         for bytes in refused {
             assert_eq!(
