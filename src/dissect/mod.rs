@@ -5,10 +5,15 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+pub mod dns;
 mod dtls;
 mod facts;
 mod host;
+mod netbios;
+mod plain;
 pub mod quic;
+mod ssdp;
+pub mod stun;
 pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
@@ -55,6 +60,7 @@ pub struct Dissector {
 pub const DISSECTORS: &[Dissector] = &[
     row("tls", Over::Tcp, tls::dissect),
     row("quic", Over::Udp, quic::dissect),
+    row("dns", Over::TcpAndUdp, dns::dissect),
 ];
 
 const fn row(
@@ -62,5 +68,9 @@ const fn row(
     over: Over,
     dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
 ) -> Dissector {
-    Dissector { name, over, dissect }
+    Dissector {
+        name,
+        over,
+        dissect,
+    }
 }

@@ -1,0 +1,312 @@
+//! STUN in all its dialects: RFC 8489 and 5389, the classic RFC 3489, TURN (RFC 8656), ICE's
+//! checks, and the private types of WhatsApp, Facebook, Teams, Zoom and Google.
+//!
+//! The cookie makes a message STUN whatever its type. What follows on the same ports (DTLS, RTP,
+//! ChannelData; RFC 7983) leaves the flow STUN's: it is the call that STUN set up. Applications
+//! are told apart by the attributes that show up over many messages, so the answer stays
+//! [`Outcome::Partial`] and every call adds what the newest message holds.
+
+mod message;
+
+use std::net::SocketAddr;
+
+use self::message::{HEADER_LEN, Message, Proof, attribute, channel, multiplexed};
+use super::plain::{MAX_TEXT, lower, text};
+use super::{Facts, Outcome, Stun};
+use crate::app::Proto;
+use crate::flow::{Opening, Side, Stream, Transport};
+use crate::wire::reader::Reader;
+
+const MAX_TYPES: usize = 16;
+const MAX_ATTRIBUTES: usize = 32;
+const MAX_ADDRESSES: usize = 8;
+const MAX_MEDIA: usize = 32;
+
+/// Messages of one side read from a TCP stream.
+const MAX_IN_STREAM: usize = 64;
+
+/// ChannelData on one channel that show TURN where its beginning was not seen.
+const ENOUGH_CHANNEL_DATA: usize = 3;
+
+/// Ports registered for STUN and those beside it that its servers use.
+const PORTS: std::ops::RangeInclusive<u16> = 3478..=3481;
+
+/// Calls `each` for every peer that one STUN message names in XOR-PEER-ADDRESS.
+///
+/// `payload` is a UDP payload; stateless and total. Media between such a peer and the client
+/// belongs to the call this message is of.
+pub fn peers(payload: &[u8], each: &mut dyn FnMut(SocketAddr)) {
+    let payload = multiplexed(payload).unwrap_or(payload);
+    let Some(message) = Message::in_datagram(payload).filter(|m| m.proof == Proof::Cookie) else {
+        return;
+    };
+    message
+        .attributes()
+        .filter(|&(kind, _)| kind == attribute::XOR_PEER_ADDRESS)
+        .take(MAX_MEDIA)
+        .filter_map(|(_, value)| message.xor_address(value))
+        .for_each(each);
+}
+
+/// Reads the newest message over UDP; over TCP what both sides sent.
+pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    match opening.transport {
+        Transport::Udp => datagrams(opening, facts),
+        Transport::Tcp => streams(opening, facts),
+        Transport::Other(_) => Outcome::NotMine,
+    }
+}
+
+fn datagrams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let newest = opening.newest();
+    if facts.stun.is_some() {
+        match Datagram::read(newest) {
+            Datagram::Stun(message) => collect(&message, facts),
+            Datagram::Channel(_) => facts.proto = Some(Proto::TURN),
+            _ => {}
+        }
+        return Outcome::Partial;
+    }
+    let sure = match Datagram::read(newest) {
+        Datagram::Stun(message) => {
+            message.proof != Proof::HeaderOnly || on_stun_port(opening) || is_answered(opening)
+        }
+        Datagram::Channel(number) => {
+            let same = |datagram: &&[u8]| channel(datagram) == Some(number);
+            let sent = opening.client.messages().chain(opening.server.messages());
+            sent.filter(same).take(ENOUGH_CHANNEL_DATA).count() == ENOUGH_CHANNEL_DATA
+        }
+        // STUN may begin after these (RFC 7983).
+        Datagram::Other => false,
+        Datagram::Foreign => return Outcome::NotMine,
+    };
+    if !sure {
+        return Outcome::NeedMore;
+    }
+    claim(facts);
+    if let Datagram::Stun(first) = Datagram::read(opening.client.first()) {
+        facts.swapped |= first.is_response();
+    }
+    for datagram in opening.client.messages().chain(opening.server.messages()) {
+        match Datagram::read(datagram) {
+            Datagram::Stun(message) => collect(&message, facts),
+            Datagram::Channel(_) => facts.proto = Some(Proto::TURN),
+            _ => {}
+        }
+    }
+    Outcome::Partial
+}
+
+/// What a datagram is, as far as its first bytes tell (RFC 7983 section 7).
+enum Datagram<'a> {
+    Stun(Message<'a>),
+    /// ChannelData with this number.
+    Channel(u16),
+    /// DTLS, RTP or RTCP, a keep-alive, or multiplexed data: may share the ports with STUN.
+    Other,
+    Foreign,
+}
+
+impl<'a> Datagram<'a> {
+    fn read(datagram: &'a [u8]) -> Self {
+        match datagram {
+            [0..=63, ..] if let Some(message) = Message::in_datagram(datagram) => {
+                Self::Stun(message)
+            }
+            [0x40..=0x7f, ..] if let Some(number) = channel(datagram) => Self::Channel(number),
+            [0xff, 0x10, ..] if let Some(inner) = multiplexed(datagram) => {
+                Message::in_datagram(inner).map_or(Self::Other, Self::Stun)
+            }
+            [20..=63 | 128..=191, ..] => Self::Other,
+            keep_alive if keep_alive.len() <= 4 => Self::Other,
+            _ => Self::Foreign,
+        }
+    }
+}
+
+fn on_stun_port(opening: &Opening<'_>) -> bool {
+    PORTS.contains(&opening.server_port) || PORTS.contains(&opening.client_port)
+}
+
+/// Whether a request without cookie and attributes got a response of its transaction.
+fn is_answered(opening: &Opening<'_>) -> bool {
+    let transaction = |datagram| Message::in_datagram(datagram).map(|m| *m.transaction);
+    let asked = transaction(opening.client.first());
+    asked.is_some() && asked == transaction(opening.server.first())
+}
+
+fn streams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let claimed = facts.stun.is_some();
+    let mut undecided = false;
+    for side in [Side::Client, Side::Server] {
+        let stream = opening.stream(side);
+        let Some(framing) = Framing::of(stream) else {
+            continue;
+        };
+        if framing == Framing::Undecided {
+            undecided = true;
+            continue;
+        }
+        if side == Side::Client && facts.stun.is_none() {
+            let first = framing.messages(stream.bytes).next();
+            facts.swapped |= stream.mid_stream && first.is_some_and(|m| m.is_response());
+        }
+        claim(facts);
+        for message in framing.messages(stream.bytes).take(MAX_IN_STREAM) {
+            collect(&message, facts);
+        }
+    }
+    match (facts.stun.is_some(), undecided) {
+        (true, _) => {
+            debug_assert!(claimed || facts.proto.is_some());
+            Outcome::Partial
+        }
+        (false, true) => Outcome::NeedMore,
+        (false, false) => Outcome::NotMine,
+    }
+}
+
+/// How messages follow one another in a TCP stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// One after the other, as RFC 8489 section 6.2.2 has it, with ChannelData between.
+    Plain,
+    /// Each behind its length in two octets (RFC 4571, as ICE over TCP does: RFC 6544).
+    Length,
+    /// Each behind `02 00` or `03 00` and its length (\[MS-TURN\] section 2.1.4).
+    Microsoft,
+    /// Too few bytes to tell.
+    Undecided,
+}
+
+impl Framing {
+    fn of(stream: Stream<'_>) -> Option<Self> {
+        let bytes = stream.bytes;
+        let field = |at: usize| {
+            let mut reader = Reader::new(bytes.get(at..)?);
+            reader.be16().map(usize::from)
+        };
+        if Message::in_stream(bytes).is_some() {
+            return Some(Self::Plain);
+        }
+        let message_len = |at: usize| Some(field(at + 2)? + HEADER_LEN);
+        let length = bytes.get(2..).and_then(Message::in_stream);
+        if length.is_some() && field(0) == message_len(2) {
+            return Some(Self::Length);
+        }
+        if bytes.starts_with(&[2, 0]) && field(2) == message_len(4) {
+            let message = bytes.get(4..).and_then(|rest| rest.get(..message_len(4)?));
+            if message.and_then(Message::in_datagram).is_some() {
+                return Some(Self::Microsoft);
+            }
+        }
+        // What is there does not contradict a message that is not whole yet.
+        let cookie = |at: usize| {
+            let there = bytes.get(at..).unwrap_or_default();
+            there
+                .iter()
+                .zip(&[0x21, 0x12, 0xa4, 0x42])
+                .all(|(a, b)| a == b)
+        };
+        let plain = bytes.first().is_some_and(|first| *first < 0x40)
+            && field(2).is_none_or(|len| len % 4 == 0)
+            && cookie(4);
+        let length = field(0).is_none_or(|len| len >= HEADER_LEN)
+            && bytes.get(2).is_none_or(|first| *first < 0x40)
+            && field(4).is_none_or(|len| field(0) == Some(len + HEADER_LEN))
+            && cookie(6);
+        let microsoft = bytes.starts_with(&[2, 0])
+            && field(2).is_none_or(|len| len >= HEADER_LEN && bytes.len() < len + 4)
+            && bytes.get(4).is_none_or(|first| *first < 0x40)
+            && message_len(4).is_none_or(|len| field(2) == Some(len));
+        (!bytes.is_empty() && !stream.ended && (plain || length || microsoft))
+            .then_some(Self::Undecided)
+    }
+
+    /// The whole messages of a stream; ends at the first byte that is none.
+    fn messages(self, bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
+        let mut reader = Reader::new(bytes);
+        std::iter::from_fn(move || {
+            loop {
+                let mut ahead = reader;
+                let first = ahead.be16()?;
+                let (frame, next) = match self {
+                    Self::Plain if (0x4000..0x8000).contains(&first) => {
+                        let len = usize::from(ahead.be16()?).next_multiple_of(4);
+                        ahead.skip(len)?;
+                        (None, ahead)
+                    }
+                    Self::Plain => {
+                        let (message, len) = Message::in_stream(reader.rest())?;
+                        reader.skip(len)?;
+                        return Some(message);
+                    }
+                    Self::Length => (ahead.take(usize::from(first)), ahead),
+                    Self::Microsoft => {
+                        let len = ahead.be16()?;
+                        (Some(ahead.take(usize::from(len))?), ahead)
+                    }
+                    Self::Undecided => return None,
+                };
+                if self == Self::Length && frame.is_none() {
+                    return None;
+                }
+                reader = next;
+                if let Some(message) = frame.and_then(Message::in_datagram) {
+                    return Some(message);
+                }
+            }
+        })
+    }
+}
+
+fn claim(facts: &mut Facts) {
+    facts.stun.get_or_insert_default();
+    facts.proto.get_or_insert(Proto::STUN);
+}
+
+/// Adds what a message holds.
+fn collect(message: &Message<'_>, facts: &mut Facts) {
+    let Facts { stun, media, .. } = facts;
+    let stun: &mut Stun = stun.get_or_insert_default();
+    add(&mut stun.types, message.kind, MAX_TYPES);
+    stun.classic |= message.proof != Proof::Cookie;
+    for (kind, value) in message.attributes() {
+        add(&mut stun.attributes, kind, MAX_ATTRIBUTES);
+        match kind {
+            attribute::REALM if stun.realm.is_none() => stun.realm = lower(value),
+            attribute::SOFTWARE if stun.software.is_none() => stun.software = text(value, MAX_TEXT),
+            attribute::USERNAME if stun.username.is_none() => stun.username = text(value, MAX_TEXT),
+            attribute::ORIGIN | attribute::ALTERNATE_DOMAIN if stun.origin.is_none() => {
+                stun.origin = lower(value);
+            }
+            attribute::XOR_PEER_ADDRESS
+            | attribute::XOR_RELAYED_ADDRESS
+            | attribute::XOR_MAPPED_ADDRESS
+            | attribute::XOR_MAPPED_ADDRESS_DRAFT
+                if message.proof == Proof::Cookie =>
+            {
+                if let Some(address) = message.xor_address(value) {
+                    add(&mut stun.addresses, address, MAX_ADDRESSES);
+                    if kind == attribute::XOR_PEER_ADDRESS {
+                        add(media, address, MAX_MEDIA);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    if message.is_turn() {
+        facts.proto = Some(Proto::TURN);
+    }
+}
+
+/// Appends `value` unless it is there or the list is full.
+fn add<T: PartialEq>(list: &mut Vec<T>, value: T, max: usize) {
+    if list.len() < max && !list.contains(&value) {
+        list.push(value);
+    }
+}
+
+#[cfg(test)]
+mod tests;
