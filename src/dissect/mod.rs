@@ -5,7 +5,20 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod dialogue;
 mod facts;
+mod ftp;
+mod imap;
+mod mmtls;
+mod oicq;
+mod pop3;
+mod smtp;
+mod ssh;
+mod starttls;
+mod telegram;
+#[cfg(test)]
+mod trial;
+mod whatsapp;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
@@ -48,4 +61,50 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[];
+pub const DISSECTORS: &[Dissector] = &[
+    Dissector {
+        name: "mmtls",
+        over: Over::Tcp,
+        dissect: mmtls::dissect,
+    },
+    Dissector {
+        name: "whatsapp",
+        over: Over::Tcp,
+        dissect: whatsapp::dissect,
+    },
+    Dissector {
+        name: "telegram",
+        over: Over::Tcp,
+        dissect: telegram::dissect,
+    },
+    Dissector {
+        name: "oicq",
+        over: Over::TcpAndUdp,
+        dissect: oicq::dissect,
+    },
+    Dissector {
+        name: "ssh",
+        over: Over::Tcp,
+        dissect: ssh::dissect,
+    },
+    Dissector {
+        name: "smtp",
+        over: Over::Tcp,
+        dissect: smtp::dissect,
+    },
+    Dissector {
+        name: "ftp",
+        over: Over::Tcp,
+        dissect: ftp::dissect,
+    },
+    Dissector {
+        name: "pop3",
+        over: Over::Tcp,
+        dissect: pop3::dissect,
+    },
+    Dissector {
+        name: "imap",
+        over: Over::Tcp,
+        dissect: imap::dissect,
+    },
+];
