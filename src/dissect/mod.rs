@@ -5,16 +5,29 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod dialogue;
 pub mod dns;
 mod dtls;
 mod facts;
+mod ftp;
 mod host;
+mod imap;
+mod mmtls;
 mod netbios;
+mod oicq;
 mod plain;
+mod pop3;
 pub mod quic;
+mod smtp;
 mod ssdp;
+mod ssh;
+mod starttls;
 pub mod stun;
+mod telegram;
 pub(crate) mod tls;
+#[cfg(test)]
+mod trial;
+mod whatsapp;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
@@ -58,9 +71,18 @@ pub struct Dissector {
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
 pub const DISSECTORS: &[Dissector] = &[
+    row("whatsapp", Over::Tcp, whatsapp::dissect),
+    row("mmtls", Over::Tcp, mmtls::dissect),
     row("tls", Over::Tcp, tls::dissect),
     row("quic", Over::Udp, quic::dissect),
+    row("telegram", Over::Tcp, telegram::dissect),
+    row("ssh", Over::Tcp, ssh::dissect),
+    row("smtp", Over::Tcp, smtp::dissect),
+    row("ftp", Over::Tcp, ftp::dissect),
+    row("pop3", Over::Tcp, pop3::dissect),
+    row("imap", Over::Tcp, imap::dissect),
     row("dns", Over::TcpAndUdp, dns::dissect),
+    row("oicq", Over::TcpAndUdp, oicq::dissect),
 ];
 
 const fn row(
@@ -74,3 +96,49 @@ const fn row(
         dissect,
     }
 }
+    Dissector {
+        name: "mmtls",
+        over: Over::Tcp,
+        dissect: mmtls::dissect,
+    },
+    Dissector {
+        name: "whatsapp",
+        over: Over::Tcp,
+        dissect: whatsapp::dissect,
+    },
+    Dissector {
+        name: "telegram",
+        over: Over::Tcp,
+        dissect: telegram::dissect,
+    },
+    Dissector {
+        name: "oicq",
+        over: Over::TcpAndUdp,
+        dissect: oicq::dissect,
+    },
+    Dissector {
+        name: "ssh",
+        over: Over::Tcp,
+        dissect: ssh::dissect,
+    },
+    Dissector {
+        name: "smtp",
+        over: Over::Tcp,
+        dissect: smtp::dissect,
+    },
+    Dissector {
+        name: "ftp",
+        over: Over::Tcp,
+        dissect: ftp::dissect,
+    },
+    Dissector {
+        name: "pop3",
+        over: Over::Tcp,
+        dissect: pop3::dissect,
+    },
+    Dissector {
+        name: "imap",
+        over: Over::Tcp,
+        dissect: imap::dissect,
+    },
+];
