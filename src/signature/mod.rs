@@ -3,6 +3,19 @@
 //! The language is described in `docs/signatures.md`. A set is compiled once at start and is
 //! read-only after that; matchers answer with [`Tag`]s and `classify` decides between them.
 
+mod check;
+mod condition;
+mod diagnostic;
+pub mod file;
+mod glob;
+mod pattern;
+mod source;
+
+pub use check::check;
+pub use condition::SyntaxError;
+pub use diagnostic::{Diagnostic, Severity};
+pub use source::{SourceFile, builtin_files, files_in};
+
 use std::net::IpAddr;
 
 use crate::app::Catalog;

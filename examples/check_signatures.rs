@@ -1,0 +1,36 @@
+//! Checks a folder of signature files: `cargo run --example check_signatures -- DIR`.
+#![allow(clippy::print_stdout)]
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use ottometer::signature::{Severity, check, files_in};
+
+fn main() -> ExitCode {
+    let dir = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "signatures".into());
+    let files = match files_in(Path::new(&dir)) {
+        Ok(files) => files,
+        Err(errors) => {
+            errors.iter().for_each(|error| println!("{error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let found = check(&files);
+    found.iter().for_each(|finding| println!("{finding}"));
+    let errors = found
+        .iter()
+        .filter(|f| f.severity == Severity::Error)
+        .count();
+    println!(
+        "{} files, {errors} errors, {} warnings",
+        files.len(),
+        found.len() - errors
+    );
+    if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
