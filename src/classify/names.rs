@@ -69,7 +69,7 @@ impl Names {
         };
         let client = packet.destination.to_ip(packet.version);
         dns::answers(message, &mut |answer| {
-            let until = packet.at.after(answer.ttl.saturating_add(GRACE));
+            let until = packet.at.after(Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE));
             let tag = set.by_name(answer.name);
             let app = tag.and_then(|tag| tag.app);
             let shared = match self.addresses.get(&answer.address) {

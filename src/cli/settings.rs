@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use crate::capture::file::{self, Inputs};
+use crate::capture::file;
+use crate::capture::inputs::Inputs;
 use crate::signature::SignatureSet;
 use crate::{decode, flow};
 
@@ -35,10 +36,10 @@ impl Input {
 
     /// Prints what was damaged. Returns whether that is a failure.
     pub(super) fn report_damage(&self, inputs: &Inputs) -> bool {
-        for damage in inputs.damage() {
+        for damage in inputs.damages() {
             eprintln!("ottometer: warning: {damage}");
         }
-        self.strict && !inputs.damage().is_empty()
+        self.strict && !inputs.damages().is_empty()
     }
 }
 
@@ -56,12 +57,11 @@ pub(super) struct Signatures {
 
 impl Signatures {
     pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
-        let set = match (&self.signatures, self.signatures_replace) {
-            (None, _) => SignatureSet::builtin(),
-            (Some(folder), true) => SignatureSet::from_dir(folder),
-            (Some(folder), false) => SignatureSet::builtin_and_dir(folder),
-        };
-        set.map(Arc::new).context("the signatures cannot be used")
+        let Some(folder) = &self.signatures else { return Ok(Arc::new(SignatureSet::builtin())) };
+        SignatureSet::from_dir(folder, self.signatures_replace).map(Arc::new).map_err(|findings| {
+            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            anyhow!("the signatures in {} cannot be used:\n{}", folder.display(), lines.join("\n"))
+        })
     }
 }
 

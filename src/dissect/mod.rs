@@ -31,6 +31,7 @@ mod whatsapp;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
+use crate::app::Proto;
 use crate::flow::Opening;
 
 /// What a dissector says of an opening.
@@ -90,55 +91,24 @@ const fn row(
     over: Over,
     dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
 ) -> Dissector {
-    Dissector {
-        name,
-        over,
-        dissect,
-    }
+    Dissector { name, over, dissect }
 }
-    Dissector {
-        name: "mmtls",
-        over: Over::Tcp,
-        dissect: mmtls::dissect,
-    },
-    Dissector {
-        name: "whatsapp",
-        over: Over::Tcp,
-        dissect: whatsapp::dissect,
-    },
-    Dissector {
-        name: "telegram",
-        over: Over::Tcp,
-        dissect: telegram::dissect,
-    },
-    Dissector {
-        name: "oicq",
-        over: Over::TcpAndUdp,
-        dissect: oicq::dissect,
-    },
-    Dissector {
-        name: "ssh",
-        over: Over::Tcp,
-        dissect: ssh::dissect,
-    },
-    Dissector {
-        name: "smtp",
-        over: Over::Tcp,
-        dissect: smtp::dissect,
-    },
-    Dissector {
-        name: "ftp",
-        over: Over::Tcp,
-        dissect: ftp::dissect,
-    },
-    Dissector {
-        name: "pop3",
-        over: Over::Tcp,
-        dissect: pop3::dissect,
-    },
-    Dissector {
-        name: "imap",
-        over: Over::Tcp,
-        dissect: imap::dissect,
-    },
-];
+
+/// The protocol that an IP protocol number names by itself, as IANA assigns them: what carries
+/// others (TCP, UDP, SCTP, DCCP) and unassigned numbers have none.
+pub const fn protocol_by_number(number: u8) -> Option<Proto> {
+    Some(match number {
+        1 => Proto::ICMP,
+        2 => Proto::IGMP,
+        8 => Proto::EGP,
+        47 => Proto::GRE,
+        50 => Proto::ESP,
+        51 => Proto::AH,
+        58 => Proto::ICMPV6,
+        89 => Proto::OSPF,
+        103 => Proto::PIM,
+        112 => Proto::VRRP,
+        113 => Proto::PGM,
+        _ => return None,
+    })
+}

@@ -237,7 +237,7 @@ fn table(rows: &[Row], summary: &Summary, by: By) -> String {
         header.insert(0, "client");
     }
     let mut table = Table::new();
-    table.load_preset(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     let whole = summary.ledger.wire.bytes.max(1);
     for row in rows {

@@ -20,7 +20,8 @@ use std::thread;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use crate::capture::Block;
-use crate::capture::file::{Error, Inputs};
+use crate::capture::error::Error;
+use crate::capture::inputs::Inputs;
 use crate::classify::Classifier;
 use crate::decode;
 use crate::export::Exporter;
@@ -117,8 +118,9 @@ pub fn run(
         let mut summary = collected.map_err(Failure::Write)?;
         let read = read.map_err(Failure::Read)?;
         summary.ledger.wire = read.wire;
-        summary.ledger.filtered = inputs.filtered();
-        summary.ledger.lying_lengths = inputs.lying_lengths();
+        let counts = inputs.counts();
+        summary.ledger.filtered.count(counts.left_out_frames, counts.left_out_bytes);
+        summary.ledger.lying_lengths = counts.lying_lengths;
         summary.ledger.drops.add(&read.drops);
         summary.span = read.span;
         if let (Some(stats), Some(sizes)) = (&mut summary.stats, read.stats) {

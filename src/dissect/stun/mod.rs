@@ -49,7 +49,7 @@ pub fn peers(payload: &[u8], each: &mut dyn FnMut(SocketAddr)) {
 }
 
 /// Reads the newest message over UDP; over TCP what both sides sent.
-pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+pub(crate) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     match opening.transport {
         Transport::Udp => datagrams(opening, facts),
         Transport::Tcp => streams(opening, facts),
