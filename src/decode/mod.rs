@@ -3,7 +3,28 @@
 //!
 //! Bad traffic is no error here: it is a [`DropReason`], counted by the caller. The next stage
 //! is `flow`.
+//!
+//! The way of a frame: `link` finds the IP packet behind the link-layer headers, `ip` reads it and
+//! its transport header, `tunnel` looks for a packet inside, `fragment` holds parts of datagrams.
+//! [`Decoder`] joins them.
 #![deny(clippy::indexing_slicing)]
+
+mod decoder;
+
+mod link;
+
+mod ip;
+
+mod tunnel;
+
+mod fragment;
+
+mod span;
+
+#[cfg(test)]
+mod tests;
+
+pub use decoder::Decoder;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -246,7 +267,9 @@ impl DropReason {
 /// `Decoder::decode_datagram` reads on from here.
 #[derive(Clone, Debug)]
 pub struct Datagram {
-    /// The reassembled IP packet, header first (of the first fragment, its fragment fields cleared).
+    /// The reassembled IP packet behind a header without options and extension headers.
+    ///
+    /// Shorter than that header says where fragments were cut by the capture.
     pub bytes: Vec<u8>,
     /// Time of the frame that completed it.
     pub at: Timestamp,
@@ -286,7 +309,7 @@ pub enum Decoded<'a> {
 pub struct Config {
     /// How deep tunnels may nest.
     pub max_depth: u8,
-    /// Bytes of fragments held at a time.
+    /// Bytes of fragments held at a time, what is kept about them included.
     pub fragment_bytes: usize,
     /// How long, in frame time, a datagram may stay incomplete.
     pub fragment_timeout: std::time::Duration,

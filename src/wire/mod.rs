@@ -1,10 +1,59 @@
 //! Header views: bytes in, checked borrowed views out, nothing kept.
 //!
 //! A view exists only if its lengths hold, so no accessor fails or panics. Headers up to layer 4
-//! live here; everything above is `dissect`.
+//! live here, and those of the tunnels between them; everything above is `dissect`.
+//!
+//! A view sees captured bytes only. How long a packet was on the wire is `decode`'s knowledge: it
+//! turns [`WireError::Truncated`] into a cut capture or a lying header.
 #![deny(clippy::indexing_slicing)]
 
 pub mod reader;
+
+pub mod ethernet;
+
+pub mod vlan;
+
+pub mod mpls;
+
+pub mod ppp;
+
+pub mod cooked;
+
+pub mod ieee80211;
+
+pub mod radio;
+
+pub mod ipv4;
+
+pub mod ipv6;
+
+pub mod tcp;
+
+pub mod udp;
+
+pub mod dccp;
+
+pub mod sctp;
+
+pub mod icmp;
+
+pub mod gre;
+
+pub mod erspan;
+
+pub mod vxlan;
+
+pub mod geneve;
+
+pub mod gtp;
+
+pub mod teredo;
+
+pub mod capwap;
+
+pub mod tzsp;
+
+pub mod l2tp;
 
 use std::fmt;
 

@@ -1,0 +1,322 @@
+//! Link layers: from a frame, or from what a tunnel carries, to the IP packet in it.
+
+use crate::capture::LinkType;
+use crate::wire::cooked::{Cooked, Family};
+use crate::wire::ethernet::{EtherType, Ethernet, Llc};
+use crate::wire::ieee80211::{Data, FrameControl};
+use crate::wire::ipv4::Ipv4;
+use crate::wire::ipv6::{Ipv6, kind};
+use crate::wire::mpls::LabelStackEntry;
+use crate::wire::ppp::{self, CiscoHdlc, Ppp, PppoeSession};
+use crate::wire::radio::{Ppi, Prism, Radiotap};
+use crate::wire::vlan::Tag;
+
+use super::span::Span;
+use super::{DropReason, Vlans};
+
+/// How many headers may stand before an IP packet; pseudowires could nest as long as bytes last.
+const MAX_HEADERS: usize = 32;
+
+/// An IP packet, not yet read.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Network<'a> {
+    /// What should be IPv4.
+    V4(Span<'a>),
+    /// What should be IPv6.
+    V6(Span<'a>),
+}
+
+impl Network<'_> {
+    /// Whether this can only be what it is taken for: version, header length and total length
+    /// agree with the octets there are. What a port number or a label merely suggests is believed
+    /// on this condition.
+    pub(super) fn is_plausible(&self) -> bool {
+        match self {
+            Self::V4(span) => Ipv4::parse(span.bytes)
+                .is_ok_and(|ip| ip.total_len().is_some_and(|len| len <= span.len)),
+            Self::V6(span) => Ipv6::parse(span.bytes).is_ok_and(|ip| match ip.payload_len() {
+                Some(len) => Ipv6::LEN + len <= span.len,
+                None => matches!(ip.next_header(), kind::NO_NEXT_HEADER | kind::HOP_BY_HOP),
+            }),
+        }
+    }
+}
+
+/// What a run of bytes starts with.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Header {
+    Ethernet,
+    Type(EtherType),
+    Llc,
+    Mpls,
+    Ppp,
+    CiscoHdlc,
+    Pppoe,
+    Family,
+    CookedV1,
+    CookedV2,
+    Ieee80211 {
+        padded: bool,
+        swapped: bool,
+    },
+    Radiotap,
+    Prism,
+    Ppi,
+    /// IP of the version its first nibble says.
+    Ip,
+    V4,
+    V6,
+}
+
+impl Header {
+    /// The first header of frames of a link type.
+    pub(super) const fn of(link: LinkType) -> Option<Self> {
+        Some(match link {
+            LinkType::ETHERNET => Self::Ethernet,
+            LinkType::NULL | LinkType::LOOP => Self::Family,
+            LinkType::PPP | LinkType::PPP_HDLC => Self::Ppp,
+            LinkType::PPP_ETHER => Self::Pppoe,
+            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => Self::Ip,
+            LinkType::IPV4 => Self::V4,
+            LinkType::IPV6 => Self::V6,
+            LinkType::C_HDLC => Self::CiscoHdlc,
+            LinkType::IEEE802_11 => Self::IEEE80211,
+            LinkType::IEEE802_11_RADIOTAP => Self::Radiotap,
+            LinkType::IEEE802_11_PRISM | LinkType::IEEE802_11_AVS => Self::Prism,
+            LinkType::PPI => Self::Ppi,
+            LinkType::LINUX_SLL => Self::CookedV1,
+            LinkType::LINUX_SLL2 => Self::CookedV2,
+            _ => return None,
+        })
+    }
+
+    /// An IEEE 802.11 frame as the standard has it.
+    pub(super) const IEEE80211: Self = Self::Ieee80211 {
+        padded: false,
+        swapped: false,
+    };
+}
+
+/// The IP packet behind `header`, which `span` starts with; VLANs on the way are added to `vlans`.
+pub(super) fn walk<'a>(
+    mut header: Header,
+    mut span: Span<'a>,
+    vlans: &mut Vlans,
+) -> Result<Network<'a>, DropReason> {
+    for _ in 0..MAX_HEADERS {
+        (header, span) = match header {
+            Header::V4 => return Ok(Network::V4(span)),
+            Header::V6 => return Ok(Network::V6(span)),
+            Header::Ip => (by_version(span)?, span),
+            Header::Ethernet => {
+                let ethernet = Ethernet::parse(span.bytes).map_err(|error| span.fault(error))?;
+                typed_or_sized(ethernet.ether_type(), span.skip(Ethernet::LEN)?)
+            }
+            Header::Type(ether_type) => by_type(ether_type, span, vlans)?,
+            Header::Llc => {
+                let llc = Llc::parse(span.bytes).map_err(|error| span.fault(error))?;
+                let rest = span.skip(llc.header_len())?;
+                match llc {
+                    Llc::Snap(ether_type) => (Header::Type(ether_type), rest),
+                    Llc::Ip => (Header::Ip, rest),
+                    Llc::Other => return Err(DropReason::NonIp),
+                }
+            }
+            Header::Mpls => label_stack(span)?,
+            Header::Ppp if CiscoHdlc::is_likely(span.bytes) => (Header::CiscoHdlc, span),
+            Header::Ppp => {
+                let frame = Ppp::parse(span.bytes).map_err(|error| span.fault(error))?;
+                (by_ppp(frame.protocol)?, span.skip(frame.header_len)?)
+            }
+            Header::CiscoHdlc => {
+                let frame = CiscoHdlc::parse(span.bytes).map_err(|error| span.fault(error))?;
+                (Header::Type(frame.ether_type), span.skip(CiscoHdlc::LEN)?)
+            }
+            Header::Pppoe => {
+                let session = PppoeSession::parse(span.bytes).map_err(|error| span.fault(error))?;
+                let rest = span.skip(PppoeSession::LEN)?;
+                (Header::Ppp, rest.limit(session.payload_len))
+            }
+            Header::Family => {
+                let family = Family::parse(span.bytes).map_err(|error| span.fault(error))?;
+                let rest = span.skip(Family::LEN)?;
+                match family {
+                    Family::Inet => (Header::V4, rest),
+                    Family::Inet6 => (Header::V6, rest),
+                    Family::Other(_) => return Err(DropReason::NonIp),
+                }
+            }
+            Header::CookedV1 => {
+                let cooked = Cooked::parse_v1(span.bytes).map_err(|error| span.fault(error))?;
+                (by_device(cooked), span.skip(Cooked::V1_LEN)?)
+            }
+            Header::CookedV2 => {
+                let cooked = Cooked::parse_v2(span.bytes).map_err(|error| span.fault(error))?;
+                (by_device(cooked), span.skip(Cooked::V2_LEN)?)
+            }
+            Header::Ieee80211 { padded, swapped } => data_frame(span, padded, swapped)?,
+            Header::Radiotap => {
+                let tap = Radiotap::parse(span.bytes).map_err(|error| span.fault(error))?;
+                let next = Header::Ieee80211 {
+                    padded: tap.padded,
+                    swapped: false,
+                };
+                (next, span.skip(tap.len)?)
+            }
+            Header::Prism => {
+                let prism = Prism::parse(span.bytes).map_err(|error| span.fault(error))?;
+                (Header::IEEE80211, span.skip(prism.len)?)
+            }
+            Header::Ppi => {
+                let ppi = Ppi::parse(span.bytes).map_err(|error| span.fault(error))?;
+                let below = u16::try_from(ppi.link).ok().map(LinkType);
+                let next = below.and_then(Header::of).ok_or(DropReason::UnknownLink)?;
+                (next, span.skip(ppi.len)?)
+            }
+        };
+    }
+    Err(DropReason::TooDeep)
+}
+
+/// A field that is a type in Ethernet II and a length in IEEE 802.3.
+fn typed_or_sized(ether_type: EtherType, span: Span<'_>) -> (Header, Span<'_>) {
+    if ether_type.is_length() {
+        // What lies behind that length is padding.
+        (Header::Llc, span.limit(usize::from(ether_type.0)))
+    } else {
+        (Header::Type(ether_type), span)
+    }
+}
+
+fn by_type<'a>(
+    ether_type: EtherType,
+    span: Span<'a>,
+    vlans: &mut Vlans,
+) -> Result<(Header, Span<'a>), DropReason> {
+    Ok(match ether_type {
+        EtherType::IPV4 => (Header::V4, span),
+        EtherType::IPV6 => (Header::V6, span),
+        EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType::QINQ_OLD => {
+            let tag = Tag::parse(span.bytes).map_err(|error| span.fault(error))?;
+            // Identifier 0 says that the tag is there for the priority only.
+            if tag.id() != 0 {
+                vlans.push(tag.id());
+            }
+            typed_or_sized(tag.ether_type(), span.skip(Tag::LEN)?)
+        }
+        EtherType::MPLS | EtherType::MPLS_MULTICAST => (Header::Mpls, span),
+        EtherType::PPPOE_SESSION => (Header::Pppoe, span),
+        EtherType::PPP => (Header::Ppp, span),
+        EtherType::BRIDGED => (Header::Ethernet, span),
+        // The service tag is four octets; the customer's frame follows whole.
+        EtherType::BACKBONE => (Header::Ethernet, span.skip(4)?),
+        _ => return Err(DropReason::NonIp),
+    })
+}
+
+fn by_version(span: Span<'_>) -> Result<Header, DropReason> {
+    match span.bytes.first().map(|first| first >> 4) {
+        Some(4) => Ok(Header::V4),
+        Some(6) => Ok(Header::V6),
+        Some(_) => Err(DropReason::Malformed),
+        None => Err(span.fault(crate::wire::WireError::Truncated)),
+    }
+}
+
+fn by_ppp(protocol: ppp::Protocol) -> Result<Header, DropReason> {
+    match protocol {
+        ppp::Protocol::IPV4 => Ok(Header::V4),
+        ppp::Protocol::IPV6 => Ok(Header::V6),
+        ppp::Protocol::MPLS | ppp::Protocol::MPLS_MULTICAST => Ok(Header::Mpls),
+        _ => Err(DropReason::NonIp),
+    }
+}
+
+fn by_device(cooked: Cooked) -> Header {
+    match cooked.hardware {
+        Cooked::IEEE80211 => Header::IEEE80211,
+        Cooked::IEEE80211_PRISM => Header::Prism,
+        Cooked::IEEE80211_RADIOTAP => Header::Radiotap,
+        _ if cooked.protocol == Cooked::LLC => Header::Llc,
+        _ => Header::Type(EtherType(cooked.protocol)),
+    }
+}
+
+/// What is below a label stack: IP by its version, else an Ethernet pseudowire with or without
+/// the control word of RFC 4385 section 3.
+fn label_stack(mut span: Span<'_>) -> Result<(Header, Span<'_>), DropReason> {
+    /// Control word, Ethernet header, and the octet that has the IP version.
+    const PSEUDOWIRE_HEAD: usize = 4 + Ethernet::LEN + 1;
+    loop {
+        let entry = LabelStackEntry::parse(span.bytes).map_err(|error| span.fault(error))?;
+        span = span.skip(LabelStackEntry::LEN)?;
+        if entry.is_bottom() {
+            break;
+        }
+    }
+    let version = span.bytes.first().map(|first| first >> 4);
+    let behind_control_word = span.skip(4).ok();
+    match version {
+        Some(4) if Network::V4(span).is_plausible() => Ok((Header::V4, span)),
+        Some(6) if Network::V6(span).is_plausible() => Ok((Header::V6, span)),
+        Some(0) if behind_control_word.is_some_and(is_likely_ethernet) => {
+            Ok((Header::Ethernet, behind_control_word.unwrap_or(span)))
+        }
+        Some(_) if is_likely_ethernet(span) => Ok((Header::Ethernet, span)),
+        // No frame either: IP that is cut or broken, and counted as that.
+        Some(4) => Ok((Header::V4, span)),
+        Some(6) => Ok((Header::V6, span)),
+        _ if span.bytes.len() < span.len.min(PSEUDOWIRE_HEAD) => Err(DropReason::Truncated),
+        _ => Err(DropReason::NonIp),
+    }
+}
+
+/// Whether the type of what would be an Ethernet frame is one this module goes on with, and IP has
+/// its version.
+fn is_likely_ethernet(span: Span<'_>) -> bool {
+    let Ok(ethernet) = Ethernet::parse(span.bytes) else {
+        return false;
+    };
+    let version = ethernet.payload().first().map(|first| first >> 4);
+    match ethernet.ether_type() {
+        EtherType::IPV4 => version == Some(4),
+        EtherType::IPV6 => version == Some(6),
+        EtherType::VLAN
+        | EtherType::SERVICE_VLAN
+        | EtherType::QINQ_OLD
+        | EtherType::MPLS
+        | EtherType::PPPOE_SESSION => true,
+        _ => false,
+    }
+}
+
+/// The LLC header in an IEEE 802.11 data frame.
+fn data_frame(
+    span: Span<'_>,
+    padded: bool,
+    swapped: bool,
+) -> Result<(Header, Span<'_>), DropReason> {
+    /// Two addresses and a length, before each frame of an aggregate.
+    const SUBFRAME_HEADER: usize = 14;
+    let control = if swapped {
+        FrameControl::parse_swapped(span.bytes)
+    } else {
+        FrameControl::parse(span.bytes)
+    };
+    let control = control.map_err(|error| span.fault(error))?;
+    if !control.has_clear_data() {
+        return Err(DropReason::NonIp);
+    }
+    let data = Data::parse(control, span.bytes, padded).map_err(|error| span.fault(error))?;
+    let rest = span.skip(data.header_len)?;
+    if !data.is_aggregate {
+        return Ok((Header::Llc, rest));
+    }
+    // The first packet of an aggregate stands for the frame, as for one address pair they mostly
+    // belong to one flow.
+    let Some([.., high, low]) = rest.bytes.first_chunk::<SUBFRAME_HEADER>() else {
+        return Err(rest.fault(crate::wire::WireError::Truncated));
+    };
+    let len = usize::from(u16::from_be_bytes([*high, *low]));
+    Ok((Header::Llc, rest.skip(SUBFRAME_HEADER)?.limit(len)))
+}

@@ -1,0 +1,84 @@
+//! The TCP header (RFC 9293 section 3.1).
+
+use super::WireError;
+
+/// The fixed part of a TCP header; its options may have been cut from the capture.
+#[derive(Clone, Copy, Debug)]
+pub struct Tcp<'a> {
+    header: &'a [u8; 20],
+}
+
+impl<'a> Tcp<'a> {
+    /// Octets of a header without options.
+    pub const LEN: usize = 20;
+
+    /// The header at the start of `bytes`.
+    #[inline]
+    pub const fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
+        match bytes.first_chunk::<20>() {
+            Some(header) if header[12] >> 4 >= 5 => Ok(Self { header }),
+            Some(_) => Err(WireError::BadLength),
+            None => Err(WireError::Truncated),
+        }
+    }
+
+    /// Source port.
+    #[inline]
+    pub const fn source_port(&self) -> u16 {
+        u16::from_be_bytes([self.header[0], self.header[1]])
+    }
+
+    /// Destination port.
+    #[inline]
+    pub const fn destination_port(&self) -> u16 {
+        u16::from_be_bytes([self.header[2], self.header[3]])
+    }
+
+    /// Number of the first octet of the payload, or of the SYN.
+    #[inline]
+    pub const fn sequence(&self) -> u32 {
+        let [_, _, _, _, a, b, c, d, ..] = *self.header;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Number of the octet expected next.
+    #[inline]
+    pub const fn acknowledgement(&self) -> u32 {
+        let [_, _, _, _, _, _, _, _, a, b, c, d, ..] = *self.header;
+        u32::from_be_bytes([a, b, c, d])
+    }
+
+    /// Octets of the header by its data offset, options included: 20 to 60.
+    #[inline]
+    pub const fn header_len(&self) -> usize {
+        (self.header[12] >> 4) as usize * 4
+    }
+
+    /// The control bits, FIN lowest.
+    #[inline]
+    pub const fn flags(&self) -> u8 {
+        self.header[13]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_every_field() {
+        let mut bytes = [
+            0x01, 0xbb, 0xc0, 0x00, 1, 2, 3, 4, 5, 6, 7, 8, 0x80, 0x18, 0, 0, 0, 0, 0, 0,
+        ];
+        let tcp = Tcp::parse(&bytes).unwrap();
+        assert_eq!((tcp.source_port(), tcp.destination_port()), (443, 0xc000));
+        assert_eq!(tcp.sequence(), 0x0102_0304);
+        assert_eq!(tcp.acknowledgement(), 0x0506_0708);
+        assert_eq!((tcp.header_len(), tcp.flags()), (32, 0x18));
+        for end in 0..20 {
+            assert!(Tcp::parse(bytes.get(..end).unwrap()).is_err(), "{end}");
+        }
+        bytes[12] = 0x40;
+        assert_eq!(Tcp::parse(&bytes).err(), Some(WireError::BadLength));
+    }
+}
