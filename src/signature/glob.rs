@@ -72,6 +72,14 @@ impl Glob {
             .unwrap_or_default()
     }
 
+    /// How many labels of a host name it fixes: `*.a.example` has two.
+    pub(super) fn labels(&self) -> usize {
+        self.0
+            .split(|&b| b == b'.')
+            .filter(|label| !label.is_empty() && **label != *b"*")
+            .count()
+    }
+
     /// How many characters it fixes.
     pub(super) fn fixed_bytes(&self) -> usize {
         self.0.iter().filter(|&&b| b != b'*').count()

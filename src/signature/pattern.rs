@@ -101,14 +101,6 @@ impl HexPattern {
         }
     }
 
-    /// Mask and value of the byte at `place`: what all it allows have in common.
-    pub(super) fn mask_at(&self, place: usize) -> (u8, u8) {
-        (
-            self.mask.get(place).copied().unwrap_or_default(),
-            self.value.get(place).copied().unwrap_or_default(),
-        )
-    }
-
     /// The bytes, if the pattern leaves no choice.
     pub(super) fn as_literal(&self) -> Option<&[u8]> {
         (self.choices.is_empty() && self.mask.iter().all(|&m| m == 0xff)).then_some(&self.value)
@@ -228,7 +220,7 @@ impl ByteSet {
     }
 
     /// Mask and value that all bytes of the set share.
-    fn common(self) -> (u8, u8) {
+    pub(super) fn common(self) -> (u8, u8) {
         let (ones, any) = self
             .iter()
             .fold((u8::MAX, 0), |(ones, any), byte| (ones & byte, any | byte));

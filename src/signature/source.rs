@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
+use ring::digest;
+
 use super::diagnostic::Diagnostic;
 
 include!(concat!(env!("OUT_DIR"), "/signatures.rs"));
@@ -103,4 +105,25 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
         &path.display().to_string(),
         format!("cannot be read: {error}"),
     )
+}
+
+/// SHA-256 over the files in the order of folder and name, in hex. Lengths are hashed as well, so
+/// that no text can pass for two files.
+pub(super) fn hash(files: &[SourceFile]) -> String {
+    let mut files: Vec<_> = files.iter().collect();
+    files.sort_by_key(|file| file.key());
+    let mut context = digest::Context::new(&digest::SHA256);
+    for file in files {
+        let (folder, stem) = file.key();
+        for text in [folder, stem, &file.text] {
+            context.update(&(text.len() as u64).to_be_bytes());
+            context.update(text.as_bytes());
+        }
+    }
+    let digest = context.finish();
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
