@@ -200,6 +200,7 @@ impl<'a> Opening<'a> {
 pub struct Script {
     transport: Transport,
     ports: (u16, u16),
+    server_ip: IpAddr,
     bytes: PerSide<Vec<u8>>,
     ends: PerSide<Vec<u32>>,
     latest: Side,
@@ -211,6 +212,7 @@ impl Script {
         Self {
             transport,
             ports: (client_port, server_port),
+            server_ip: IpAddr::from([203, 0, 113, 9]),
             bytes: PerSide::default(),
             ends: PerSide::default(),
             latest: Side::Client,
@@ -225,6 +227,12 @@ impl Script {
     /// A UDP opening towards `server_port`.
     pub fn udp(server_port: u16) -> Self {
         Self::new(Transport::Udp, 50_000, server_port)
+    }
+
+    /// Moves the server to `address`; it is at 203.0.113.9 else.
+    pub const fn server_ip(mut self, address: IpAddr) -> Self {
+        self.server_ip = address;
+        self
     }
 
     /// Adds a message of the client.
@@ -256,7 +264,7 @@ impl Script {
         Opening {
             transport: self.transport,
             client_ip: IpAddr::from([10, 0, 0, 1]),
-            server_ip: IpAddr::from([203, 0, 113, 9]),
+            server_ip: self.server_ip,
             client_port: self.ports.0,
             server_port: self.ports.1,
             client: stream(Side::Client),

@@ -2,9 +2,51 @@
 //!
 //! The language is described in `docs/signatures.md`. A set is compiled once at start and is
 //! read-only after that; matchers answer with [`Tag`]s and `classify` decides between them.
+//!
+//! On the way from text to matcher: [`file`](mod@file) is the shape of a file, `compile` its
+//! meaning, `condition`, `pattern` and `glob` the small languages inside it; `domain`, `address`,
+//! `payload` (over `index`), `facts`, `flow` and `port` are the matchers. [`check`], [`test`] and
+//! [`list`] serve those who write signatures.
+
+mod address;
+mod check;
+mod compile;
+mod condition;
+mod diagnostic;
+mod domain;
+mod facts;
+pub mod file;
+mod flow;
+mod glob;
+mod index;
+mod list;
+mod pattern;
+mod payload;
+mod port;
+mod rule;
+mod schema;
+mod source;
+mod test;
+
+pub use check::check;
+pub use condition::SyntaxError;
+pub use diagnostic::{Diagnostic, Severity};
+pub use list::{ListRow, ShowRow, list, show};
+pub use rule::RuleKind;
+pub use schema::schema;
+pub use source::{SourceFile, builtin_files, files_in};
+pub use test::{Observed, TestResult, test};
 
 use std::net::IpAddr;
+use std::path::Path;
 
+use self::address::AddressTable;
+use self::domain::DomainTable;
+use self::facts::FactTable;
+use self::flow::FlowTable;
+use self::payload::PayloadTable;
+use self::port::PortTable;
+use self::rule::{Found, Rules};
 use crate::app::Catalog;
 use crate::dissect::Facts;
 use crate::flow::{Opening, Transport};
@@ -14,9 +56,68 @@ use crate::verdict::{RuleId, Tag};
 #[derive(Debug, Default)]
 pub struct SignatureSet {
     catalog: Catalog,
+    hash: String,
+    rules: Rules,
+    domains: DomainTable,
+    addresses: AddressTable,
+    ports: PortTable,
+    payloads: PayloadTable,
+    facts: FactTable,
+    flows: FlowTable,
 }
 
 impl SignatureSet {
+    /// The set built into the binary.
+    ///
+    /// `check` refuses a bad file before it can become built in; should one be there all the
+    /// same, its bad rules are left out.
+    pub fn builtin() -> Self {
+        Self::compile_leniently(&builtin_files()).0
+    }
+
+    /// The files under `dir`: instead of the built-in set, or in addition to it. There a file
+    /// takes the place of the built-in one of the same folder and name.
+    ///
+    /// # Errors
+    ///
+    /// What could not be read, and everything wrong in what could.
+    pub fn from_dir(dir: &Path, replace: bool) -> Result<Self, Vec<Diagnostic>> {
+        let mut files = files_in(dir)?;
+        if !replace {
+            let built_in = builtin_files().into_iter();
+            let kept = built_in.filter(|one| files.iter().all(|file| file.key() != one.key()));
+            let kept: Vec<_> = kept.collect();
+            files.extend(kept);
+        }
+        Self::compile(&files)
+    }
+
+    /// The set of `files`.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in any of them.
+    pub fn compile(files: &[SourceFile]) -> Result<Self, Vec<Diagnostic>> {
+        let (set, found) = Self::compile_leniently(files);
+        if found
+            .iter()
+            .any(|finding| finding.severity == Severity::Error)
+        {
+            Err(found)
+        } else {
+            Ok(set)
+        }
+    }
+
+    /// The set of what is right in `files`, and what is wrong.
+    pub fn compile_leniently(files: &[SourceFile]) -> (Self, Vec<Diagnostic>) {
+        let mut found = Vec::new();
+        let parsed = compile::parse_all(files, &mut found);
+        let mut set = compile::compile(&parsed, &mut found);
+        set.hash = source::hash(files);
+        (set, found)
+    }
+
     /// The names of this set.
     pub const fn catalog(&self) -> &Catalog {
         &self.catalog
@@ -24,40 +125,98 @@ impl SignatureSet {
 
     /// SHA-256 over all files of the set, in hex: records carry it.
     pub fn hash(&self) -> &str {
-        ""
+        &self.hash
+    }
+
+    /// How many rules there are.
+    pub fn rule_count(&self) -> usize {
+        self.rules.iter().count()
     }
 
     /// The rule's name as records carry it: `wechat/domain:weixin.qq.com`.
-    pub fn rule_name(&self, _rule: RuleId) -> &str {
-        ""
+    pub fn rule_name(&self, rule: RuleId) -> &str {
+        self.rules.name(rule)
     }
 
-    /// How strong a pattern the rule is, to break ties inside one class: labels of a suffix, fixed bytes of a pattern.
-    pub fn rule_weight(&self, _rule: RuleId) -> u16 {
-        0
+    /// How strong a pattern the rule is, to break ties inside one class of evidence: labels of a
+    /// name, bits of a prefix, fixed bits of everything else.
+    pub fn rule_weight(&self, rule: RuleId) -> u16 {
+        self.rules.get(rule).map_or(0, |rule| rule.weight)
     }
 
-    /// The longest domain rule that `name` falls under. `name` is lower case, without a trailing dot.
-    pub fn by_name(&self, _name: &str) -> Option<Tag> {
-        None
+    /// How we know what the rule says; empty where the file does not tell.
+    pub fn rule_source(&self, rule: RuleId) -> &str {
+        self.rules.source(rule)
     }
 
-    /// The address rule of the longest prefix around `address` that may name a flow (not a shared one).
-    pub fn by_address(&self, _address: IpAddr) -> Option<Tag> {
-        None
+    /// What the rule says of a flow.
+    pub fn rule_tag(&self, rule: RuleId) -> Option<Tag> {
+        self.rules.tag(rule)
+    }
+
+    /// The longest domain rule that `name` falls under. `name` is lower case, without a trailing
+    /// dot.
+    pub fn by_name(&self, name: &str) -> Option<Tag> {
+        self.domains
+            .find(name)
+            .and_then(|rule| self.rules.tag(rule))
+    }
+
+    /// The address rule of the longest prefix around `address` that may name a flow (not a
+    /// shared one).
+    pub fn by_address(&self, address: IpAddr) -> Option<Tag> {
+        self.addresses
+            .find(address)
+            .and_then(|rule| self.rules.tag(rule))
     }
 
     /// The port rule for a flow towards `port`.
-    pub fn by_port(&self, _transport: Transport, _port: u16) -> Option<Tag> {
-        None
+    pub fn by_port(&self, transport: Transport, port: u16) -> Option<Tag> {
+        self.ports
+            .find(transport, port)
+            .and_then(|rule| self.rules.tag(rule))
     }
 
-    /// Payload rules the newest message of `opening` makes true. `known` is the protocol dissectors found, if any.
-    pub fn by_payload(&self, _opening: &Opening<'_>, _found: &mut Vec<Tag>) {}
+    /// Payload rules the newest message of `opening` makes true: at most 64, appended to `found`.
+    /// Called once for each message.
+    pub fn by_payload(&self, opening: &Opening<'_>, found: &mut Vec<Tag>) {
+        self.payloads
+            .find(opening, &self.addresses, &mut Found::new(found));
+    }
 
-    /// Rules over what dissectors read: http, tls, stun, sip, proto, certificate names.
-    pub fn by_facts(&self, _opening: &Opening<'_>, _facts: &Facts, _found: &mut Vec<Tag>) {}
+    /// Rules over what dissectors read (tls, http, stun, sip, proto) and the domain rule for the
+    /// server's name, or else for its certificate: at most 64, appended to `found`.
+    pub fn by_facts(&self, opening: &Opening<'_>, facts: &Facts, found: &mut Vec<Tag>) {
+        let mut found = Found::new(found);
+        let by_server_name = facts
+            .server_name
+            .as_deref()
+            .and_then(|name| self.by_name(name));
+        if let Some(tag) = by_server_name.or_else(|| self.by_certificate(facts)) {
+            found.push(tag);
+        }
+        self.facts.find(opening, facts, &self.addresses, &mut found);
+    }
 
-    /// Rules over what the flow does; asked when a message arrives and nothing better is known.
-    pub fn by_flow(&self, _opening: &Opening<'_>, _found: &mut Vec<Tag>) {}
+    /// Rules over what the flow does: at most 64, appended to `found`. Asked when a message
+    /// arrives and nothing better is known.
+    pub fn by_flow(&self, opening: &Opening<'_>, found: &mut Vec<Tag>) {
+        self.flows
+            .find(opening, &self.addresses, &mut Found::new(found));
+    }
+
+    /// The domain rule for a certificate: its common name's, or the one all alternative names
+    /// that fall under any rule agree on as far as the application goes (a delivery network's
+    /// certificate names many).
+    fn by_certificate(&self, facts: &Facts) -> Option<Tag> {
+        let find = |name: &str| self.by_name(name.strip_prefix("*.").unwrap_or(name));
+        let names = &facts.certificate;
+        if let Some(tag) = names.common_name.as_deref().and_then(find) {
+            return Some(tag);
+        }
+        let mut tags = names.alternative.iter().filter_map(|name| find(name));
+        let first = tags.next()?;
+        tags.all(|tag| (tag.app, tag.proto) == (first.app, first.proto))
+            .then_some(first)
+    }
 }

@@ -1,0 +1,376 @@
+//! The index over payload rules: from a message to the few rules that may hold for it.
+//!
+//! Most rules fix a byte at some offset. They are grouped by that offset and found by the byte
+//! there; in a group's list each is first compared under a mask with the message's first eight
+//! bytes. Rules with nothing but `contains` share one automaton; rules with nothing but
+//! conditions are found by their port where they require one, and otherwise always tried.
+
+use std::collections::BTreeMap;
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
+use hashbrown::HashMap;
+
+use super::condition::{Input, KnownFact};
+use super::pattern::ByteSet;
+use super::payload::PayloadRule;
+use crate::flow::Opening;
+
+/// A byte set with more members does not narrow the search enough.
+const MAX_CHOICES: u32 = 64;
+/// A rule that requires one of more ports is not found by its port.
+const MAX_PORTS: usize = 64;
+/// Needles in one automaton: as many as the record of those seen has bits.
+const MAX_NEEDLES: usize = 1024;
+
+/// A rule in an index, with what can be said of it without looking at it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    mask: u64,
+    value: u64,
+    /// The number of the rule among those of its transport.
+    pub(super) rule: u32,
+    min_len: u32,
+    max_len: u32,
+    /// How many bytes of the stream can change its answer.
+    pub(super) reach: usize,
+}
+
+impl Entry {
+    pub(super) fn new(number: u32, rule: &PayloadRule, reach: usize) -> Self {
+        let sets = byte_sets(rule);
+        let mut mask = [0; 8];
+        let mut value = [0; 8];
+        for (place, (mask, value)) in mask.iter_mut().zip(&mut value).enumerate() {
+            (*mask, *value) = sets.get(&place).map_or((0, 0), |set| set.common());
+        }
+        let (min_len, max_len) = length_range(rule);
+        Self {
+            mask: u64::from_le_bytes(mask),
+            value: u64::from_le_bytes(value),
+            rule: number,
+            min_len,
+            max_len,
+            reach,
+        }
+    }
+
+    /// The same, as an entry among those that wait for the other side.
+    pub(super) fn waiting_for(&self, peer_reach: usize) -> Self {
+        Self {
+            reach: peer_reach,
+            ..self.clone()
+        }
+    }
+
+    pub(super) const fn fits_head(&self, head: u64) -> bool {
+        head & self.mask == self.value
+    }
+
+    #[inline]
+    fn fits(&self, head: u64, len: u32, seen: usize) -> bool {
+        self.fits_head(head)
+            && self.min_len <= len
+            && len <= self.max_len
+            && (seen == 0 || seen < self.reach)
+    }
+}
+
+/// The first eight bytes, zeros where there are none: a filter only, so zeros do no harm.
+pub(super) fn head_of(bytes: &[u8]) -> u64 {
+    match bytes.first_chunk() {
+        Some(head) => u64::from_le_bytes(*head),
+        None => bytes
+            .iter()
+            .rev()
+            .fold(0, |head, &byte| head << 8 | u64::from(byte)),
+    }
+}
+
+/// Rules about one kind of message of one side.
+#[derive(Debug, Default)]
+pub(super) struct MessageIndex {
+    groups: Vec<Group>,
+    by_port: HashMap<u16, Vec<Entry>, foldhash::fast::FixedState>,
+    needles: Option<Needles>,
+    rest: Vec<Entry>,
+    /// The most any rule reaches.
+    reach: usize,
+}
+
+/// Rules that fix a byte at one offset.
+#[derive(Debug)]
+struct Group {
+    offset: usize,
+    /// Where the entries for each byte begin, and after the last one where all end.
+    starts: Box<[u32; 257]>,
+    entries: Vec<Entry>,
+}
+
+/// Rules that have only `contains` to be found by.
+#[derive(Debug)]
+struct Needles {
+    automaton: AhoCorasick,
+    entries: Vec<Entry>,
+    within: usize,
+}
+
+impl MessageIndex {
+    pub(super) fn new(entries: Vec<Entry>, rules: &[PayloadRule]) -> Self {
+        let reach = entries
+            .iter()
+            .map(|entry| entry.reach)
+            .max()
+            .unwrap_or_default();
+        let mut index = Self {
+            reach,
+            ..Self::default()
+        };
+        let mut by_offset = BTreeMap::<usize, Vec<(ByteSet, Entry)>>::new();
+        let mut needles = Vec::new();
+        for entry in entries {
+            let Some(rule) = rules.get(entry.rule as usize) else {
+                continue;
+            };
+            let ports = || rule.guard.ports.iter().flat_map(|ports| ports.range());
+            if let Some((offset, set)) = best_place(rule) {
+                by_offset.entry(offset).or_default().push((set, entry));
+            } else if !rule.guard.ports.is_empty() && ports().count() <= MAX_PORTS {
+                for port in ports() {
+                    index.by_port.entry(port).or_default().push(entry.clone());
+                }
+            } else if !rule.matcher.contains.is_empty() && needles.len() < MAX_NEEDLES {
+                needles.push(entry);
+            } else {
+                index.rest.push(entry);
+            }
+        }
+        index.groups = by_offset
+            .into_iter()
+            .map(|(offset, rules)| Group::new(offset, &rules))
+            .collect();
+        match Needles::new(&needles, rules) {
+            Some(automaton) => index.needles = Some(automaton),
+            None => index.rest.extend(needles),
+        }
+        index
+    }
+
+    /// Calls `attempt` with each rule that may hold for the message. `seen` is how much of the
+    /// stream was there before it: rules that reach no further are passed by.
+    pub(super) fn candidates(
+        &self,
+        input: &Input<'_>,
+        opening: &Opening<'_>,
+        seen: usize,
+        mut attempt: impl FnMut(u32),
+    ) {
+        if seen > 0 && seen >= self.reach {
+            return;
+        }
+        let head = head_of(input.bytes);
+        let len = u32::try_from(input.message.len()).unwrap_or(u32::MAX);
+        let mut try_all = |entries: &[Entry]| {
+            for entry in entries {
+                if entry.fits(head, len, seen) {
+                    attempt(entry.rule);
+                }
+            }
+        };
+        for group in &self.groups {
+            match input.bytes.get(group.offset) {
+                Some(&byte) => try_all(group.entries_for(byte)),
+                // Groups stand in order of their offset.
+                None => break,
+            }
+        }
+        if !self.by_port.is_empty() {
+            let (server, client) = (opening.server_port, opening.client_port);
+            try_all(self.by_port.get(&server).map_or(&[], |entries| entries));
+            if client != server {
+                try_all(self.by_port.get(&client).map_or(&[], |entries| entries));
+            }
+        }
+        try_all(&self.rest);
+        if let Some(needles) = &self.needles {
+            needles.candidates(input, |entry| try_all(std::slice::from_ref(entry)));
+        }
+    }
+}
+
+impl Group {
+    fn new(offset: usize, rules: &[(ByteSet, Entry)]) -> Self {
+        let mut starts = Box::new([0; 257]);
+        let mut entries = Vec::new();
+        for (byte, start) in (0..=u8::MAX).zip(starts.iter_mut()) {
+            *start = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            let these = rules.iter().filter(|(set, _)| set.contains(byte));
+            entries.extend(these.map(|(_, entry)| entry.clone()));
+        }
+        if let Some(end) = starts.last_mut() {
+            *end = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        }
+        Self {
+            offset,
+            starts,
+            entries,
+        }
+    }
+
+    fn entries_for(&self, byte: u8) -> &[Entry] {
+        let place = usize::from(byte);
+        let bounds = self.starts.get(place).zip(self.starts.get(place + 1));
+        bounds
+            .and_then(|(&start, &end)| self.entries.get(start as usize..end as usize))
+            .unwrap_or_default()
+    }
+}
+
+impl Needles {
+    /// `None` without rules, or if the automaton would be too large: then each is searched alone.
+    fn new(entries: &[Entry], rules: &[PayloadRule]) -> Option<Self> {
+        let mut longest = Vec::with_capacity(entries.len());
+        let mut within = 0;
+        for entry in entries {
+            let rule = rules.get(entry.rule as usize)?;
+            let contains = rule
+                .matcher
+                .contains
+                .iter()
+                .max_by_key(|one| one.needle.len())?;
+            within = within.max(contains.within);
+            longest.push(&contains.needle);
+        }
+        if longest.is_empty() {
+            return None;
+        }
+        let automaton = AhoCorasick::builder()
+            .match_kind(MatchKind::Standard)
+            .kind(Some(AhoCorasickKind::DFA))
+            .build(longest)
+            .ok()?;
+        Some(Self {
+            automaton,
+            entries: entries.to_vec(),
+            within,
+        })
+    }
+
+    fn candidates(&self, input: &Input<'_>, mut attempt: impl FnMut(&Entry)) {
+        let searched = input.bytes.get(..self.within).unwrap_or(input.bytes);
+        let mut seen = [0_u64; MAX_NEEDLES / 64];
+        for hit in self.automaton.find_overlapping_iter(searched) {
+            let pattern = hit.pattern().as_usize();
+            let Some(word) = seen.get_mut(pattern / 64) else {
+                continue;
+            };
+            let bit = 1 << (pattern % 64);
+            if *word & bit == 0 {
+                *word |= bit;
+                if let Some(entry) = self.entries.get(pattern) {
+                    attempt(entry);
+                }
+            }
+        }
+    }
+}
+
+/// What a rule says of single bytes, by their offset from the start.
+pub(super) fn byte_sets(rule: &PayloadRule) -> BTreeMap<usize, ByteSet> {
+    let mut sets = BTreeMap::new();
+    let mut narrow = |offset: usize, set: ByteSet| {
+        sets.entry(offset).or_insert(ByteSet::ALL).intersect(set);
+    };
+    for at in &rule.matcher.at {
+        if let Ok(start) = usize::try_from(at.offset) {
+            for place in 0..at.pattern.len() {
+                narrow(start + place, at.pattern.set(place));
+            }
+        }
+    }
+    for fact in rule
+        .matcher
+        .conditions
+        .iter()
+        .flat_map(|condition| condition.facts())
+    {
+        let KnownFact::Integer {
+            offset,
+            bytes,
+            little,
+            mask,
+            ranges,
+        } = fact
+        else {
+            continue;
+        };
+        let Ok(start) = usize::try_from(offset) else {
+            continue;
+        };
+        for place in 0..bytes {
+            // How far the byte is from the integer's lowest.
+            let shift = 8 * if little { place } else { bytes - 1 - place };
+            if let Some(set) = byte_of_ranges(&ranges, mask, shift, bytes) {
+                narrow(start + usize::from(place), set);
+            }
+        }
+    }
+    sets
+}
+
+/// What an integer in `ranges` under `mask` says of its byte at `shift`.
+fn byte_of_ranges(ranges: &[(i64, i64)], mask: i64, shift: u8, bytes: u8) -> Option<ByteSet> {
+    let all = (1_i64 << (8 * bytes)) - 1;
+    let mut set = ByteSet::NONE;
+    for &(low, high) in ranges {
+        if high < 0 || low > all {
+            continue;
+        }
+        let (low, high) = (low.max(0), high.min(all));
+        // The bytes above must be the same over the range, or this one takes any value.
+        if (low >> shift) >> 8 != (high >> shift) >> 8 {
+            return None;
+        }
+        let byte_mask = u8::try_from(mask >> shift & 0xff).unwrap_or(u8::MAX);
+        for value in low >> shift & 0xff..=high >> shift & 0xff {
+            let value = u8::try_from(value).unwrap_or_default();
+            set.add(ByteSet::masked(byte_mask, value));
+        }
+    }
+    Some(set)
+}
+
+/// What a rule says of the message's length.
+fn length_range(rule: &PayloadRule) -> (u32, u32) {
+    let clamp = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+    let (mut low, mut high) = (0, u32::MAX);
+    for fact in rule
+        .matcher
+        .conditions
+        .iter()
+        .flat_map(|condition| condition.facts())
+    {
+        if let KnownFact::Len(at_least, at_most) = fact {
+            low = low.max(clamp(at_least));
+            high = high.min(clamp(at_most));
+        }
+    }
+    for at in rule.matcher.at.iter().filter(|at| at.offset < 0) {
+        low = low.max(at.offset.unsigned_abs());
+    }
+    (low, high)
+}
+
+/// The offset to find a rule by: the first byte where it says enough, else the most telling one.
+fn best_place(rule: &PayloadRule) -> Option<(usize, ByteSet)> {
+    let sets = byte_sets(rule);
+    let telling = sets.iter().filter(|(_, set)| set.len() <= MAX_CHOICES);
+    let at_start = telling.clone().find(|(offset, _)| **offset == 0);
+    let best = at_start.or_else(|| telling.min_by_key(|(offset, set)| (set.len() > 4, **offset)));
+    best.map(|(&offset, &set)| (offset, set))
+}
+
+/// Whether no message at all can satisfy the rule.
+pub(super) fn is_contradictory(rule: &PayloadRule) -> bool {
+    let (low, high) = length_range(rule);
+    low > high || byte_sets(rule).values().any(|set| set.len() == 0)
+}

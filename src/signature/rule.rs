@@ -1,0 +1,226 @@
+//! What every rule has, whatever it looks at: its names, its weight, and where it may apply.
+
+use std::ops::Range;
+
+use super::address::{AddressTable, Prefix};
+use super::file::Ports;
+use crate::flow::Opening;
+use crate::verdict::{RuleId, Tag};
+
+/// The tables of the language that hold rules, for lists and names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs)]
+pub enum RuleKind {
+    Domain,
+    Payload,
+    Stun,
+    Http,
+    Tls,
+    Sip,
+    Proto,
+    Flow,
+    Address,
+    Port,
+}
+
+impl RuleKind {
+    /// Every kind, in the order of the manual.
+    pub const ALL: [Self; 10] = [
+        Self::Domain,
+        Self::Payload,
+        Self::Stun,
+        Self::Http,
+        Self::Tls,
+        Self::Sip,
+        Self::Proto,
+        Self::Flow,
+        Self::Address,
+        Self::Port,
+    ];
+
+    /// The name of the table.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Domain => "domain",
+            Self::Payload => "payload",
+            Self::Stun => "stun",
+            Self::Http => "http",
+            Self::Tls => "tls",
+            Self::Sip => "sip",
+            Self::Proto => "proto",
+            Self::Flow => "flow",
+            Self::Address => "address",
+            Self::Port => "port",
+        }
+    }
+}
+
+/// The metadata of all rules of a set, by [`RuleId`].
+#[derive(Debug, Default)]
+pub(super) struct Rules {
+    rules: Vec<Rule>,
+    /// Names and sources, one after the other; a source that many rules share stands once.
+    texts: String,
+}
+
+/// The metadata of one rule.
+#[derive(Clone, Debug)]
+pub(super) struct Rule {
+    pub(super) tag: Tag,
+    pub(super) kind: RuleKind,
+    pub(super) weight: u16,
+    /// The whole name is `FILE/KIND:NAME`; this is where `NAME` begins in it.
+    short: u32,
+    name: Range<u32>,
+    source: Range<u32>,
+}
+
+/// A rule about to be added.
+#[derive(Debug)]
+pub(super) struct NewRule<'a> {
+    /// Its tag; the rule number in it is replaced by the one it gets.
+    pub(super) tag: Tag,
+    pub(super) kind: RuleKind,
+    pub(super) slug: &'a str,
+    pub(super) name: &'a str,
+    pub(super) source: &'a str,
+    pub(super) weight: u32,
+}
+
+impl Rules {
+    pub(super) fn add(&mut self, new: &NewRule<'_>) -> Tag {
+        let rule = RuleId(u32::try_from(self.rules.len()).unwrap_or(u32::MAX));
+        let start = self.texts.len();
+        self.texts.extend([new.slug, "/", new.kind.slug(), ":"]);
+        let short = self.texts.len();
+        self.texts.push_str(new.name);
+        let name = start..self.texts.len();
+        let source = match self.rules.last().map(|before| before.source.clone()) {
+            Some(before) if self.text(&before) == new.source => before,
+            _ => {
+                let start = self.texts.len();
+                self.texts.push_str(new.source);
+                narrow(start..self.texts.len())
+            }
+        };
+        let tag = Tag { rule, ..new.tag };
+        self.rules.push(Rule {
+            tag,
+            kind: new.kind,
+            weight: u16::try_from(new.weight).unwrap_or(u16::MAX),
+            short: narrow(short..short).start,
+            name: narrow(name),
+            source,
+        });
+        tag
+    }
+
+    pub(super) fn get(&self, rule: RuleId) -> Option<&Rule> {
+        self.rules.get(rule.0 as usize)
+    }
+
+    pub(super) fn tag(&self, rule: RuleId) -> Option<Tag> {
+        self.get(rule).map(|rule| rule.tag)
+    }
+
+    /// `wechat/domain:weixin.qq.com`
+    pub(super) fn name(&self, rule: RuleId) -> &str {
+        self.get(rule).map_or("", |rule| self.text(&rule.name))
+    }
+
+    /// `weixin.qq.com`
+    pub(super) fn short_name(&self, rule: RuleId) -> &str {
+        self.get(rule)
+            .map_or("", |rule| self.text(&(rule.short..rule.name.end)))
+    }
+
+    pub(super) fn source(&self, rule: RuleId) -> &str {
+        self.get(rule).map_or("", |rule| self.text(&rule.source))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
+    fn text(&self, range: &Range<u32>) -> &str {
+        self.texts
+            .get(range.start as usize..range.end as usize)
+            .unwrap_or_default()
+    }
+}
+
+fn narrow(range: Range<usize>) -> Range<u32> {
+    let small = |n| u32::try_from(n).unwrap_or(u32::MAX);
+    small(range.start)..small(range.end)
+}
+
+/// Where a rule may apply, whatever the bytes say.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Guard {
+    /// One end must use one of these; empty: any port.
+    pub(super) ports: Box<[Ports]>,
+    /// One end's address must be in the prefixes of the file so numbered.
+    pub(super) address_of: Option<u16>,
+    /// Neither end's address may be here.
+    pub(super) excluded: Box<[Prefix]>,
+}
+
+impl Guard {
+    /// Whether the ports are right: the cheap half.
+    pub(super) fn allows_ports(&self, opening: &Opening<'_>) -> bool {
+        let within = |port| self.ports.iter().any(|ports| ports.range().contains(&port));
+        self.ports.is_empty() || within(opening.server_port) || within(opening.client_port)
+    }
+
+    /// Whether the addresses are right.
+    pub(super) fn allows_addresses(&self, opening: &Opening<'_>, table: &AddressTable) -> bool {
+        let ends = [opening.server_ip, opening.client_ip];
+        let owned = self
+            .address_of
+            .is_none_or(|file| ends.iter().any(|&end| table.owns(file, end)));
+        owned
+            && !self
+                .excluded
+                .iter()
+                .any(|prefix| ends.iter().any(|&end| prefix.holds(end)))
+    }
+
+    /// Both halves.
+    pub(super) fn allows(&self, opening: &Opening<'_>, table: &AddressTable) -> bool {
+        self.allows_ports(opening) && self.allows_addresses(opening, table)
+    }
+}
+
+/// The most tags one call gives.
+pub(super) const MAX_TAGS: usize = 64;
+
+/// Tags of one call, each rule once, no more than [`MAX_TAGS`].
+#[derive(Debug)]
+pub(super) struct Found<'a> {
+    tags: &'a mut Vec<Tag>,
+    before: usize,
+}
+
+impl<'a> Found<'a> {
+    pub(super) const fn new(tags: &'a mut Vec<Tag>) -> Self {
+        let before = tags.len();
+        Self { tags, before }
+    }
+
+    pub(super) fn has(&self, rule: RuleId) -> bool {
+        self.tags
+            .iter()
+            .skip(self.before)
+            .any(|tag| tag.rule == rule)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.tags.len() - self.before >= MAX_TAGS
+    }
+
+    pub(super) fn push(&mut self, tag: Tag) {
+        if !self.is_full() && !self.has(tag.rule) {
+            self.tags.push(tag);
+        }
+    }
+}

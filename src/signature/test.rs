@@ -1,0 +1,430 @@
+//! `[[test]]`: what must and must not match, run as the rules run in a flow, message by message.
+
+use std::path::Path;
+
+use toml::Spanned;
+
+use super::compile::{Parsed, parse_all};
+use super::diagnostic::{Findings, line_and_column};
+use super::file::{Ports, SignatureFile, TestTable, TransportName};
+use super::source::SourceFile;
+use super::{Diagnostic, Severity, SignatureSet};
+use crate::app::Service;
+use crate::dissect::{DISSECTORS, Facts, Outcome, Over};
+use crate::flow::opening::Script;
+use crate::flow::{Opening, Side, Transport};
+use crate::verdict::RuleId;
+
+/// A message longer than this belongs into a capture.
+const MAX_MESSAGE: usize = 16 << 10;
+
+/// What a flow of a capture was found to be, by slugs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// The application.
+    pub app: Option<String>,
+    /// The service.
+    pub service: Option<Service>,
+    /// The protocol.
+    pub proto: Option<String>,
+}
+
+/// How one test went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestResult {
+    /// The file.
+    pub path: String,
+    /// The line its table begins at.
+    pub line: u32,
+    /// What was tested: a rule or a capture.
+    pub subject: String,
+    /// What went wrong, if anything.
+    pub failure: Option<String>,
+}
+
+/// Runs all tests of `files`. Captures are looked for under `captures` and read by
+/// `read_capture`, which says what each of their flows is.
+///
+/// # Errors
+///
+/// What is wrong in the files themselves; nothing is run then.
+pub fn test(
+    files: &[SourceFile],
+    captures: &Path,
+    read_capture: &mut dyn FnMut(&Path) -> Result<Vec<Observed>, String>,
+) -> Result<Vec<TestResult>, Vec<Diagnostic>> {
+    let (set, mut found) = SignatureSet::compile_leniently(files);
+    let parsed = parse_all(files, &mut Vec::new());
+    for one in &parsed {
+        check_tests(
+            one,
+            &mut Findings::new(&one.source.path, &one.source.text, &mut found),
+        );
+    }
+    if found
+        .iter()
+        .any(|finding| finding.severity == Severity::Error)
+    {
+        return Err(found);
+    }
+    let mut results = Vec::new();
+    for one in &parsed {
+        for table in &one.file.test {
+            let test = table.get_ref();
+            let (subject, failure) = match (&test.capture, &test.rule) {
+                (Some(capture), _) => (
+                    capture.clone(),
+                    run_capture(test, &captures.join(capture), read_capture),
+                ),
+                (None, rule) => {
+                    let rule = rule.as_ref().map_or("", |rule| rule.get_ref());
+                    (rule.to_owned(), run_messages(test, rule, one, &set))
+                }
+            };
+            let path = one.source.path.to_string();
+            let (line, _) = line_and_column(&one.source.text, table.span().start);
+            results.push(TestResult {
+                path,
+                line,
+                subject,
+                failure,
+            });
+        }
+    }
+    Ok(results)
+}
+
+/// Reports tests that cannot be run.
+pub(super) fn check_tests(parsed: &Parsed<'_>, findings: &mut Findings<'_>) {
+    for table in &parsed.file.test {
+        let at = table.span();
+        let test = table.get_ref();
+        for text in test.client.iter().chain(&test.server) {
+            if let Err(fault) = parse_message(text.get_ref()) {
+                findings.error(text.span(), fault);
+            }
+        }
+        let messages = !test.client.is_empty() || !test.server.is_empty();
+        match (&test.capture, &test.rule) {
+            (Some(_), None) if messages => findings.error(at, "a capture test has no messages"),
+            (Some(_), None) if test.expect.is_none() => findings.error(at, "expected `expect`"),
+            (None, Some(_)) if !messages => findings.error(at, "expected `client` or `server`"),
+            (None, Some(rule)) if !has_rule(&parsed.file, rule.get_ref()) => {
+                findings.error(
+                    rule.span(),
+                    format!("there is no rule `{}` in this file", rule.get_ref()),
+                );
+            }
+            (Some(_), Some(_)) | (None, None) => {
+                findings.error(at, "expected one of `rule` and `capture`");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The names rules of a file were given, with their places.
+pub(super) fn all_names(file: &SignatureFile) -> Vec<&Spanned<String>> {
+    let mut names: Vec<&Spanned<String>> = Vec::new();
+    names.extend(file.payload.iter().map(|table| &table.get_ref().name));
+    names.extend(file.flow.iter().map(|table| &table.get_ref().name));
+    names.extend(
+        file.domain
+            .iter()
+            .filter_map(|table| table.get_ref().name.as_ref()),
+    );
+    names.extend(
+        file.stun
+            .iter()
+            .filter_map(|table| table.get_ref().name.as_ref()),
+    );
+    names.extend(
+        file.http
+            .iter()
+            .filter_map(|table| table.get_ref().name.as_ref()),
+    );
+    names.extend(
+        file.tls
+            .iter()
+            .filter_map(|table| table.get_ref().name.as_ref()),
+    );
+    names.extend(
+        file.sip
+            .iter()
+            .filter_map(|table| table.get_ref().name.as_ref()),
+    );
+    names.extend(
+        file.address
+            .iter()
+            .filter_map(|table| table.get_ref().name.as_ref()),
+    );
+    names.extend(
+        file.port
+            .iter()
+            .filter_map(|table| table.get_ref().name.as_ref()),
+    );
+    names
+}
+
+fn has_rule(file: &SignatureFile, name: &str) -> bool {
+    let proto = |table: &Spanned<super::file::ProtoTable>| table.get_ref().name.get_ref() == name;
+    all_names(file).iter().any(|one| one.get_ref() == name) || file.proto.iter().any(proto)
+}
+
+fn run_capture(
+    test: &TestTable,
+    path: &Path,
+    read_capture: &mut dyn FnMut(&Path) -> Result<Vec<Observed>, String>,
+) -> Option<String> {
+    let expect = test.expect.clone().unwrap_or_default();
+    let observed = match read_capture(path) {
+        Ok(observed) => observed,
+        Err(error) => return Some(format!("{}: {error}", path.display())),
+    };
+    let text = |expected: &Option<String>, found: &Option<String>| match expected.as_deref() {
+        None => true,
+        Some("none") => found.is_none(),
+        expected => expected == found.as_deref(),
+    };
+    let as_expected = observed.iter().any(|flow| {
+        text(&expect.app, &flow.app)
+            && text(&expect.proto, &flow.proto)
+            && (expect.service.is_none() || expect.service == flow.service)
+    });
+    if as_expected == test.matches {
+        return None;
+    }
+    let mut seen: Vec<String> = observed.iter().map(shown).collect();
+    seen.sort();
+    seen.dedup();
+    let wanted = shown(&Observed {
+        app: expect.app,
+        service: expect.service,
+        proto: expect.proto,
+    });
+    let not = if test.matches { "no" } else { "a" };
+    Some(format!(
+        "{not} flow is {wanted}; there are: {}",
+        seen.join(", ")
+    ))
+}
+
+fn shown(flow: &Observed) -> String {
+    let part = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let service = flow.service.map(Service::slug);
+    [
+        part(flow.app.as_deref()),
+        part(service),
+        part(flow.proto.as_deref()),
+    ]
+    .join("/")
+}
+
+fn run_messages(
+    test: &TestTable,
+    rule: &str,
+    parsed: &Parsed<'_>,
+    set: &SignatureSet,
+) -> Option<String> {
+    let wanted = rules_named(set, parsed.source.stem(), rule);
+    let (transport, port) = where_to(test, rule, &parsed.file);
+    let client_port = if matches!(transport, Transport::Other(_)) {
+        0
+    } else {
+        50_000
+    };
+    let mut script = Script::new(transport, client_port, port);
+    if let Some(address) = &test.server_ip {
+        script = script.server_ip(*address.get_ref());
+    }
+    let mut matched = false;
+    let mut number = 0;
+    for turn in 0..test.client.len().max(test.server.len()) {
+        for (side, texts) in [(Side::Client, &test.client), (Side::Server, &test.server)] {
+            let Some(text) = texts.get(turn) else {
+                continue;
+            };
+            let Ok(message) = parse_message(text.get_ref()) else {
+                continue;
+            };
+            script = script.message(side, &message);
+            number += 1;
+            matched |= matches_now(set, &script.opening(), &wanted);
+            if matched && !test.matches {
+                return Some(format!("matches at message {number}, but must not"));
+            }
+        }
+    }
+    (matched != test.matches).then(|| "does not match, but must".to_owned())
+}
+
+/// The rules of the file called `stem` that go by `name`: one, or all of one table.
+fn rules_named(set: &SignatureSet, stem: &str, name: &str) -> Vec<RuleId> {
+    let rules = set.rules.iter().map(|rule| rule.tag.rule);
+    let of_file = rules.filter(|&rule| {
+        set.rule_name(rule)
+            .split_once('/')
+            .is_some_and(|(file, _)| file == stem)
+    });
+    of_file
+        .filter(|&rule| set.rules.short_name(rule) == name)
+        .collect()
+}
+
+fn matches_now(set: &SignatureSet, opening: &Opening<'_>, wanted: &[RuleId]) -> bool {
+    let facts = dissect(opening);
+    let mut found = Vec::new();
+    set.by_payload(opening, &mut found);
+    set.by_flow(opening, &mut found);
+    set.by_facts(opening, &facts, &mut found);
+    if found.iter().any(|tag| wanted.contains(&tag.rule)) {
+        return true;
+    }
+    let weak = [
+        set.by_address(opening.server_ip),
+        set.by_port(opening.transport, opening.server_port),
+    ];
+    weak.iter().flatten().any(|tag| wanted.contains(&tag.rule))
+}
+
+/// What the first dissector that is sure reads.
+fn dissect(opening: &Opening<'_>) -> Facts {
+    for dissector in DISSECTORS {
+        let over = match opening.transport {
+            Transport::Tcp => dissector.over != Over::Udp,
+            Transport::Udp => dissector.over != Over::Tcp,
+            Transport::Other(_) => false,
+        };
+        let mut facts = Facts::default();
+        if over
+            && matches!(
+                (dissector.dissect)(opening, &mut facts),
+                Outcome::Partial | Outcome::Done
+            )
+        {
+            return facts;
+        }
+    }
+    Facts::default()
+}
+
+/// What carries the test's messages, and to which port: as the test says, else as its rule does.
+fn where_to(test: &TestTable, rule: &str, file: &SignatureFile) -> (Transport, u16) {
+    let payload = file
+        .payload
+        .iter()
+        .map(|table| table.get_ref())
+        .find(|table| table.name.get_ref() == rule);
+    let flow = file
+        .flow
+        .iter()
+        .map(|table| table.get_ref())
+        .find(|table| table.name.get_ref() == rule);
+    let (transports, protocol, ports): (_, _, &[Ports]) = match (payload, flow) {
+        (Some(rule), _) => (rule.transport.as_ref(), rule.ip_protocol, &rule.port),
+        (_, Some(rule)) => (rule.transport.as_ref(), rule.ip_protocol, &rule.port),
+        _ => (None, None, &[]),
+    };
+    let first = transports.and_then(|names| names.0.first().copied());
+    let default = if protocol.is_some() {
+        TransportName::Ip
+    } else {
+        TransportName::Tcp
+    };
+    let transport = match test.transport.or(first).unwrap_or(default) {
+        TransportName::Tcp => Transport::Tcp,
+        TransportName::Udp => Transport::Udp,
+        TransportName::Sctp => Transport::Other(132),
+        // 253 is for experiments (RFC 3692).
+        TransportName::Ip => Transport::Other(protocol.unwrap_or(253)),
+    };
+    let fallback = match transport {
+        Transport::Tcp => 443,
+        Transport::Udp => 9999,
+        Transport::Other(_) => 0,
+    };
+    let port = test
+        .port
+        .or_else(|| ports.first().map(|ports| ports.first))
+        .unwrap_or(fallback);
+    (transport, port)
+}
+
+/// Reads a message: hex in which `00*20` is a byte repeated, or `t:` and text with the escapes
+/// `\r \n \t \0 \\ \xNN`.
+fn parse_message(text: &str) -> Result<Vec<u8>, String> {
+    let mut message = Vec::new();
+    match text.strip_prefix("t:") {
+        Some(text) => parse_text(text, &mut message)?,
+        None => {
+            for word in text.split_ascii_whitespace() {
+                parse_word(word, &mut message)?;
+                if message.len() > MAX_MESSAGE {
+                    break;
+                }
+            }
+        }
+    }
+    match message.len() {
+        0 => Err("expected bytes in hex, or `t:` and a text".to_owned()),
+        1..=MAX_MESSAGE => Ok(message),
+        _ => Err(format!("expected at most {MAX_MESSAGE} bytes")),
+    }
+}
+
+fn parse_word(word: &str, message: &mut Vec<u8>) -> Result<(), String> {
+    let fault =
+        || format!("`{word}`: expected pairs of hex digits, the last one repeated by `*20`");
+    let (hex, times) = match word.split_once('*') {
+        Some((hex, times)) => (hex, times.parse::<usize>().map_err(|_| fault())?),
+        None => (word, 1),
+    };
+    let digits = hex.as_bytes();
+    if digits.is_empty()
+        || !digits.len().is_multiple_of(2)
+        || !hex.bytes().all(|b| b.is_ascii_hexdigit())
+    {
+        return Err(fault());
+    }
+    let mut bytes = digits
+        .chunks(2)
+        .filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    let last = bytes.next_back();
+    message.extend(bytes);
+    message.extend(
+        last.into_iter()
+            .flat_map(|byte| std::iter::repeat_n(byte, times.min(MAX_MESSAGE + 1))),
+    );
+    Ok(())
+}
+
+fn parse_text(text: &str, message: &mut Vec<u8>) -> Result<(), String> {
+    let mut rest = text.as_bytes();
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if *byte != b'\\' {
+            message.push(*byte);
+            continue;
+        }
+        let fault = "expected `\\r`, `\\n`, `\\t`, `\\0`, `\\\\` or `\\xNN`";
+        let [escape, after @ ..] = rest else {
+            return Err(fault.to_owned());
+        };
+        rest = after;
+        message.push(match escape {
+            b'r' => b'\r',
+            b'n' => b'\n',
+            b't' => b'\t',
+            b'0' => 0,
+            b'\\' => b'\\',
+            b'x' => {
+                let (pair, after) = rest.split_at_checked(2).ok_or(fault)?;
+                rest = after;
+                let pair = std::str::from_utf8(pair).map_err(|_| fault)?;
+                u8::from_str_radix(pair, 16).map_err(|_| fault)?
+            }
+            _ => return Err(fault.to_owned()),
+        });
+    }
+    Ok(())
+}
