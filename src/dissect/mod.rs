@@ -5,10 +5,13 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod bittorrent;
 pub mod dns;
 mod facts;
 mod netbios;
 mod plain;
+mod rtp;
+pub mod sip;
 mod ssdp;
 pub mod stun;
 
