@@ -56,8 +56,40 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[Dissector {
-    name: "dns",
-    over: Over::TcpAndUdp,
-    dissect: dns::dissect,
-}];
+pub const DISSECTORS: &[Dissector] = &[
+    Dissector {
+        name: "sip",
+        over: Over::TcpAndUdp,
+        dissect: sip::dissect,
+    },
+    Dissector {
+        name: "bittorrent",
+        over: Over::TcpAndUdp,
+        dissect: bittorrent::dissect,
+    },
+    Dissector {
+        name: "ssdp",
+        over: Over::Udp,
+        dissect: ssdp::dissect,
+    },
+    Dissector {
+        name: "stun",
+        over: Over::TcpAndUdp,
+        dissect: stun::dissect,
+    },
+    Dissector {
+        name: "netbios",
+        over: Over::Udp,
+        dissect: netbios::dissect,
+    },
+    Dissector {
+        name: "dns",
+        over: Over::TcpAndUdp,
+        dissect: dns::dissect,
+    },
+    Dissector {
+        name: "rtp",
+        over: Over::Udp,
+        dissect: rtp::dissect,
+    },
+];

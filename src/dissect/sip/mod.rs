@@ -15,6 +15,9 @@ use super::{Facts, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Transport};
 
+/// The ports registered for SIP.
+const PORTS: [u16; 2] = [5060, 5061];
+
 /// Addresses of media kept of one flow.
 const MAX_MEDIA: usize = 32;
 
@@ -54,7 +57,10 @@ fn datagram(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             Outcome::Partial
         }
         _ if claimed => Outcome::Partial,
-        _ if is_keep_alive(newest) => Outcome::NeedMore,
+        // Clients may knock with anything on the port before they speak.
+        _ if is_keep_alive(newest) || PORTS.iter().any(|&port| opening.has_port(port)) => {
+            Outcome::NeedMore
+        }
         // A datagram that ends inside its start line is no message.
         Begin::Cut | Begin::Foreign => Outcome::NotMine,
     }

@@ -138,10 +138,17 @@ fn keep_alives_wait_and_others_are_refused() {
         (b"\x80\x08\0\x01", Outcome::NotMine),
     ];
     for (bytes, want) in rows {
-        assert_eq!(run(&Script::udp(5060).client(bytes)).0, *want, "{bytes:?}");
+        assert_eq!(run(&Script::udp(9999).client(bytes)).0, *want, "{bytes:?}");
+        assert_eq!(
+            run(&Script::udp(5060).client(bytes)).0,
+            Outcome::NeedMore,
+            "{bytes:?}"
+        );
     }
-    let late = Script::udp(5060).client(b"jaK").client(INVITE.as_bytes());
+    let late = Script::udp(9999).client(b"jaK").client(INVITE.as_bytes());
     assert_eq!(run(&late).0, Outcome::Partial);
+    let later = Script::udp(5060).client(b"hello").client(INVITE.as_bytes());
+    assert_eq!(run(&later).0, Outcome::Partial);
     for bytes in [
         &b"GET / HTTP/1.1\r\n\r\n"[..],
         b"\x16\x03\x01",
