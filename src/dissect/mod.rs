@@ -5,6 +5,7 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod bittorrent;
 mod dialogue;
 pub mod dns;
 mod dtls;
@@ -18,6 +19,8 @@ mod oicq;
 mod plain;
 mod pop3;
 pub mod quic;
+mod rtp;
+pub mod sip;
 mod smtp;
 mod ssdp;
 mod ssh;
@@ -83,7 +86,13 @@ pub const DISSECTORS: &[Dissector] = &[
     row("pop3", Over::Tcp, pop3::dissect),
     row("imap", Over::Tcp, imap::dissect),
     row("dns", Over::TcpAndUdp, dns::dissect),
+    row("netbios", Over::Udp, netbios::dissect),
+    row("ssdp", Over::Udp, ssdp::dissect),
+    row("stun", Over::TcpAndUdp, stun::dissect),
+    row("sip", Over::TcpAndUdp, sip::dissect),
+    row("bittorrent", Over::TcpAndUdp, bittorrent::dissect),
     row("oicq", Over::TcpAndUdp, oicq::dissect),
+    row("rtp", Over::Udp, rtp::dissect),
 ];
 
 const fn row(
@@ -91,7 +100,11 @@ const fn row(
     over: Over,
     dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
 ) -> Dissector {
-    Dissector { name, over, dissect }
+    Dissector {
+        name,
+        over,
+        dissect,
+    }
 }
 
 /// The protocol that an IP protocol number names by itself, as IANA assigns them: what carries

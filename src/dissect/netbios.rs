@@ -10,6 +10,7 @@ use crate::app::Proto;
 use crate::flow::{Opening, Side};
 use crate::wire::reader::Reader;
 
+const PORT_DNS: u16 = 53;
 const PORT_NAMES: u16 = 137;
 const PORT_DATAGRAMS: u16 = 138;
 
@@ -36,6 +37,10 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if opening.has_port(PORT_DATAGRAMS) && is_datagram(message) {
         facts.proto = Some(Proto::NETBIOS_DGM);
         return Outcome::Done;
+    }
+    // What is sent to a name server is DNS, whatever it asks for.
+    if opening.has_port(PORT_DNS) {
+        return Outcome::NotMine;
     }
     let Some(packet) = NamePacket::read(message, opening.has_port(PORT_NAMES)) else {
         return Outcome::NotMine;
@@ -264,6 +269,7 @@ mod tests {
             (&lying, 138),
             (b"\x10\x02", 138),
             (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", 137),
+            (&query("FRED"), 53),
             (b"", 137),
         ];
         for (bytes, port) in rows {

@@ -21,6 +21,8 @@ const PORT_MDNS: u16 = 5353;
 const PORT_LLMNR: u16 = 5355;
 const PORT_NETBIOS_NS: u16 = 137;
 
+const TYPE_TXT: u16 = 16;
+
 /// More records than an honest message on a foreign port carries.
 const MAX_RECORDS: u32 = 1024;
 
@@ -48,6 +50,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             }
             facts.proto = Some(service.proto);
             if let Some((name, rr_type)) = question {
+                if asks_for_certificate(&name, rr_type) {
+                    facts.proto = Some(Proto::DNSCRYPT);
+                }
                 facts.query_name = Some(name.to_boxed());
                 facts.query_type = Some(rr_type);
             }
@@ -153,9 +158,11 @@ fn usual(message: &[u8], header: Header, len: usize, proto: Proto) -> Option<Rea
         .flatten()
         .and_then(|(name, end)| Some((name, Question::read(message, end)?)));
     let known = |(_, q): &(NameText, Question)| known_class(q.class) && known_type(q.rr_type);
+    // One standard question, as nearly every message has, is enough of a header.
+    let asks = header.opcode() == 0 && header.questions == 1 && !header.has_reserved_bit();
     // A truncated response still counts the records it left out.
     let truncated = header.is_truncated() && header.is_response() && header.questions <= 1;
-    if !adds_up && !truncated && !question.as_ref().is_some_and(known) {
+    if !adds_up && !asks && !truncated && !question.as_ref().is_some_and(known) {
         return None;
     }
     Some(Read {
@@ -216,6 +223,16 @@ const fn known_class(class: u16) -> bool {
 /// Types assigned by IANA.
 const fn known_type(rr_type: u16) -> bool {
     matches!(rr_type, 1..=69 | 99..=109 | 128 | 249..=264 | 32_768 | 32_769)
+}
+
+/// Whether this is how a DNSCrypt client begins: it asks a resolver, on the port it will encrypt
+/// to, for the certificate of its provider (DNSCrypt protocol, section "Certificates").
+fn asks_for_certificate(name: &NameText, rr_type: u16) -> bool {
+    let version = name
+        .as_str()
+        .split_once(".dnscrypt-cert.")
+        .map(|(version, _)| version);
+    rr_type == TYPE_TXT && matches!(version, Some("1" | "2"))
 }
 
 /// A first label as RFC 1001 section 14.1 encodes NetBIOS names: `netbios` reads those.
@@ -327,6 +344,19 @@ mod tests {
     }
 
     #[test]
+    fn certificates_of_dnscrypt_are_its_own() {
+        let ask = |label: &[u8], rr_type: u8| {
+            let question = [label, b"\x07example\x03com\0\0", &[rr_type], b"\0\x01"].concat();
+            run(&Script::udp(443).client(&message(0x0100, [1, 0, 0, 0], &question)))
+                .1
+                .proto
+        };
+        assert_eq!(ask(b"\x012\x0ddnscrypt-cert", 16), Some(Proto::DNSCRYPT));
+        assert_eq!(ask(b"\x012\x0ddnscrypt-cert", 1), Some(Proto::DNS));
+        assert_eq!(ask(b"\x0ddnscrypt-cert", 16), Some(Proto::DNS));
+    }
+
+    #[test]
     fn bent_messages_are_dns_on_its_own_port_only() {
         let rows: &[(&str, Vec<u8>)] = &[
             (
@@ -351,6 +381,10 @@ mod tests {
                 message(0x0900, [0, 1, 0, 0], b"\0\0\x01\0\x01\0\0\0\0\0\x04abcd"),
             ),
             ("header alone", message(0x8184, [0, 0, 0, 0], b"")),
+            (
+                "garbage behind the question count",
+                message(0x0100, [1, 0xaaaa, 0xaaaa, 0xaaaa], b"\xaa\xaa"),
+            ),
             ("cut off", message(0x8380, [1, 9, 0, 0], QUESTION)),
             (
                 "NetBIOS name",
@@ -389,7 +423,7 @@ mod tests {
             ("opcode 15", message(0x7900, [1, 0, 0, 0], QUESTION)),
             (
                 "too many records",
-                message(0x8180, [1, 500, 0, 0], b"\x03www"),
+                message(0x8180, [2, 500, 0, 0], b"\x03www"),
             ),
             (
                 "text",

@@ -58,7 +58,9 @@ impl<'a> Message<'a> {
     /// The message a datagram is. With the cookie it may be cut or be followed by other bytes.
     pub(super) fn in_datagram(datagram: &'a [u8]) -> Option<Self> {
         let (kind, len, transaction, rest) = Self::header(datagram)?;
-        if transaction.starts_with(&COOKIE) {
+        let exact = rest.len() == len;
+        // WhatsApp does not pad attributes; a length like that must be exact.
+        if transaction.starts_with(&COOKIE) && (exact || len.is_multiple_of(4)) {
             return Some(Self {
                 kind,
                 transaction,
@@ -66,7 +68,7 @@ impl<'a> Message<'a> {
                 proof: Proof::Cookie,
             });
         }
-        if rest.len() != len || !is_classic_kind(kind) {
+        if !exact || !len.is_multiple_of(4) || !is_classic_kind(kind) {
             return None;
         }
         let message = Self {
@@ -90,7 +92,7 @@ impl<'a> Message<'a> {
     /// The message at the front of a stream, with cookie and whole, and how long it is.
     pub(super) fn in_stream(bytes: &'a [u8]) -> Option<(Self, usize)> {
         let (kind, len, transaction, rest) = Self::header(bytes)?;
-        let body = rest.get(..len)?;
+        let body = rest.get(..len).filter(|_| len.is_multiple_of(4))?;
         transaction.starts_with(&COOKIE).then_some((
             Self {
                 kind,
@@ -105,7 +107,7 @@ impl<'a> Message<'a> {
     fn header(bytes: &'a [u8]) -> Option<(u16, usize, &'a [u8; 16], &'a [u8])> {
         let mut reader = Reader::new(bytes);
         let kind = reader.be16().filter(|kind| kind & 0xc000 == 0)?;
-        let len = reader.be16().filter(|len| len % 4 == 0)?;
+        let len = reader.be16()?;
         Some((kind, usize::from(len), reader.array()?, reader.rest()))
     }
 
@@ -126,14 +128,21 @@ impl<'a> Message<'a> {
     }
 
     /// The attributes up to the first that does not fit: type and value without padding.
+    ///
+    /// Padded to four octets, unless the length of the message shows that they are not.
     pub(super) fn attributes(&self) -> impl Iterator<Item = (u16, &'a [u8])> + use<'a> {
         let mut reader = Reader::new(self.body);
+        let padding = if self.body.len().is_multiple_of(4) {
+            3
+        } else {
+            0
+        };
         std::iter::from_fn(move || {
             let kind = reader.be16()?;
             let len = usize::from(reader.be16()?);
             let value = reader.take(len)?;
             // Where the last one is not padded nothing is left to pass over.
-            let _ = reader.skip(len.wrapping_neg() & 3);
+            let _ = reader.skip(len.wrapping_neg() & padding);
             Some((kind, value))
         })
     }

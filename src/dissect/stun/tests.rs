@@ -162,6 +162,18 @@ fn private_types_pass_with_the_cookie() {
 }
 
 #[test]
+fn attributes_without_padding_need_an_exact_length() {
+    let mut bytes = stun(0x0802, &[attr(0x4002, &[2; 8])]);
+    bytes.extend_from_slice(b"\x40\x03\0\x05abcde\x40\x04\0\x04last");
+    bytes[3] = (bytes.len() - HEADER_LEN) as u8;
+    let (outcome, facts) = run(&Script::udp(3478).client(&bytes));
+    assert_eq!(outcome, Outcome::Partial);
+    assert_eq!(facts.stun.unwrap().attributes, [0x4002, 0x4003, 0x4004]);
+    bytes.push(0);
+    assert_eq!(run(&Script::udp(3478).client(&bytes)).0, Outcome::NotMine);
+}
+
+#[test]
 fn classic_needs_sound_attributes() {
     let mapped = || attr(1, &[0, 1, 0x12, 0x34, 192, 0, 2, 1]);
     let rows: &[(&str, Vec<u8>, u16, Outcome)] = &[

@@ -1,0 +1,451 @@
+//! BitTorrent: the peer protocol over TCP (BEP 3) and uTP (BEP 29), the DHT (BEP 5), trackers over
+//! UDP (BEP 15) and local service discovery (BEP 14).
+//!
+//! Announces over HTTP are HTTP. Message stream encryption looks like random bytes from its first
+//! one and is not claimed.
+
+use memchr::memmem;
+
+use super::plain::text;
+use super::{Facts, Outcome};
+use crate::app::Proto;
+use crate::flow::{Opening, Side, Stream, Transport};
+use crate::wire::reader::Reader;
+
+/// How a peer begins: the length of the name of the protocol, and the name.
+const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";
+
+/// Where the peer identifier begins in a handshake, after eight reserved bytes and the info hash.
+const PEER_ID: usize = 48;
+
+/// Connect request of BEP 15: a number that stands for the protocol, and action 0.
+const TRACKER_CONNECT: &[u8] = b"\0\0\x04\x17\x27\x10\x19\x80\0\0\0\0";
+
+/// Messages that prove the peer protocol where the handshake was not seen.
+const ENOUGH_MESSAGES: usize = 4;
+
+/// Reads what either side sent.
+pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let outcome = match opening.transport {
+        Transport::Tcp => peer(opening, facts),
+        Transport::Udp => datagrams(opening),
+        Transport::Other(_) => Outcome::NotMine,
+    };
+    if outcome == Outcome::Done {
+        facts.proto = Some(Proto::BITTORRENT);
+    }
+    outcome
+}
+
+fn peer(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let mut undecided = false;
+    for side in [Side::Client, Side::Server] {
+        let stream = opening.stream(side);
+        let bytes = stream.bytes;
+        if bytes.starts_with(HANDSHAKE) {
+            // Azureus style: `-UT3550-`, then random bytes.
+            let peer_id = bytes.get(PEER_ID..PEER_ID + 8);
+            if let Some(id @ [b'-', .., b'-']) = peer_id {
+                facts.software = text(id, id.len());
+            }
+            return Outcome::Done;
+        }
+        undecided |= !stream.ended && !bytes.is_empty() && HANDSHAKE.starts_with(bytes);
+        if stream.mid_stream {
+            if has_messages(stream) {
+                return Outcome::Done;
+            }
+            undecided |= !stream.ended;
+        }
+    }
+    if undecided {
+        Outcome::NeedMore
+    } else {
+        Outcome::NotMine
+    }
+}
+
+/// Whether some segment begins a run of peer messages of which the lengths agree with the kinds.
+///
+/// A stream joined in the middle may start inside a block: only segments that begin with a
+/// message are of use, and of those the requests and haves between.
+fn has_messages(stream: Stream<'_>) -> bool {
+    let mut found = 0;
+    for segment in stream.messages() {
+        let mut reader = Reader::new(segment);
+        let mut here = 0;
+        while !reader.is_empty() {
+            let (Some(len), Some(kind)) = (reader.be32(), reader.u8()) else {
+                here = 0;
+                break;
+            };
+            let fits = match kind {
+                // Have; request and cancel; port.
+                4 => len == 5,
+                6 | 8 => len == 13 && is_block(&reader),
+                _ => false,
+            };
+            if !fits || reader.skip(len as usize - 1).is_none() {
+                here = 0;
+                break;
+            }
+            here += 1;
+        }
+        found += here;
+    }
+    found >= ENOUGH_MESSAGES
+}
+
+/// Index, offset and length of a block: offsets are multiples of the length, a power of two.
+fn is_block(reader: &Reader<'_>) -> bool {
+    let mut ahead = *reader;
+    let (Some(_index), Some(begin), Some(len)) = (ahead.be32(), ahead.be32(), ahead.be32()) else {
+        return false;
+    };
+    (1..=1 << 17).contains(&len) && begin.is_multiple_of(1 << 14)
+}
+
+fn datagrams(opening: &Opening<'_>) -> Outcome {
+    let newest = opening.newest();
+    let sure = match newest {
+        [b'd', ..] => is_dht(newest),
+        [0, 0, 4, ..] => newest.starts_with(TRACKER_CONNECT) && newest.len() >= 16,
+        [b'B', ..] => newest.starts_with(b"BT-SEARCH * HTTP/1."),
+        _ => false,
+    };
+    if sure {
+        return Outcome::Done;
+    }
+    if Utp::read(newest).is_none() {
+        return Outcome::NotMine;
+    }
+    if is_utp(opening) {
+        Outcome::Done
+    } else {
+        Outcome::NeedMore
+    }
+}
+
+/// A message of the DHT: a dictionary with a query, a response or an error, as `y` says.
+///
+/// Keys are sorted, so arguments (`a`), error (`e`) or the address of BEP 42 come first and the
+/// kind (`y`) last, after transaction (`t`) and version (`v`).
+fn is_dht(datagram: &[u8]) -> bool {
+    const BEGINNINGS: [&[u8]; 6] = [
+        b"d1:ad2:id20:",
+        b"d1:rd2:id20:",
+        b"d2:ip6:",
+        b"d2:ip18:",
+        b"d1:el",
+        // `ro` of BEP 43 and others come before `id` never, but `bs` of a response may.
+        b"d1:rd2:bs",
+    ];
+    const KINDS: [&[u8]; 3] = [b"1:y1:qe", b"1:y1:re", b"1:y1:ee"];
+    BEGINNINGS.iter().any(|b| datagram.starts_with(b))
+        && (KINDS.iter().any(|kind| datagram.ends_with(kind))
+            || datagram.ends_with(b"e") && memmem::find(datagram, b"1:y1:").is_some())
+}
+
+/// The header of a uTP packet (BEP 29).
+#[derive(Clone, Copy, Debug)]
+struct Utp<'a> {
+    kind: u8,
+    connection: u16,
+    sequence: u16,
+    acknowledged: u16,
+    payload: &'a [u8],
+}
+
+const ST_DATA: u8 = 0;
+const ST_STATE: u8 = 2;
+const ST_SYN: u8 = 4;
+
+impl<'a> Utp<'a> {
+    fn read(datagram: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader::new(datagram);
+        let first = reader.u8()?;
+        let (kind, version) = (first >> 4, first & 0x0f);
+        if kind > ST_SYN || version != 1 {
+            return None;
+        }
+        let mut extension = reader.u8()?;
+        let connection = reader.be16()?;
+        // Time, difference, window.
+        reader.skip(12)?;
+        let (sequence, acknowledged) = (reader.be16()?, reader.be16()?);
+        // Selective acknowledgement, extension bits, close reason: a list that ends with zero.
+        while extension != 0 {
+            if extension > 3 {
+                return None;
+            }
+            extension = reader.u8()?;
+            let len = reader.u8()?;
+            reader.skip(usize::from(len))?;
+        }
+        let payload = reader.rest();
+        // Only data carries any.
+        (kind == ST_DATA || payload.is_empty()).then_some(Self {
+            kind,
+            connection,
+            sequence,
+            acknowledged,
+            payload,
+        })
+    }
+}
+
+/// Whether the packets of both sides, or of one for long enough, hang together as uTP.
+fn is_utp(opening: &Opening<'_>) -> bool {
+    let packets = |side| opening.stream(side).messages().map_while(Utp::read);
+    for side in [Side::Client, Side::Server] {
+        if packets(side).any(|p| p.kind == ST_DATA && p.payload.starts_with(HANDSHAKE)) {
+            return true;
+        }
+        // Opened here: the answer has the identifier of the SYN and acknowledges its number, and
+        // what follows the SYN has the next identifier and the next number.
+        let Some(syn) = packets(side).find(|p| p.kind == ST_SYN) else {
+            continue;
+        };
+        let next = |n: u16| n.wrapping_add(1);
+        let answered = packets(!side).any(|p| {
+            p.kind == ST_STATE && p.connection == syn.connection && p.acknowledged == syn.sequence
+        });
+        let continued = packets(side).any(|p| {
+            p.kind == ST_DATA
+                && p.connection == next(syn.connection)
+                && p.sequence == next(syn.sequence)
+        });
+        if answered || continued {
+            return true;
+        }
+    }
+    // Joined in the middle: identifiers differ by one and stay, and each side acknowledges what
+    // the other is sending.
+    const NEAR: u16 = 256;
+    let same = |side| {
+        let first = packets(side).next()?;
+        let mut count = 0;
+        for packet in packets(side) {
+            let steady = packet.kind != ST_SYN && packet.connection == first.connection;
+            count += usize::from(steady);
+            if !steady {
+                return None;
+            }
+        }
+        (count >= 2 && count == opening.stream(side).count()).then_some(first)
+    };
+    let (Some(a), Some(b)) = (same(Side::Client), same(Side::Server)) else {
+        return false;
+    };
+    let near = |x: u16, y: u16| x.wrapping_sub(y).wrapping_add(NEAR) <= 2 * NEAR;
+    matches!(a.connection.wrapping_sub(b.connection), 1 | u16::MAX)
+        && near(a.acknowledged, b.sequence)
+        && near(b.acknowledged, a.sequence)
+}
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::flow::opening::Script;
+
+    fn run(script: &Script) -> (Outcome, Facts) {
+        let mut facts = Facts::default();
+        let outcome = dissect(&script.opening(), &mut facts);
+        let claimed = outcome == Outcome::Done;
+        assert_eq!(facts.proto, claimed.then_some(Proto::BITTORRENT));
+        (outcome, facts)
+    }
+
+    fn handshake() -> Vec<u8> {
+        [HANDSHAKE, &[0; 8], &[7; 20], b"-UT3550-abcdefghijkl"].concat()
+    }
+
+    fn utp(kind: u8, connection: u16, sequence: u16, acknowledged: u16, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![kind << 4 | 1, 0];
+        bytes.extend_from_slice(&connection.to_be_bytes());
+        bytes.extend_from_slice(b"time" as &[u8]);
+        bytes.extend_from_slice(b"diffwndw");
+        bytes.extend_from_slice(&sequence.to_be_bytes());
+        bytes.extend_from_slice(&acknowledged.to_be_bytes());
+        [&bytes, payload].concat()
+    }
+
+    #[test]
+    fn peers_shake_hands() {
+        let whole = handshake();
+        let (outcome, facts) = run(&Script::tcp(6881).client(&whole));
+        assert_eq!(
+            (outcome, facts.software.as_deref()),
+            (Outcome::Done, Some("-UT3550-"))
+        );
+        assert_eq!(run(&Script::tcp(6881).server(&whole)).0, Outcome::Done);
+        for end in 1..whole.len() {
+            let want = if end < HANDSHAKE.len() {
+                Outcome::NeedMore
+            } else {
+                Outcome::Done
+            };
+            assert_eq!(
+                run(&Script::tcp(6881).client(&whole[..end])).0,
+                want,
+                "cut at {end}"
+            );
+        }
+        for bytes in [&b"\x13BitTorrent Protocol"[..], b"\x12", b"GET", b""] {
+            assert_eq!(run(&Script::tcp(6881).client(bytes)).0, Outcome::NotMine);
+        }
+    }
+
+    #[test]
+    fn peers_are_known_in_the_middle() {
+        let request = |n: u32| {
+            [
+                &b"\0\0\0\x0d\x06\0\0\0\x09"[..],
+                &(n << 14).to_be_bytes(),
+                b"\0\0\x40\0",
+            ]
+            .concat()
+        };
+        let segment: Vec<u8> = (0..5).flat_map(request).collect();
+        let script = Script::tcp(6881).client(&segment);
+        let mut opening = script.opening();
+        assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::NotMine);
+        opening.client.mid_stream = true;
+        assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::Done);
+        let mut odd = segment.clone();
+        odd[12] = 1;
+        let script = Script::tcp(6881).client(&odd);
+        let mut opening = script.opening();
+        opening.client.mid_stream = true;
+        assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::NeedMore);
+    }
+
+    #[test]
+    fn datagrams_prove_themselves() {
+        let rows: &[(&[u8], Outcome)] = &[
+            (
+                b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe",
+                Outcome::Done,
+            ),
+            (
+                b"d1:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re",
+                Outcome::Done,
+            ),
+            (
+                b"d1:eli201e23:A Generic Error Ocurrede1:t2:aa1:y1:ee",
+                Outcome::Done,
+            ),
+            (
+                b"d2:ip6:\x01\x02\x03\x04\x05\x061:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re",
+                Outcome::Done,
+            ),
+            (b"d1:ad2:id20:abcdefghij", Outcome::NotMine),
+            (b"d4:spam4:eggse", Outcome::NotMine),
+            (
+                b"\0\0\x04\x17\x27\x10\x19\x80\0\0\0\0\x12\x34\x56\x78",
+                Outcome::Done,
+            ),
+            (b"\0\0\x04\x17\x27\x10\x19\x80\0\0\0\0", Outcome::NotMine),
+            (
+                b"\0\0\x04\x17\x27\x10\x19\x80\0\0\0\x01\x12\x34\x56\x78",
+                Outcome::NotMine,
+            ),
+            (
+                b"BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\n",
+                Outcome::Done,
+            ),
+            (b"", Outcome::NotMine),
+        ];
+        for (bytes, want) in rows {
+            assert_eq!(run(&Script::udp(6881).client(bytes)).0, *want, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn utp_must_hang_together() {
+        let syn = utp(ST_SYN, 700, 1, 0, b"");
+        let syn = || Script::udp(40_000).client(&syn);
+        let rows = [
+            (
+                "answered",
+                syn().server(&utp(ST_STATE, 700, 9, 1, b"")),
+                Outcome::Done,
+            ),
+            (
+                "continued",
+                syn().client(&utp(ST_DATA, 701, 2, 8, b"x")),
+                Outcome::Done,
+            ),
+            ("alone", syn(), Outcome::NeedMore),
+            (
+                "repeated",
+                syn().client(&utp(ST_SYN, 700, 1, 0, b"")),
+                Outcome::NeedMore,
+            ),
+            (
+                "wrong identifier",
+                syn().server(&utp(ST_STATE, 702, 9, 1, b"")),
+                Outcome::NeedMore,
+            ),
+            (
+                "wrong acknowledgement",
+                syn().server(&utp(ST_STATE, 700, 9, 5, b"")),
+                Outcome::NeedMore,
+            ),
+            (
+                "handshake inside",
+                Script::udp(9).client(&utp(ST_DATA, 5, 2, 8, &handshake())),
+                Outcome::Done,
+            ),
+            (
+                "payload in a SYN",
+                Script::udp(9).client(&utp(ST_SYN, 5, 2, 8, b"x")),
+                Outcome::NotMine,
+            ),
+            (
+                "kind 5",
+                Script::udp(9).client(&utp(5, 5, 2, 8, b"")),
+                Outcome::NotMine,
+            ),
+            (
+                "cut",
+                Script::udp(9).client(&utp(ST_SYN, 5, 2, 8, b"")[..19]),
+                Outcome::NotMine,
+            ),
+        ];
+        for (what, script, want) in rows {
+            assert_eq!(run(&script).0, want, "{what}");
+        }
+        let middle = |step: u16| {
+            Script::udp(9)
+                .client(&utp(ST_DATA, 800, 50, 90, b"abc"))
+                .server(&utp(ST_STATE, 800 + step, 91, 50, b""))
+                .client(&utp(ST_DATA, 800, 51, 90, b"abc"))
+                .server(&utp(ST_STATE, 800 + step, 91, 51, b""))
+        };
+        assert_eq!(run(&middle(1)).0, Outcome::Done);
+        assert_eq!(run(&middle(2)).0, Outcome::NeedMore);
+        let mut extended = utp(ST_STATE, 5, 1, 1, b"\0\x04abcd");
+        extended[1] = 1;
+        assert!(Utp::read(&extended).is_some());
+        extended[1] = 9;
+        assert!(Utp::read(&extended).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn random_bytes_are_not_bittorrent(
+            messages in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..8),
+        ) {
+            for (mut script, first) in [(Script::udp(9), 0x21), (Script::tcp(9), 0x13)] {
+                for message in &messages {
+                    script = script.client(message).server(&[&[first, 0], &message[..]].concat());
+                    prop_assert!(run(&script).0 != Outcome::Done);
+                }
+            }
+        }
+    }
+}
