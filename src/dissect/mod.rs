@@ -5,20 +5,38 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod ber;
+mod dhcp;
 mod dialogue;
+mod dnscrypt;
 mod facts;
 mod ftp;
+mod ike;
 mod imap;
+mod kerberos;
+mod ldap;
 mod mmtls;
+mod mqtt;
+mod ntp;
 mod oicq;
+mod openvpn;
 mod pop3;
+mod radius;
+mod rdp;
+mod rtmp;
+mod rtsp;
+mod smb;
 mod smtp;
+mod snmp;
+mod socks;
 mod ssh;
 mod starttls;
 mod telegram;
 #[cfg(test)]
 mod trial;
 mod whatsapp;
+mod wireguard;
+mod xmpp;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
@@ -106,5 +124,90 @@ pub const DISSECTORS: &[Dissector] = &[
         name: "imap",
         over: Over::Tcp,
         dissect: imap::dissect,
+    },
+    Dissector {
+        name: "xmpp",
+        over: Over::Tcp,
+        dissect: xmpp::dissect,
+    },
+    Dissector {
+        name: "rtsp",
+        over: Over::Tcp,
+        dissect: rtsp::dissect,
+    },
+    Dissector {
+        name: "rtmp",
+        over: Over::Tcp,
+        dissect: rtmp::dissect,
+    },
+    Dissector {
+        name: "mqtt",
+        over: Over::Tcp,
+        dissect: mqtt::dissect,
+    },
+    Dissector {
+        name: "smb",
+        over: Over::Tcp,
+        dissect: smb::dissect,
+    },
+    Dissector {
+        name: "rdp",
+        over: Over::Tcp,
+        dissect: rdp::dissect,
+    },
+    Dissector {
+        name: "socks",
+        over: Over::Tcp,
+        dissect: socks::dissect,
+    },
+    Dissector {
+        name: "ike",
+        over: Over::TcpAndUdp,
+        dissect: ike::dissect,
+    },
+    Dissector {
+        name: "dnscrypt",
+        over: Over::TcpAndUdp,
+        dissect: dnscrypt::dissect,
+    },
+    Dissector {
+        name: "wireguard",
+        over: Over::Udp,
+        dissect: wireguard::dissect,
+    },
+    Dissector {
+        name: "openvpn",
+        over: Over::TcpAndUdp,
+        dissect: openvpn::dissect,
+    },
+    Dissector {
+        name: "snmp",
+        over: Over::Udp,
+        dissect: snmp::dissect,
+    },
+    Dissector {
+        name: "kerberos",
+        over: Over::TcpAndUdp,
+        dissect: kerberos::dissect,
+    },
+    Dissector {
+        name: "ldap",
+        over: Over::TcpAndUdp,
+        dissect: ldap::dissect,
+    },
+    Dissector {
+        name: "dhcp",
+        over: Over::Udp,
+        dissect: dhcp::dissect,
+    },
+    Dissector {
+        name: "radius",
+        over: Over::TcpAndUdp,
+        dissect: radius::dissect,
+    },
+    Dissector {
+        name: "ntp",
+        over: Over::Udp,
+        dissect: ntp::dissect,
     },
 ];
