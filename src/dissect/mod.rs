@@ -5,23 +5,39 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod ber;
 mod bittorrent;
+mod dhcp;
 mod dialogue;
 pub mod dns;
+mod dnscrypt;
 mod dtls;
 mod facts;
 mod ftp;
 mod host;
+mod ike;
 mod imap;
+mod kerberos;
+mod ldap;
 mod mmtls;
+mod mqtt;
 mod netbios;
+mod ntp;
 mod oicq;
+mod openvpn;
 mod plain;
 mod pop3;
 pub mod quic;
+mod radius;
+mod rdp;
+mod rtmp;
 mod rtp;
+mod rtsp;
 pub mod sip;
+mod smb;
 mod smtp;
+mod snmp;
+mod socks;
 mod ssdp;
 mod ssh;
 mod starttls;
@@ -31,6 +47,8 @@ pub(crate) mod tls;
 #[cfg(test)]
 mod trial;
 mod whatsapp;
+mod wireguard;
+mod xmpp;
 
 pub use facts::{Facts, Names, Sip, Stun};
 
@@ -85,13 +103,30 @@ pub const DISSECTORS: &[Dissector] = &[
     row("ftp", Over::Tcp, ftp::dissect),
     row("pop3", Over::Tcp, pop3::dissect),
     row("imap", Over::Tcp, imap::dissect),
+    row("xmpp", Over::Tcp, xmpp::dissect),
+    row("rtsp", Over::Tcp, rtsp::dissect),
+    row("rtmp", Over::Tcp, rtmp::dissect),
+    row("mqtt", Over::Tcp, mqtt::dissect),
+    row("smb", Over::Tcp, smb::dissect),
+    row("rdp", Over::Tcp, rdp::dissect),
     row("dns", Over::TcpAndUdp, dns::dissect),
     row("netbios", Over::Udp, netbios::dissect),
     row("ssdp", Over::Udp, ssdp::dissect),
     row("stun", Over::TcpAndUdp, stun::dissect),
     row("sip", Over::TcpAndUdp, sip::dissect),
+    row("dhcp", Over::Udp, dhcp::dissect),
+    row("wireguard", Over::Udp, wireguard::dissect),
+    row("ike", Over::TcpAndUdp, ike::dissect),
+    row("openvpn", Over::TcpAndUdp, openvpn::dissect),
+    row("snmp", Over::Udp, snmp::dissect),
+    row("kerberos", Over::TcpAndUdp, kerberos::dissect),
+    row("ldap", Over::TcpAndUdp, ldap::dissect),
+    row("radius", Over::TcpAndUdp, radius::dissect),
+    row("ntp", Over::Udp, ntp::dissect),
+    row("socks", Over::Tcp, socks::dissect),
     row("bittorrent", Over::TcpAndUdp, bittorrent::dissect),
     row("oicq", Over::TcpAndUdp, oicq::dissect),
+    row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
     row("rtp", Over::Udp, rtp::dissect),
 ];
 

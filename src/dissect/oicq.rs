@@ -85,7 +85,7 @@ fn datagrams(opening: &Opening<'_>) -> Outcome {
     if opening.has_port(PORT) && newest.has_account() {
         return Outcome::Done;
     }
-    let mut earlier = |side: Side| {
+    let earlier = |side: Side| {
         let stream = opening.stream(side);
         let skip = usize::from(side == opening.latest);
         stream
@@ -115,6 +115,7 @@ fn streams(opening: &Opening<'_>) -> Outcome {
         }
         match msf(stream.bytes) {
             Some(true) => return Outcome::Done,
+            None if stream.is_empty() => {}
             None => outcome = Outcome::NeedMore,
             Some(false) => {}
         }

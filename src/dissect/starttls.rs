@@ -9,10 +9,16 @@ pub(super) fn asked(client: &[u8], is_command: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 /// Reads the TLS that follows the text of both sides.
-pub(super) fn read(client: &[u8], server: &[u8], _facts: &mut Facts) -> Outcome {
-    match (records(client), records(server)) {
-        (Some(_), Some(_)) => Outcome::Done,
-        _ => Outcome::Partial,
+pub(super) fn read(client: &[u8], server: &[u8], facts: &mut Facts) -> Outcome {
+    let client = records(client).unwrap_or_default();
+    read_records(client, records(server).unwrap_or_default(), facts)
+}
+
+/// Reads TLS records of both sides.
+pub(super) fn read_records(client: &[u8], server: &[u8], _facts: &mut Facts) -> Outcome {
+    match client.is_empty() || server.is_empty() {
+        true => Outcome::Partial,
+        false => Outcome::Done,
     }
 }
 

@@ -131,8 +131,13 @@ impl Trial {
 
     /// UDP: asserts that no prefix of the first datagram alone is recognised.
     pub(super) fn refused_when_cut(&self, dissect: Dissect) {
+        self.refused_below(self.messages[0].1.len(), dissect);
+    }
+
+    /// UDP: asserts that the first datagram alone is not recognised when cut below `end` octets.
+    pub(super) fn refused_below(&self, end: usize, dissect: Dissect) {
         let (side, whole) = &self.messages[0];
-        for len in 1..whole.len() {
+        for len in 1..end {
             let mut cut = self.clone();
             cut.messages = vec![(*side, whole[..len].to_vec())];
             cut.refused(dissect);

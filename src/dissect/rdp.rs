@@ -1,0 +1,151 @@
+//! RDP's connection request ([MS-RDPBCGR] section 2.2.1): X.224 in TPKT (RFC 1006), with a cookie or
+//! a negotiation of its own. What follows is mostly TLS on the same connection.
+
+use super::{Facts, Outcome};
+use crate::app::Proto;
+use crate::flow::{Opening, Side};
+use crate::wire::reader::Reader;
+
+const PORT: u16 = 3389;
+
+const CONNECTION_REQUEST: u8 = 0xe0;
+const CONNECTION_CONFIRM: u8 = 0xd0;
+
+/// Types of the negotiation structures (sections 2.2.1.1.1, 2.2.1.2.1 and 2.2.1.2.2).
+const NEGOTIATION_REQUEST: u8 = 1;
+const NEGOTIATION_RESPONSE: u8 = 2;
+const NEGOTIATION_FAILURE: u8 = 3;
+
+pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let mut outcome = Outcome::NotMine;
+    for side in [Side::Client, Side::Server] {
+        match look(opening.stream(side).bytes, opening.has_port(PORT)) {
+            None if opening.stream(side).is_empty() => {}
+            None => outcome = Outcome::NeedMore,
+            Some(None) => {}
+            Some(Some(of)) => {
+                facts.proto = Some(Proto::RDP);
+                facts.swapped = of != side;
+                return Outcome::Done;
+            }
+        }
+    }
+    outcome
+}
+
+/// Whose connection request or confirmation is at the front; `None` if bytes are missing.
+fn look(bytes: &[u8], on_port: bool) -> Option<Option<Side>> {
+    let mut reader = Reader::new(bytes);
+    if reader.u8()? != 3 {
+        return Some(None);
+    }
+    if reader.u8()? != 0 {
+        return Some(None);
+    }
+    let len = reader.be16()?;
+    let indicator = reader.u8()?;
+    let code = reader.u8()?;
+    // X.224's length counts what follows it; RDP lets nothing else follow in the frame.
+    if !(11..512).contains(&len) || u16::from(indicator) + 5 != len {
+        return Some(None);
+    }
+    // The request leaves the destination's reference open; class and options are zero.
+    let destination = reader.be16()?;
+    reader.skip(2)?;
+    if reader.u8()? != 0 {
+        return Some(None);
+    }
+    let rest = reader.take(usize::from(len) - 11)?;
+    let negotiates = |kinds: &[u8]| match rest.last_chunk::<8>() {
+        Some([kind, _, 8, 0, ..]) => kinds.contains(kind),
+        _ => false,
+    };
+    Some(match code {
+        CONNECTION_REQUEST if destination == 0 => {
+            let cookie = rest.starts_with(b"Cookie: msts");
+            // The oldest clients send nothing at all.
+            let bare = on_port && rest.is_empty();
+            (cookie || bare || negotiates(&[NEGOTIATION_REQUEST])).then_some(Side::Client)
+        }
+        CONNECTION_CONFIRM => {
+            let answers = negotiates(&[NEGOTIATION_RESPONSE, NEGOTIATION_FAILURE]);
+            (rest.len() == 8 && answers).then_some(Side::Server)
+        }
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::trial::{Trial, hex, withstands};
+    use super::*;
+
+    const NEGOTIATION: &str = "03 00 00 13 0e e0 00 00 00 00 00 01 00 08 00 0b 00 00 00";
+    const CONFIRM: &str = "03 00 00 13 0e d0 00 00 12 34 00 02 00 08 00 00 00 00 00";
+
+    /// [MS-RDPBCGR] section 4.1.1, in form.
+    fn cookie() -> Vec<u8> {
+        let cookie = b"Cookie: mstshash=eltons\r\n";
+        let mut bytes = hex("03 00 00 2c 27 e0 00 00 00 00 00");
+        bytes.extend_from_slice(cookie);
+        bytes.extend(hex("01 00 08 00 00 00 00 00"));
+        bytes
+    }
+
+    #[test]
+    fn requests_and_confirmations_are_recognised() {
+        let to = Trial::tcp;
+        for (what, trial, swapped) in [
+            ("cookie", to(3389).client(cookie()), false),
+            ("negotiation", to(4000).client(hex(NEGOTIATION)), false),
+            ("confirmation", to(4000).server(hex(CONFIRM)), false),
+            ("swapped", to(4000).client(hex(CONFIRM)), true),
+            (
+                "bare",
+                to(3389).client(hex("03 00 00 0b 06 e0 00 00 00 00 00")),
+                false,
+            ),
+        ] {
+            let facts = trial.facts(dissect);
+            assert_eq!(
+                (facts.proto, facts.swapped),
+                (Some(Proto::RDP), swapped),
+                "{what}"
+            );
+            trial.same_by_octets(dissect);
+        }
+    }
+
+    #[test]
+    fn other_users_of_tpkt_are_not() {
+        for (what, text) in [
+            (
+                "S7",
+                "03 00 00 16 11 e0 00 00 00 01 00 c0 01 0a c1 02 01 00 c2 02 01 02",
+            ),
+            ("H.323", "03 00 00 20 08 02 00 01 05 04 03 80 90 a5"),
+            ("bare elsewhere", "03 00 00 0b 06 e0 00 00 00 00 00"),
+            (
+                "lengths that differ",
+                "03 00 00 13 0f e0 00 00 00 00 00 01 00 08 00 0b 00 00 00",
+            ),
+            (
+                "lengths that overflow",
+                "03 00 ff ff ff e0 00 00 00 00 00 01 00 08 00",
+            ),
+            ("version", "03 01 00 13 0e e0"),
+        ] {
+            let trial = Trial::tcp(102).client(hex(text)).server(b"\xff");
+            assert_eq!(trial.ask(dissect).0, Outcome::NotMine, "{what}");
+        }
+    }
+
+    #[test]
+    fn withstands_mutations() {
+        let seeds = [
+            Trial::tcp(3389).client(cookie()),
+            Trial::tcp(3389).server(hex(CONFIRM)),
+        ];
+        withstands(dissect, &seeds);
+    }
+}
