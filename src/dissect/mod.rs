@@ -8,6 +8,7 @@
 mod dtls;
 mod facts;
 mod host;
+mod http;
 pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
