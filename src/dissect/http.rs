@@ -415,6 +415,11 @@ impl<'a> RequestFields<'a> {
         slot.get_or_insert(value);
     }
 
+    /// Puts `host` before what a Host field says, where there is one.
+    pub(super) fn set_host(&mut self, host: Option<&'a [u8]>) {
+        self.host = host.or(self.host);
+    }
+
     fn keep(&mut self, name: &[u8], value: &[u8]) {
         let not_kept = |name: &[u8]| {
             let known = |it: &&str| it.as_bytes().eq_ignore_ascii_case(name);

@@ -9,6 +9,7 @@ mod dtls;
 mod facts;
 mod host;
 mod http;
+mod http2;
 pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
