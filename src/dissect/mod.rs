@@ -53,8 +53,25 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[Dissector {
-    name: "tls",
-    over: Over::Tcp,
-    dissect: tls::dissect,
-}];
+pub const DISSECTORS: &[Dissector] = &[
+    Dissector {
+        name: "tls",
+        over: Over::Tcp,
+        dissect: tls::dissect,
+    },
+    Dissector {
+        name: "dtls",
+        over: Over::Udp,
+        dissect: dtls::dissect,
+    },
+    Dissector {
+        name: "http",
+        over: Over::Tcp,
+        dissect: http::dissect,
+    },
+    Dissector {
+        name: "http2",
+        over: Over::Tcp,
+        dissect: http2::dissect,
+    },
+];
