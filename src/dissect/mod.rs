@@ -15,6 +15,8 @@ mod dtls;
 mod facts;
 mod ftp;
 mod host;
+mod http;
+mod http2;
 mod ike;
 mod imap;
 mod kerberos;
@@ -96,7 +98,10 @@ pub const DISSECTORS: &[Dissector] = &[
     row("whatsapp", Over::Tcp, whatsapp::dissect),
     row("mmtls", Over::Tcp, mmtls::dissect),
     row("tls", Over::Tcp, tls::dissect),
+    row("dtls", Over::Udp, dtls::dissect),
     row("quic", Over::Udp, quic::dissect),
+    row("http2", Over::Tcp, http2::dissect),
+    row("http", Over::Tcp, http::dissect),
     row("telegram", Over::Tcp, telegram::dissect),
     row("ssh", Over::Tcp, ssh::dissect),
     row("smtp", Over::Tcp, smtp::dissect),

@@ -140,7 +140,7 @@ impl<'a> Hello<'a> {
         let compressions = reader.u8().filter(|&len| len >= 1)?;
         reader.skip(compressions.into())?;
         let extensions = match reader.be16() {
-            Some(len) => reader.take(len.into()).unwrap_or(reader.rest()),
+            Some(len) => reader.take(len.into()).unwrap_or_else(|| reader.rest()),
             None => &[],
         };
         Some(Self {

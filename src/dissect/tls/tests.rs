@@ -32,7 +32,7 @@ pub(crate) fn hello_for(version: u16, cookie: Option<&[u8]>) -> Vec<u8> {
     builder.body()
 }
 
-fn client_hello() -> Vec<u8> {
+pub(crate) fn client_hello_record() -> Vec<u8> {
     record(22, &hello().message())
 }
 
@@ -57,7 +57,7 @@ pub(crate) fn server_hello_body(version: u16) -> Vec<u8> {
     body
 }
 
-fn server_hello(version: u16) -> Vec<u8> {
+pub(crate) fn server_hello_record(version: u16) -> Vec<u8> {
     record(22, &handshake(SERVER_HELLO, &server_hello_body(version)))
 }
 
@@ -94,65 +94,71 @@ fn run(script: &Script) -> (Outcome, Facts) {
 fn conversations() {
     use Outcome::{Done, NeedMore, NotMine, Partial};
     let tcp = || Script::tcp(443);
-    let sh12 = || server_hello(0x0303);
+    let sh12 = || server_hello_record(0x0303);
     let resumed = [sh12(), ccs(), record(22, &[0x77; 40])].concat();
     let warned = [record(21, &[1, 112]), sh12(), certificate()].concat();
     let anonymous = [sh12(), record(22, &handshake(SERVER_HELLO_DONE, &[]))].concat();
     let alert = record(21, &[2, 40]);
     let cases = [
-        ("ClientHello", tcp().client(&client_hello()), Partial),
+        ("ClientHello", tcp().client(&client_hello_record()), Partial),
         (
             "TLS 1.3",
-            tcp().client(&client_hello()).server(&server_hello(0x0304)),
+            tcp()
+                .client(&client_hello_record())
+                .server(&server_hello_record(0x0304)),
             Done,
         ),
         (
             "TLS 1.3 draft",
-            tcp().client(&client_hello()).server(&server_hello(0x7f1c)),
+            tcp()
+                .client(&client_hello_record())
+                .server(&server_hello_record(0x7f1c)),
             Done,
         ),
         (
             "TLS 1.2 before the certificate",
-            tcp().client(&client_hello()).server(&sh12()),
+            tcp().client(&client_hello_record()).server(&sh12()),
             Partial,
         ),
         (
             "TLS 1.2",
             tcp()
-                .client(&client_hello())
+                .client(&client_hello_record())
                 .server(&sh12())
                 .server(&certificate()),
             Done,
         ),
         (
             "resumption",
-            tcp().client(&client_hello()).server(&resumed),
+            tcp().client(&client_hello_record()).server(&resumed),
             Done,
         ),
         (
             "no certificate",
-            tcp().client(&client_hello()).server(&anonymous),
+            tcp().client(&client_hello_record()).server(&anonymous),
             Done,
         ),
         (
             "warning first",
-            tcp().client(&client_hello()).server(&warned),
+            tcp().client(&client_hello_record()).server(&warned),
             Done,
         ),
         (
             "refused",
-            tcp().client(&client_hello()).server(&alert),
+            tcp().client(&client_hello_record()).server(&alert),
             Done,
         ),
         (
             "answered in the clear",
-            tcp().client(&client_hello()).server(b"HTTP/1.1 400 "),
+            tcp()
+                .client(&client_hello_record())
+                .server(b"HTTP/1.1 400 "),
             Done,
         ),
         (
             "client only",
             tcp()
-                .client(&client_hello())
+                .client(&client_hello_record())
                 .client(&ccs())
                 .client(&data(40)),
             Done,
@@ -165,7 +171,7 @@ fn conversations() {
         ),
         (
             "server only, data",
-            tcp().server(&[server_hello(0x0304), ccs(), data(90)].concat()),
+            tcp().server(&[server_hello_record(0x0304), ccs(), data(90)].concat()),
             Done,
         ),
         ("one record of data", tcp().client(&data(50)), Done),
@@ -219,7 +225,7 @@ fn conversations() {
 fn facts_of_both_sides() {
     let script = Script::tcp(443)
         .client(&record(22, &hello().versions(&[0x0304, 0x0303]).message()))
-        .server(&server_hello(0x0303))
+        .server(&server_hello_record(0x0303))
         .server(&certificate());
     let (_, facts) = run(&script);
     assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
@@ -236,11 +242,13 @@ fn facts_of_both_sides() {
 
 #[test]
 fn sides_may_be_exchanged() {
-    let answer = [server_hello(0x0303), certificate()].concat();
+    let answer = [server_hello_record(0x0303), certificate()].concat();
     for script in [
-        Script::tcp(443).server(&client_hello()).client(&answer),
+        Script::tcp(443)
+            .server(&client_hello_record())
+            .client(&answer),
         Script::tcp(443).client(&answer),
-        Script::tcp(443).server(&client_hello()),
+        Script::tcp(443).server(&client_hello_record()),
     ] {
         let (_, facts) = run(&script);
         assert!(facts.swapped);
@@ -283,8 +291,8 @@ fn every_prefix_of_a_hello_is_tls_or_waits() {
 
 #[test]
 fn a_growing_opening_ends_with_the_same_facts() {
-    let client = client_hello();
-    let server = [server_hello(0x0303), certificate()].concat();
+    let client = client_hello_record();
+    let server = [server_hello_record(0x0303), certificate()].concat();
     let whole = run(&Script::tcp(443).client(&client).server(&server));
     for step in [1, 7, 100, 1460] {
         let mut facts = Facts::default();
@@ -349,7 +357,7 @@ fn hellos_of_sslv2() {
         (outcome, facts.tls_version),
         (Outcome::Partial, Some(0x0301))
     );
-    let answer = [server_hello(0x0301), certificate()].concat();
+    let answer = [server_hello_record(0x0301), certificate()].concat();
     let (outcome, _) = run(&Script::tcp(443).client(&client(0x0301)).server(&answer));
     assert_eq!(outcome, Outcome::Done);
     let (outcome, facts) = run(&Script::tcp(443).client(&client(0x0002)).server(&server));
@@ -375,8 +383,8 @@ fn hellos_of_sslv2() {
 
 #[test]
 fn tls_begins_after_another_protocol() {
-    let client = [b"STARTTLS\r\n".to_vec(), client_hello()].concat();
-    let server = [b"220 go on\r\n".to_vec(), server_hello(0x0304)].concat();
+    let client = [b"STARTTLS\r\n".to_vec(), client_hello_record()].concat();
+    let server = [b"220 go on\r\n".to_vec(), server_hello_record(0x0304)].concat();
     let script = Script::tcp(25).client(&client).server(&server);
     let opening = script.opening();
     let mut facts = Facts::default();
@@ -400,13 +408,13 @@ proptest! {
         mid_stream: bool,
         ended: bool,
     ) {
-        let mut bytes = [client_hello(), server_hello(0x0303), certificate(), data(30)].concat();
+        let mut bytes = [client_hello_record(), server_hello_record(0x0303), certificate(), data(30)].concat();
         for (at, value) in changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
         for client in [&bytes[..], &noise] {
-            for server in [&bytes[client_hello().len()..], &noise] {
+            for server in [&bytes[client_hello_record().len()..], &noise] {
                 let script = Script::tcp(443).client(client).server(server);
                 let mut opening = script.opening();
                 opening.client.mid_stream = mid_stream;
