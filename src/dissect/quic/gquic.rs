@@ -300,6 +300,7 @@ pub(super) fn read_chlo(bytes: &[u8], ended: bool, facts: &mut Facts) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
