@@ -5,9 +5,15 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod dtls;
 mod facts;
 mod host;
+<<<<<<< HEAD
 pub mod quic;
+=======
+mod http;
+mod http2;
+>>>>>>> tls
 pub(crate) mod tls;
 
 pub use facts::{Facts, Names, Sip, Stun};
@@ -51,8 +57,33 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
+<<<<<<< HEAD
 pub const DISSECTORS: &[Dissector] = &[Dissector {
     name: "quic",
     over: Over::Udp,
     dissect: quic::dissect,
 }];
+=======
+pub const DISSECTORS: &[Dissector] = &[
+    Dissector {
+        name: "tls",
+        over: Over::Tcp,
+        dissect: tls::dissect,
+    },
+    Dissector {
+        name: "dtls",
+        over: Over::Udp,
+        dissect: dtls::dissect,
+    },
+    Dissector {
+        name: "http",
+        over: Over::Tcp,
+        dissect: http::dissect,
+    },
+    Dissector {
+        name: "http2",
+        over: Over::Tcp,
+        dissect: http2::dissect,
+    },
+];
+>>>>>>> tls
