@@ -63,7 +63,7 @@ impl<'a> Iterator for CryptoFrames<'a> {
 }
 
 /// Passes over zeros: more than half of what a client's first datagram is made of.
-fn skip_padding(reader: &mut Reader<'_>) {
+pub(super) fn skip_padding(reader: &mut Reader<'_>) {
     let (blocks, _) = reader.rest().as_chunks::<16>();
     let zero = blocks
         .iter()
@@ -191,6 +191,7 @@ impl CryptoStream {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use proptest::prelude::*;
 

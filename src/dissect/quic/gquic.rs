@@ -6,7 +6,7 @@
 //! "QUIC Crypto" documents of the Chromium project; numbers in frames were little-endian until
 //! Q039. Q050 has IETF headers and encryption (`crypto`), and the CHLO of this file inside.
 
-use super::frames::{google_ack, google_number_len};
+use super::frames::{google_ack, google_number_len, skip_padding};
 use super::header::variable;
 use crate::dissect::Facts;
 use crate::dissect::host::{host_name, text};
@@ -28,6 +28,9 @@ const CONNECTION_ID_LEN: usize = 8;
 
 /// The stream of the handshake.
 const CRYPTO_STREAM: u64 = 1;
+
+/// A packet with a handshake message has a few.
+const MAX_FRAMES: u8 = 32;
 
 /// No real message has more tags.
 const MAX_TAGS: u16 = 128;
@@ -88,6 +91,7 @@ impl<'a> Datagram<'a> {
             reader,
             big_endian: version >= 39,
             number_len,
+            left: MAX_FRAMES,
         };
         Some(Self::Versioned { number, frames })
     }
@@ -150,6 +154,7 @@ fn long(first: u8, mut reader: Reader<'_>) -> Option<Datagram<'_>> {
         reader,
         big_endian: true,
         number_len,
+        left: MAX_FRAMES,
     };
     Some(Datagram::Versioned { number, frames })
 }
@@ -171,6 +176,7 @@ fn is_rejection(flags: u8, reader: Reader<'_>) -> bool {
                 reader,
                 big_endian,
                 number_len,
+                left: MAX_FRAMES,
             };
             skipped.is_some()
                 && frames(true)
@@ -189,6 +195,8 @@ pub(super) struct Frames<'a> {
     big_endian: bool,
     /// How long the packet's number is: STOP_WAITING repeats it.
     number_len: usize,
+    /// No more frames than this are read: nothing proves these bytes.
+    left: u8,
 }
 
 impl Frames<'_> {
@@ -207,10 +215,12 @@ impl<'a> Iterator for Frames<'a> {
     type Item = (u64, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
+        while let Some(left) = self.left.checked_sub(1) {
+            self.left = left;
+            skip_padding(&mut self.reader);
             match self.reader.u8()? {
-                // PADDING, PING
-                0x00 | 0x07 => {}
+                // PING
+                0x07 => {}
                 // WINDOW_UPDATE, BLOCKED, STOP_WAITING
                 0x04 => self.reader.skip(4 + 8)?,
                 0x05 => self.reader.skip(4)?,
@@ -236,6 +246,7 @@ impl<'a> Iterator for Frames<'a> {
                 _ => return None,
             }
         }
+        None
     }
 }
 
@@ -300,6 +311,7 @@ pub(super) fn read_chlo(bytes: &[u8], ended: bool, facts: &mut Facts) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

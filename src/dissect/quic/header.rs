@@ -75,8 +75,8 @@ impl VersionNegotiation<'_> {
     /// other protocols, so version 1 does not count unless it is in company.
     pub(super) fn is_certain(self) -> bool {
         let mut numbers = self.versions.iter().map(|&it| u32::from_be_bytes(it));
-        let known = |number| version(number).is_some() || is_reserved(number);
-        numbers.clone().all(|number| number != 0) && numbers.any(|it| it != 1 && known(it))
+        numbers.clone().all(|number| number != 0)
+            && numbers.any(|it| it != 1 && version(it).is_some())
     }
 }
 
@@ -92,7 +92,15 @@ pub(super) fn may_begin(datagram: &[u8]) -> bool {
         return false;
     };
     let number = u32::from_be_bytes([a, b, c, d]);
-    first & LONG != 0 && (number == 0 || is_reserved(number) || version(number).is_some())
+    first & LONG != 0 && (number == 0 || version(number).is_some())
+}
+
+/// Whether `datagram` is of the size of a client's first and has a reserved version, which the
+/// server has to answer with those it speaks (RFC 9000 section 6).
+pub(super) fn invites_negotiation(datagram: &[u8]) -> bool {
+    let number = datagram.get(1..).and_then(<[u8]>::first_chunk);
+    datagram.len() >= MIN_INITIAL_DATAGRAM
+        && number.is_some_and(|&number| is_reserved(u32::from_be_bytes(number)))
 }
 
 /// The packets coalesced in a datagram (RFC 9000 section 12.2).
@@ -147,7 +155,7 @@ impl<'a> Iterator for Packets<'a> {
 /// The packet with a long header that `bytes` begins with, and what follows it.
 fn long(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
     let mut reader = Reader::new(bytes);
-    let first = reader.u8()?;
+    reader.skip(1)?;
     let number = reader.be32()?;
     let dcid = connection_id(&mut reader)?;
     connection_id(&mut reader)?;
@@ -157,9 +165,31 @@ fn long(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
         return (odd.is_empty() && !versions.is_empty())
             .then_some((Packet::VersionNegotiation(packet), &[]));
     }
+    let foreign = Some((Packet::Foreign(number), <&[u8]>::default()));
     let Some(version) = version(number) else {
-        return Some((Packet::Foreign(number), &[]));
+        return foreign;
     };
+    let packet = versioned(bytes, number, version, reader, dcid);
+    if is_reserved(number) {
+        // No one says that its header is that of version 1.
+        return packet
+            .filter(|(packet, _)| packet.kind == PacketType::Initial)
+            .map(|(packet, rest)| (Packet::Long(packet), rest))
+            .or(foreign);
+    }
+    packet.map(|(packet, rest)| (Packet::Long(packet), rest))
+}
+
+/// The packet that `bytes` begins with, and what follows it. `reader` is after its connection
+/// IDs.
+fn versioned<'a>(
+    bytes: &'a [u8],
+    number: u32,
+    version: &'static Version,
+    mut reader: Reader<'a>,
+    dcid: &'a [u8],
+) -> Option<(Long<'a>, &'a [u8])> {
+    let &first = bytes.first()?;
     let [type_0, type_1, type_2, type_3] = *version.types;
     let kind = match first >> 4 & 3 {
         0 => type_0,
@@ -179,7 +209,7 @@ fn long(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
         cut: false,
     };
     if kind == PacketType::Retry {
-        return (reader.left() > RETRY_TAG_LEN).then_some((Packet::Long(packet), &[]));
+        return (reader.left() > RETRY_TAG_LEN).then_some((packet, &[]));
     }
     if kind == PacketType::Initial {
         let token = variable(&mut reader)?;
@@ -196,7 +226,7 @@ fn long(bytes: &[u8]) -> Option<(Packet<'_>, &[u8])> {
         .unwrap_or((bytes, &[]));
     packet.bytes = bytes;
     packet.cut = bytes.len() < packet.whole_len;
-    Some((Packet::Long(packet), rest))
+    Some((packet, rest))
 }
 
 impl Long<'_> {
@@ -205,7 +235,7 @@ impl Long<'_> {
     /// size that datagrams with Initial packets have.
     pub(super) fn is_certain(&self) -> bool {
         let length_fits = !self.cut || (MIN_INITIAL_DATAGRAM..=1500).contains(&self.whole_len);
-        self.fixed && self.kind != PacketType::Retry && length_fits
+        self.fixed && self.kind != PacketType::Retry && length_fits && !is_reserved(self.number)
     }
 }
 
@@ -227,6 +257,7 @@ pub(super) fn variable(reader: &mut Reader<'_>) -> Option<u64> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
@@ -279,7 +310,10 @@ mod tests {
             (packet(0xf0, 0x6b33_43cf, None, 20), "Handshake", true),
             (packet(0xc0, 0xff02_0000, Some(b""), 20), "Initial", true),
             (packet(0xc0, 1, Some(b""), 19), "", false),
-            (packet(0xc0, 0x1a2a_3a4a, Some(b""), 20), "1a2a3a4a", true),
+            (packet(0xc0, 0x1a2a_3a4a, Some(b""), 20), "Initial", true),
+            (packet(0xd0, 0x1a2a_3a4a, Some(b""), 20), "1a2a3a4a", true),
+            (packet(0xc0, 0x1a2a_3a4a, Some(b""), 2), "1a2a3a4a", true),
+            (packet(0xc0, 2, Some(b""), 20), "2", true),
             (vec![0x40; 30], "Short", true),
             (vec![0; 30], "", false),
         ] {

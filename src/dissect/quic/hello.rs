@@ -35,11 +35,6 @@ impl Hello {
         self.state
     }
 
-    /// Whether any part of it has come.
-    pub(super) const fn has_begun(&self) -> bool {
-        self.handshake.is_some()
-    }
-
     /// Adds the handshake bytes in the frames of one packet.
     pub(super) fn read<'a>(
         &mut self,

@@ -27,7 +27,7 @@ use self::hello::{Hello, Opener, State};
 use self::version::{Handshake, PacketType};
 use super::{Facts, Outcome};
 use crate::app::Proto;
-use crate::flow::{Opening, Side, Stream};
+use crate::flow::{Opening, Stream};
 
 /// Packets opened in one call: a hello with post-quantum keys takes two or three, and clients
 /// repeat them when answers are late.
@@ -54,6 +54,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let mut reading = Reading {
         hello: Hello::default(),
         left: MAX_OPENED,
+        chlo_offset: None,
     };
     let client = reading.read(opening.client, true, facts);
     let server = reading.read(opening.server, !client.opened, facts);
@@ -61,7 +62,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let messages = opening.client.count() + opening.server.count();
     let negotiated = client.reserved && server.negotiates || server.reserved && client.negotiates;
     if !(client.opened || server.opened || client.certain || server.certain || negotiated) {
-        let may_follow = |it: &Seen| it.reserved || it.answers;
+        let may_follow = |it: &Seen| it.reserved || it.retries;
         return if messages <= PATIENCE && (may_follow(&client) || may_follow(&server)) {
             Outcome::NeedMore
         } else {
@@ -118,6 +119,8 @@ struct Seen {
     reserved: bool,
     /// There is a list of versions.
     negotiates: bool,
+    /// There is a Retry packet.
+    retries: bool,
     /// There are packets that only a server sends.
     answers: bool,
     /// The first datagram cannot be a client's first.
@@ -131,6 +134,8 @@ struct Reading {
     hello: Hello,
     /// How many more packets may be opened.
     left: u32,
+    /// gQUIC: where in its stream the CHLO begins.
+    chlo_offset: Option<u64>,
 }
 
 impl Reading {
@@ -160,12 +165,14 @@ impl Reading {
         seen: &mut Seen,
         facts: &mut Facts,
     ) {
+        seen.reserved |= first && header::invites_negotiation(datagram);
         let mut packets = Packets::new(datagram);
         let mut certain = true;
-        while let Some(packet) = packets.next() {
+        for packet in packets.by_ref() {
             match packet {
                 Packet::Long(packet) => {
                     certain &= packet.is_certain();
+
                     seen.note(&packet, first);
                     if packet.kind == PacketType::Initial
                         && let Some(opener) = opener
@@ -183,7 +190,6 @@ impl Reading {
                 Packet::Foreign(number) => {
                     certain = false;
                     seen.version.get_or_insert(number);
-                    seen.reserved |= first && datagram.len() >= header::MIN_INITIAL_DATAGRAM;
                 }
                 Packet::VersionNegotiation(list) => {
                     certain = list.is_certain();
@@ -209,11 +215,26 @@ impl Reading {
                 seen.version = Some(number);
                 seen.google = true;
                 seen.certain = true;
-                // What is encrypted may look like frames: only a CHLO begins the handshake.
-                let begins = |(offset, bytes)| offset == 0 && gquic::may_be_chlo(bytes);
-                if open && (self.hello.has_begun() || frames.clone().next().is_some_and(begins)) {
+                if !open {
+                    return;
+                }
+                // What is encrypted may look like frames: only a CHLO begins the handshake. It
+                // need not be the first message of its stream.
+                for (offset, bytes) in frames {
+                    if bytes.starts_with(b"CHLO") && self.chlo_offset != Some(offset) {
+                        self.chlo_offset = Some(offset);
+                        self.hello = Hello::default();
+                    }
+                    let Some(offset) = self.chlo_offset.and_then(|it| offset.checked_sub(it))
+                    else {
+                        continue;
+                    };
                     seen.opened = true;
-                    self.hello.read(frames, Handshake::QuicCrypto, facts);
+                    let frame = std::iter::once((offset, bytes));
+                    self.hello.read(frame, Handshake::QuicCrypto, facts);
+                    if self.hello.state() == State::Whole {
+                        return;
+                    }
                 }
             }
             Some(answer) => {
@@ -239,7 +260,10 @@ impl Seen {
                 self.beyond = true;
                 self.may_answer |= first;
             }
-            PacketType::Retry => self.answers = true,
+            PacketType::Retry => {
+                self.retries = true;
+                self.answers = true;
+            }
         }
     }
 }
