@@ -10,7 +10,11 @@ use crate::support;
 
 /// The smallest capture with an application in it.
 fn sample() -> String {
-    support::root().join("pcaps/wechat-mmtls.pcap").to_str().unwrap().to_owned()
+    support::root()
+        .join("pcaps/wechat-mmtls.pcap")
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -49,7 +53,10 @@ fn what_is_no_capture_is_a_clear_error() {
         let output = support::ottometer(["read", path.to_str().unwrap()]);
         assert_eq!(output.status.code(), Some(1));
         let text = String::from_utf8(output.stderr).unwrap();
-        assert!(text.contains(path.file_name().unwrap().to_str().unwrap()), "{text}");
+        assert!(
+            text.contains(path.file_name().unwrap().to_str().unwrap()),
+            "{text}"
+        );
         assert!(output.stdout.is_empty());
     }
 }
@@ -64,7 +71,10 @@ fn a_cut_file_is_read_as_far_as_it_goes() {
     let output = support::ottometer(["read", cut, "--format", "json"]);
     assert_eq!(output.status.code(), Some(0), "a warning is no failure");
     let warning = String::from_utf8(output.stderr).unwrap();
-    assert!(warning.contains("byte") && warning.contains("cut.pcap"), "{warning}");
+    assert!(
+        warning.contains("byte") && warning.contains("cut.pcap"),
+        "{warning}"
+    );
     let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
     let all: Value =
         serde_json::from_str(&support::succeed(["read", &sample(), "--format", "json"])).unwrap();
@@ -72,7 +82,10 @@ fn a_cut_file_is_read_as_far_as_it_goes() {
     assert_eq!(packets(&summary), packets(&all) - 1);
     let strict = support::ottometer(["read", cut, "--strict"]);
     assert_eq!(strict.status.code(), Some(1));
-    assert!(!strict.stdout.is_empty(), "the summary is printed all the same");
+    assert!(
+        !strict.stdout.is_empty(),
+        "the summary is printed all the same"
+    );
 }
 
 #[test]
@@ -107,14 +120,17 @@ fn standard_input_and_compressed_files_give_the_same() {
 #[test]
 fn a_filter_leaves_frames_out_and_says_so() {
     let path = sample();
-    let text =
-        support::succeed(["read", &path, "--filter", "udp port 9", "--format", "json"]);
+    let text = support::succeed(["read", &path, "--filter", "udp port 9", "--format", "json"]);
     let summary: Value = serde_json::from_str(&text).unwrap();
     assert_eq!(summary["ledger"]["wire"]["packets"], 0);
     assert!(summary["ledger"]["filtered"]["packets"].as_u64().unwrap() > 0);
     let bad = support::ottometer(["read", &path, "--filter", "no such filter"]);
     assert_eq!(bad.status.code(), Some(1));
-    assert!(String::from_utf8(bad.stderr).unwrap().contains("no such filter"));
+    assert!(
+        String::from_utf8(bad.stderr)
+            .unwrap()
+            .contains("no such filter")
+    );
 }
 
 #[test]
@@ -133,9 +149,15 @@ fn summaries_have_the_same_totals_in_every_shape() {
         assert_eq!(total(by), app, "{by}");
     }
     let table = support::succeed(["read", &path]);
-    assert!(table.contains("wechat") && table.contains("closes"), "{table}");
+    assert!(
+        table.contains("wechat") && table.contains("closes"),
+        "{table}"
+    );
     let csv = support::succeed(["read", &path, "--format", "csv"]);
-    assert!(csv.lines().next().unwrap().contains("bytes_toserver"), "{csv}");
+    assert!(
+        csv.lines().next().unwrap().contains("bytes_toserver"),
+        "{csv}"
+    );
 }
 
 #[test]
@@ -144,7 +166,15 @@ fn flows_and_usage_go_to_files_in_both_formats() {
     let file = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (flows, usage) = (file("flows.csv"), file("usage.csv"));
     support::succeed([
-        "read", &sample(), "--flows", &flows, "--usage", &usage, "--interval", "1s", "--quiet",
+        "read",
+        &sample(),
+        "--flows",
+        &flows,
+        "--usage",
+        &usage,
+        "--interval",
+        "1s",
+        "--quiet",
     ]);
     let mut reader = csv::Reader::from_path(&flows).unwrap();
     let columns = reader.headers().unwrap().clone();
@@ -153,8 +183,14 @@ fn flows_and_usage_go_to_files_in_both_formats() {
     let records = support::flows(sample().as_ref(), &[]);
     assert_eq!(rows.len(), records.len());
     for (row, record) in rows.iter().zip(&records) {
-        assert_eq!(row[column("bytes_toserver")], record["flow"]["bytes_toserver"].to_string());
-        assert_eq!(row[column("app")], *record["app"].as_str().unwrap_or_default());
+        assert_eq!(
+            row[column("bytes_toserver")],
+            record["flow"]["bytes_toserver"].to_string()
+        );
+        assert_eq!(
+            row[column("app")],
+            *record["app"].as_str().unwrap_or_default()
+        );
     }
     let of_records: u64 = records
         .iter()
@@ -164,9 +200,14 @@ fn flows_and_usage_go_to_files_in_both_formats() {
     let mut reader = csv::Reader::from_path(&usage).unwrap();
     let columns = reader.headers().unwrap().clone();
     let bytes = columns.iter().position(|column| column == "bytes").unwrap();
-    let of_usage: u64 =
-        reader.records().map(|row| row.unwrap()[bytes].parse::<u64>().unwrap()).sum();
-    assert_eq!(of_usage, of_records, "intervals hold every byte of the flows once");
+    let of_usage: u64 = reader
+        .records()
+        .map(|row| row.unwrap()[bytes].parse::<u64>().unwrap())
+        .sum();
+    assert_eq!(
+        of_usage, of_records,
+        "intervals hold every byte of the flows once"
+    );
 }
 
 #[test]

@@ -11,8 +11,7 @@ use serde_json::Value;
 
 use crate::support;
 
-const COLUMNS: &str =
-    "proto\tsrc_ip\tsrc_port\tdest_ip\tdest_port\tapp_proto\tapp\tservice\tevidence\tpackets\tbytes";
+const COLUMNS: &str = "proto\tsrc_ip\tsrc_port\tdest_ip\tdest_port\tapp_proto\tapp\tservice\tevidence\tpackets\tbytes";
 
 #[test]
 fn captures_give_the_expected_flows() {
@@ -28,7 +27,11 @@ fn captures_give_the_expected_flows() {
         let expected = std::fs::read_to_string(&beside)
             .unwrap_or_else(|error| panic!("{}: {error}", beside.display()));
         if got != expected {
-            wrong.push(format!("{}:\n{}", capture.display(), difference(&expected, &got)));
+            wrong.push(format!(
+                "{}:\n{}",
+                capture.display(),
+                difference(&expected, &got)
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -40,13 +43,17 @@ fn built_captures_are_what_their_builder_meant() {
     let mut wrong = Vec::new();
     let mut checked = 0;
     for capture in support::captures() {
-        let Ok(intent) = std::fs::read_to_string(beside(&capture, "intent")) else { continue };
+        let Ok(intent) = std::fs::read_to_string(beside(&capture, "intent")) else {
+            continue;
+        };
         checked += 1;
         let got = table(&capture);
         let mut found: Vec<String> = got.lines().skip(1).map(|line| columns(line, 8)).collect();
         let mut meant: Vec<String> = intent
             .lines()
-            .filter(|line| !line.is_empty() && !line.starts_with('#') && !line.starts_with("proto\t"))
+            .filter(|line| {
+                !line.is_empty() && !line.starts_with('#') && !line.starts_with("proto\t")
+            })
             .map(|line| columns(line, 8))
             .collect();
         found.sort();
@@ -107,10 +114,16 @@ fn columns(line: &str, count: usize) -> String {
 
 fn difference(expected: &str, got: &str) -> String {
     let mut text = String::new();
-    for line in expected.lines().filter(|line| !got.lines().any(|other| other == *line)) {
+    for line in expected
+        .lines()
+        .filter(|line| !got.lines().any(|other| other == *line))
+    {
         let _ = writeln!(text, "  - {line}");
     }
-    for line in got.lines().filter(|line| !expected.lines().any(|other| other == *line)) {
+    for line in got
+        .lines()
+        .filter(|line| !expected.lines().any(|other| other == *line))
+    {
         let _ = writeln!(text, "  + {line}");
     }
     if text.is_empty() {

@@ -16,18 +16,66 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flow", &["decode", "time"]),
     ("dissect", &["flow", "wire", "app"]),
     ("signature", &["app", "verdict", "dissect", "flow"]),
-    ("classify", &["flow", "dissect", "signature", "verdict", "app", "decode", "time"]),
-    ("usage", &["flow", "classify", "dissect", "verdict", "app", "decode", "time"]),
-    ("export", &["usage", "classify", "dissect", "signature", "flow", "decode", "verdict", "app", "time"]),
+    (
+        "classify",
+        &[
+            "flow",
+            "dissect",
+            "signature",
+            "verdict",
+            "app",
+            "decode",
+            "time",
+        ],
+    ),
+    (
+        "usage",
+        &[
+            "flow", "classify", "dissect", "verdict", "app", "decode", "time",
+        ],
+    ),
+    (
+        "export",
+        &[
+            "usage",
+            "classify",
+            "dissect",
+            "signature",
+            "flow",
+            "decode",
+            "verdict",
+            "app",
+            "time",
+        ],
+    ),
     (
         "pipeline",
-        &["capture", "decode", "flow", "classify", "signature", "usage", "export", "time"],
+        &[
+            "capture",
+            "decode",
+            "flow",
+            "classify",
+            "signature",
+            "usage",
+            "export",
+            "time",
+        ],
     ),
     (
         "cli",
         &[
-            "capture", "decode", "flow", "dissect", "classify", "signature", "usage", "export",
-            "pipeline", "time", "app", "verdict",
+            "capture",
+            "decode",
+            "flow",
+            "dissect",
+            "classify",
+            "signature",
+            "usage",
+            "export",
+            "pipeline",
+            "time",
+            "app",
+            "verdict",
         ],
     ),
 ];
@@ -41,11 +89,16 @@ fn imports_point_down() {
             for (number, line) in (1..).zip(text.lines()) {
                 let code = line.split("//").next().unwrap_or_default();
                 for named in code.split("crate::").skip(1) {
-                    let name: String =
-                        named.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+                    let name: String = named
+                        .chars()
+                        .take_while(|c| c.is_alphanumeric() || *c == '_')
+                        .collect();
                     let known = ALLOWED.iter().any(|&(module, _)| module == name);
                     if known && name != module && !allowed.contains(&name.as_str()) {
-                        wrong.push(format!("{}:{number}: {module} names {name}", file.display()));
+                        wrong.push(format!(
+                            "{}:{number}: {module} names {name}",
+                            file.display()
+                        ));
                     }
                 }
             }
@@ -62,7 +115,10 @@ fn every_module_of_the_library_has_its_row() {
         .filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';'))
         .collect();
     let rows: Vec<&str> = ALLOWED.iter().map(|&(module, _)| module).collect();
-    assert_eq!(declared, rows, "lib.rs lists the modules in the way of a packet");
+    assert_eq!(
+        declared, rows,
+        "lib.rs lists the modules in the way of a packet"
+    );
 }
 
 fn files_of(module: &str) -> Vec<PathBuf> {

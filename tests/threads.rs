@@ -14,13 +14,27 @@ fn any_number_of_workers_gives_the_same_records() {
         let run = |workers: &str| {
             let path = capture.to_str().unwrap();
             support::succeed([
-                "read", path, "--flows", "-", "--usage", "/dev/stderr", "--interval", "1s", "--quiet",
-                "--workers", workers,
+                "read",
+                path,
+                "--flows",
+                "-",
+                "--usage",
+                "/dev/stderr",
+                "--interval",
+                "1s",
+                "--quiet",
+                "--workers",
+                workers,
             ])
         };
         let one = run("1");
         for workers in ["2", "3", "4"] {
-            assert_eq!(one, run(workers), "{} with {workers} workers", capture.display());
+            assert_eq!(
+                one,
+                run(workers),
+                "{} with {workers} workers",
+                capture.display()
+            );
         }
     }
 }
@@ -37,7 +51,10 @@ fn the_ledger_closes_with_the_totals_of_libpcap() {
             let wire = &ledger["wire"];
             let counted = |name: &str| -> u64 {
                 let lines = ledger["counted"].as_object().unwrap();
-                lines.values().map(|line| line[name].as_u64().unwrap()).sum()
+                lines
+                    .values()
+                    .map(|line| line[name].as_u64().unwrap())
+                    .sum()
             };
             assert_eq!(wire["bytes"].as_u64(), Some(counted("bytes")), "{path}");
             assert_eq!(wire["packets"].as_u64(), Some(counted("packets")), "{path}");
@@ -69,7 +86,8 @@ fn flow_records_sum_up_to_the_ledger() {
         let of_flows: u64 = counted
             .iter()
             .filter(|(name, _)| {
-                ["applications", "protocols"].contains(&name.as_str()) || name.starts_with("unknown{")
+                ["applications", "protocols"].contains(&name.as_str())
+                    || name.starts_with("unknown{")
             })
             .map(|(_, volume)| volume["bytes"].as_u64().unwrap())
             .sum();

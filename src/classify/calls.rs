@@ -30,7 +30,10 @@ pub(super) fn teaches(packet: &Packet<'_>) -> bool {
     packet.protocol == IpProtocol::UDP
         && packet.payload.get(4..8) == Some(&MAGIC_COOKIE)
         && packet.payload.len() >= 20
-        && packet.payload.first().is_some_and(|octet| octet & 0xc0 == 0)
+        && packet
+            .payload
+            .first()
+            .is_some_and(|octet| octet & 0xc0 == 0)
 }
 
 /// The endpoints of calls.
@@ -51,19 +54,29 @@ impl Calls {
     /// Learns from one STUN message.
     pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
         let source = SocketAddr::new(packet.source.to_ip(packet.version), packet.source_port);
-        let destination =
-            SocketAddr::new(packet.destination.to_ip(packet.version), packet.destination_port);
+        let destination = SocketAddr::new(
+            packet.destination.to_ip(packet.version),
+            packet.destination_port,
+        );
         // RFC 8489 section 5: the class bit 0x0100 is set in responses. Who asks owns the socket.
-        let is_response = packet.payload.first().is_some_and(|octet| octet & 0x01 != 0);
+        let is_response = packet
+            .payload
+            .first()
+            .is_some_and(|octet| octet & 0x01 != 0);
         let asker = if is_response { destination } else { source };
-        let fresh = |member: Member| {
-            member.tag.is_some() && packet.at.since(member.learned) < REFRESH
-        };
+        let fresh =
+            |member: Member| member.tag.is_some() && packet.at.since(member.learned) < REFRESH;
         let known = self.endpoints.get(&asker).filter(|&member| fresh(member));
         let tag = known.and_then(|member| member.tag).or_else(|| {
             let tag = self.application(packet, source, destination, set);
             if tag.is_some() {
-                self.endpoints.insert(asker, Member { tag, learned: packet.at });
+                self.endpoints.insert(
+                    asker,
+                    Member {
+                        tag,
+                        learned: packet.at,
+                    },
+                );
             }
             tag
         });
@@ -71,7 +84,13 @@ impl Calls {
         let endpoints = &mut self.endpoints;
         stun::peers(packet.payload, &mut |peer| {
             if !endpoints.get(&peer).is_some_and(fresh) {
-                endpoints.insert(peer, Member { tag: Some(tag), learned: packet.at });
+                endpoints.insert(
+                    peer,
+                    Member {
+                        tag: Some(tag),
+                        learned: packet.at,
+                    },
+                );
             }
         });
     }
@@ -103,7 +122,11 @@ impl Calls {
             server_ip: destination.ip(),
             client_port: source.port(),
             server_port: destination.port(),
-            client: Stream { bytes: packet.payload, ends: &ends, ..Stream::default() },
+            client: Stream {
+                bytes: packet.payload,
+                ends: &ends,
+                ..Stream::default()
+            },
             server: Stream::default(),
             latest: Side::Client,
         };

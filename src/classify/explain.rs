@@ -30,16 +30,33 @@ pub enum Event {
 }
 
 impl Step {
-    pub(super) fn dissected(packet: u32, opening: &Opening<'_>, place: u8, outcome: Outcome) -> Self {
-        Self { packet, message: Some(message(opening)), event: Event::Dissected(place, outcome) }
+    pub(super) fn dissected(
+        packet: u32,
+        opening: &Opening<'_>,
+        place: u8,
+        outcome: Outcome,
+    ) -> Self {
+        Self {
+            packet,
+            message: Some(message(opening)),
+            event: Event::Dissected(place, outcome),
+        }
     }
 
     pub(super) fn matched(packet: u32, opening: &Opening<'_>, tag: Tag) -> Self {
-        Self { packet, message: Some(message(opening)), event: Event::Matched(tag) }
+        Self {
+            packet,
+            message: Some(message(opening)),
+            event: Event::Matched(tag),
+        }
     }
 
     pub(super) const fn inferred(packet: u32, tag: Tag) -> Self {
-        Self { packet, message: None, event: Event::Inferred(tag) }
+        Self {
+            packet,
+            message: None,
+            event: Event::Inferred(tag),
+        }
     }
 }
 

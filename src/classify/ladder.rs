@@ -39,10 +39,16 @@ pub type Veto = fn(&Named, bool) -> bool;
 /// It is asked once, when a flow settles without an application.
 pub const WEAK: &[(Evidence, Veto)] = &[
     // Media belongs to its call whatever it looks like.
-    (Evidence::CallFamily, |names, has_name| has_name || never_an_application(names)),
+    (Evidence::CallFamily, |names, has_name| {
+        has_name || never_an_application(names)
+    }),
     // A name in the flow itself that no rule knows says more than a name asked for earlier.
-    (Evidence::Dns, |names, has_name| has_name || never_an_application(names)),
-    (Evidence::Address, |names, has_name| has_name || never_an_application(names)),
+    (Evidence::Dns, |names, has_name| {
+        has_name || never_an_application(names)
+    }),
+    (Evidence::Address, |names, has_name| {
+        has_name || never_an_application(names)
+    }),
     // A port never speaks against a recognised protocol.
     (Evidence::Port, |names, _| names.proto.is_some()),
 ];
@@ -65,7 +71,9 @@ const INFRASTRUCTURE: &[Proto] = &[
 ];
 
 fn never_an_application(names: &Named) -> bool {
-    names.proto.is_some_and(|proto| INFRASTRUCTURE.contains(&proto))
+    names
+        .proto
+        .is_some_and(|proto| INFRASTRUCTURE.contains(&proto))
 }
 
 /// What is known of a flow while its opening is read.
@@ -87,7 +95,11 @@ pub struct View<'a> {
 
 /// The names of a flow, if it has seen enough (or `at_end`: whatever there is).
 pub fn settles(view: &View<'_>, at_end: bool) -> Option<Named> {
-    let dissected = if view.owner.is_some() { view.done } else { !view.undecided };
+    let dissected = if view.owner.is_some() {
+        view.done
+    } else {
+        !view.undecided
+    };
     let best = best(view, |tag| tag.app.is_some());
     let enough = at_end
         || match best.map(|tag| when(tag.evidence)) {
@@ -118,9 +130,9 @@ fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
         .or(recognised)
         .or_else(|| spoken.and_then(|tag| tag.proto));
     let service = best_app.and_then(|winner| {
-        winner.service.or_else(|| {
-            best(view, |tag| tag.app == winner.app && tag.service.is_some())?.service
-        })
+        winner
+            .service
+            .or_else(|| best(view, |tag| tag.app == winner.app && tag.service.is_some())?.service)
     });
     let (evidence, decider) = match (best_app, recognised, spoken) {
         (Some(tag), ..) => (Some(tag.evidence), Some(Decider::Rule(tag.rule))),
@@ -128,7 +140,14 @@ fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
         (None, None, Some(tag)) => (Some(tag.evidence), Some(Decider::Rule(tag.rule))),
         (None, None, None) => (None, None),
     };
-    Named { app: best_app.and_then(|tag| tag.app), service, proto, evidence, decider, unknown: None }
+    Named {
+        app: best_app.and_then(|tag| tag.app),
+        service,
+        proto,
+        evidence,
+        decider,
+        unknown: None,
+    }
 }
 
 /// The strongest tag for which `wanted` holds.
@@ -136,7 +155,12 @@ fn best(view: &View<'_>, wanted: impl Fn(&Tag) -> bool) -> Option<Tag> {
     let mut best: Option<Tag> = None;
     for &tag in view.tags.iter().filter(|tag| wanted(tag)) {
         let stronger = best.is_none_or(|best| {
-            let weight = |tag: Tag| (std::cmp::Reverse(tag.evidence), view.set.rule_weight(tag.rule));
+            let weight = |tag: Tag| {
+                (
+                    std::cmp::Reverse(tag.evidence),
+                    view.set.rule_weight(tag.rule),
+                )
+            };
             weight(tag) > weight(best)
         });
         if stronger {
@@ -160,12 +184,21 @@ mod tests {
     use crate::verdict::RuleId;
 
     fn tag(app: Option<u16>, proto: Option<Proto>, evidence: Evidence, rule: u32) -> Tag {
-        Tag { app: app.map(AppId), service: None, proto, evidence, rule: RuleId(rule) }
+        Tag {
+            app: app.map(AppId),
+            service: None,
+            proto,
+            evidence,
+            rule: RuleId(rule),
+        }
     }
 
     fn decide(tags: &[Tag], owner: bool, done: bool, undecided: bool, end: bool) -> Option<Named> {
         let set = SignatureSet::default();
-        let facts = Facts { proto: Some(Proto::TLS), ..Facts::default() };
+        let facts = Facts {
+            proto: Some(Proto::TLS),
+            ..Facts::default()
+        };
         let view = View {
             set: &set,
             facts: owner.then_some(&facts),
@@ -223,12 +256,24 @@ mod tests {
 
     #[test]
     fn names_in_the_flow_veto_weak_evidence() {
-        let dns = Named { proto: Some(Proto::DNS), ..Named::default() };
-        let tls = Named { proto: Some(Proto::TLS), ..Named::default() };
+        let dns = Named {
+            proto: Some(Proto::DNS),
+            ..Named::default()
+        };
+        let tls = Named {
+            proto: Some(Proto::TLS),
+            ..Named::default()
+        };
         for &(evidence, vetoed) in WEAK {
-            assert!(vetoed(&dns, false), "{evidence}: dns is never an application's volume");
+            assert!(
+                vetoed(&dns, false),
+                "{evidence}: dns is never an application's volume"
+            );
             if evidence != Evidence::Port {
-                assert!(vetoed(&tls, true), "{evidence}: the flow has a name of its own");
+                assert!(
+                    vetoed(&tls, true),
+                    "{evidence}: the flow has a name of its own"
+                );
                 assert!(!vetoed(&tls, false), "{evidence}");
             }
         }

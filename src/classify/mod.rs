@@ -37,7 +37,12 @@ pub enum UnknownReason {
 
 impl UnknownReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [Self::NoPayload, Self::NoMatch, Self::MidStream, Self::TableFull];
+    pub const ALL: [Self; 4] = [
+        Self::NoPayload,
+        Self::NoMatch,
+        Self::MidStream,
+        Self::TableFull,
+    ];
 
     /// The slug of the ledger.
     pub const fn slug(self) -> &'static str {
@@ -209,7 +214,13 @@ impl Classifier {
         let number = packets(flow);
         let mut settled_by = None;
         let more = flow.read_opening(packet, side, config, |opening| {
-            self.read(opening, &mut inspection, &mut facts, number, steps.as_deref_mut());
+            self.read(
+                opening,
+                &mut inspection,
+                &mut facts,
+                number,
+                steps.as_deref_mut(),
+            );
             settled_by = ladder::settles(&self.view(opening, &inspection, facts.as_deref()), false);
             settled_by.is_none()
         });
@@ -248,7 +259,13 @@ impl Classifier {
         let had_payload = flow.payload_packets() > 0;
         let mut names = match flow.last_look() {
             Some(opening) => {
-                self.read(&opening, &mut inspection, &mut facts, number, steps.as_deref_mut());
+                self.read(
+                    &opening,
+                    &mut inspection,
+                    &mut facts,
+                    number,
+                    steps.as_deref_mut(),
+                );
                 ladder::settles(&self.view(&opening, &inspection, facts.as_deref()), true)
                     .unwrap_or_default()
             }
@@ -368,8 +385,10 @@ impl Classifier {
         names: &mut Named,
         at: crate::time::Timestamp,
     ) {
-        let has_name =
-            class(&mut flow.class).facts.as_ref().is_some_and(|facts| facts.server_name.is_some());
+        let has_name = class(&mut flow.class)
+            .facts
+            .as_ref()
+            .is_some_and(|facts| facts.server_name.is_some());
         let number = packets(flow);
         for &(evidence, ref vetoed) in ladder::WEAK {
             if names.app.is_some() || vetoed(names, has_name) {
@@ -384,7 +403,9 @@ impl Classifier {
                     .or_else(|| self.set.by_address(flow.ip(Side::Client))),
                 _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
-            let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else { continue };
+            let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
+                continue;
+            };
             if let Some(steps) = class(&mut flow.class).steps.as_deref_mut() {
                 explain::remember(steps, Step::inferred(number, tag));
             }
@@ -401,11 +422,7 @@ impl Classifier {
     }
 }
 
-fn settle<T>(
-    flow: &mut Flow<T>,
-    class: &impl Fn(&mut T) -> &mut Classification,
-    named: Named,
-) {
+fn settle<T>(flow: &mut Flow<T>, class: &impl Fn(&mut T) -> &mut Classification, named: Named) {
     let at_packet = packets(flow);
     flow.close_opening();
     let state = class(&mut flow.class);

@@ -62,14 +62,18 @@ impl Names {
         let message = match packet.protocol {
             // RFC 1035 section 4.2.2: two octets of length. Only a message that fills one segment.
             IpProtocol::TCP => match packet.payload.split_first_chunk() {
-                Some((&length, rest)) if usize::from(u16::from_be_bytes(length)) == rest.len() => rest,
+                Some((&length, rest)) if usize::from(u16::from_be_bytes(length)) == rest.len() => {
+                    rest
+                }
                 _ => return,
             },
             _ => packet.payload,
         };
         let client = packet.destination.to_ip(packet.version);
         dns::answers(message, &mut |answer| {
-            let until = packet.at.after(Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE));
+            let until = packet
+                .at
+                .after(Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE));
             let tag = set.by_name(answer.name);
             let app = tag.and_then(|tag| tag.app);
             let shared = match self.addresses.get(&answer.address) {
@@ -78,21 +82,30 @@ impl Names {
                     mixed: old.mixed || old.app != app,
                     until: old.until.max(until),
                 },
-                _ => Shared { app, mixed: false, until },
+                _ => Shared {
+                    app,
+                    mixed: false,
+                    until,
+                },
             };
             self.addresses.insert(answer.address, shared);
-            self.told.insert((client, answer.address), Told { tag, until });
+            self.told
+                .insert((client, answer.address), Told { tag, until });
         });
     }
 
     /// The application whose name led this flow's client to its server.
     pub(super) fn of<T>(&self, flow: &Flow<T>) -> Option<Tag> {
         let (client, server) = (flow.ip(Side::Client), flow.ip(Side::Server));
-        self.told_of(client, server, flow.first).or_else(|| self.told_of(server, client, flow.first))
+        self.told_of(client, server, flow.first)
+            .or_else(|| self.told_of(server, client, flow.first))
     }
 
     fn told_of(&self, client: IpAddr, server: IpAddr, began: Timestamp) -> Option<Tag> {
-        let told = self.told.get(&(client, server)).filter(|told| told.until >= began)?;
+        let told = self
+            .told
+            .get(&(client, server))
+            .filter(|told| told.until >= began)?;
         let shared = self.addresses.get(&server)?;
         told.tag.filter(|tag| !shared.mixed && tag.app.is_some())
     }
@@ -107,7 +120,10 @@ pub(super) struct Generations<K, V> {
 
 impl<K, V> Default for Generations<K, V> {
     fn default() -> Self {
-        Self { young: HashMap::default(), old: HashMap::default() }
+        Self {
+            young: HashMap::default(),
+            old: HashMap::default(),
+        }
     }
 }
 

@@ -73,7 +73,10 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no ADDRESS, ADDRESS:PORT, [V6]:PORT or :PORT");
         if let Ok(ip) = text.trim_matches(['[', ']']).parse() {
-            return Ok(Self { ip: Some(ip), port: None });
+            return Ok(Self {
+                ip: Some(ip),
+                port: None,
+            });
         }
         let (ip, port) = text.rsplit_once(':').ok_or_else(wrong)?;
         let port = Some(port.parse().map_err(|_| wrong())?);
@@ -141,7 +144,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         "none of the {} flows fits what was asked for",
         explainer.seen
     );
-    Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if damaged {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 /// Prints the steps of the flows that are wanted.
@@ -158,7 +165,10 @@ impl Exporter for Explainer {
         self.seen += 1;
         let by_endpoint =
             self.wanted.is_empty() || self.wanted.iter().any(|wanted| wanted.fits(record));
-        let by_name = self.app.as_deref().is_none_or(|name| is_called(record, set, name));
+        let by_name = self
+            .app
+            .as_deref()
+            .is_none_or(|name| is_called(record, set, name));
         if !by_endpoint || !by_name {
             return Ok(());
         }
@@ -177,7 +187,10 @@ impl Exporter for Explainer {
 
 fn is_called(record: &FlowRecord, set: &SignatureSet, name: &str) -> bool {
     let app = record.named.app.map(|app| set.catalog().app_name(app));
-    let proto = record.named.proto.map(|proto| set.catalog().protocol_name(proto));
+    let proto = record
+        .named
+        .proto
+        .map(|proto| set.catalog().protocol_name(proto));
     if name == "unknown" {
         return app.is_none() && proto.is_none();
     }
@@ -214,16 +227,26 @@ fn explain(out: &mut dyn Write, record: &FlowRecord, set: &SignatureSet) -> io::
         }
     }
     let named = &record.named;
-    let steps = record.steps.as_deref().map(Vec::as_slice).unwrap_or_default();
+    let steps = record
+        .steps
+        .as_deref()
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     for step in steps {
         writeln!(out, "  {}", describe(step, set))?;
     }
     let catalog = set.catalog();
-    let proto = named.proto.map_or("-", |proto| catalog.protocol_name(proto));
+    let proto = named
+        .proto
+        .map_or("-", |proto| catalog.protocol_name(proto));
     match (named.app, named.unknown) {
         (Some(app), _) => {
             let service = named.service.map_or("-", crate::app::Service::slug);
-            writeln!(out, "  verdict    {} / {service} over {proto}", catalog.app_name(app))?;
+            writeln!(
+                out,
+                "  verdict    {} / {service} over {proto}",
+                catalog.app_name(app)
+            )?;
         }
         (None, Some(reason)) => writeln!(out, "  verdict    unknown: {}", reason.slug())?,
         (None, None) => writeln!(out, "  verdict    protocol {proto}, no application")?,
@@ -239,7 +262,12 @@ fn explain(out: &mut dyn Write, record: &FlowRecord, set: &SignatureSet) -> io::
     }
     if let Some(tag) = runner_up(record, set) {
         let app = tag.app.map_or("-", |app| catalog.app_name(app));
-        writeln!(out, "  runner-up  {app} by {} ({})", set.rule_name(tag.rule), tag.evidence)?;
+        writeln!(
+            out,
+            "  runner-up  {app} by {} ({})",
+            set.rule_name(tag.rule),
+            tag.evidence
+        )?;
     }
     writeln!(out)
 }
@@ -252,7 +280,9 @@ fn describe(step: &Step, set: &SignatureSet) -> String {
     };
     let what = match step.event {
         Event::Dissected(place, outcome) => {
-            let name = DISSECTORS.get(usize::from(place)).map_or("", |row| row.name);
+            let name = DISSECTORS
+                .get(usize::from(place))
+                .map_or("", |row| row.name);
             match outcome {
                 Outcome::Done => format!("dissector {name}: recognised, done"),
                 _ => format!("dissector {name}: recognised, reads on"),
@@ -260,8 +290,14 @@ fn describe(step: &Step, set: &SignatureSet) -> String {
         }
         Event::Matched(tag) | Event::Inferred(tag) => {
             let app = tag.app.map_or("-", |app| set.catalog().app_name(app));
-            let proto = tag.proto.map_or("-", |proto| set.catalog().protocol_name(proto));
-            format!("{} ({}): {app} over {proto}", set.rule_name(tag.rule), tag.evidence)
+            let proto = tag
+                .proto
+                .map_or("-", |proto| set.catalog().protocol_name(proto));
+            format!(
+                "{} ({}): {app} over {proto}",
+                set.rule_name(tag.rule),
+                tag.evidence
+            )
         }
     };
     format!("packet {:<4} {message}: {what}", step.packet)
@@ -269,10 +305,14 @@ fn describe(step: &Step, set: &SignatureSet) -> String {
 
 /// The strongest rule that spoke for another application than the one that won.
 fn runner_up(record: &FlowRecord, set: &SignatureSet) -> Option<Tag> {
-    let tags = record.steps.as_ref()?.iter().filter_map(|step| match step.event {
-        Event::Matched(tag) | Event::Inferred(tag) => Some(tag),
-        Event::Dissected(..) => None,
-    });
+    let tags = record
+        .steps
+        .as_ref()?
+        .iter()
+        .filter_map(|step| match step.event {
+            Event::Matched(tag) | Event::Inferred(tag) => Some(tag),
+            Event::Dissected(..) => None,
+        });
     tags.filter(|tag| tag.app.is_some() && tag.app != record.named.app)
         .min_by_key(|tag| (tag.evidence, std::cmp::Reverse(set.rule_weight(tag.rule))))
 }
@@ -286,15 +326,45 @@ mod tests {
         let ip = |text: &str| Some(text.parse::<IpAddr>().unwrap());
         let cases: &[(&str, Option<Wanted>)] = &[
             ("17", Some(Wanted::Id(17))),
-            ("10.0.0.1", Some(Wanted::Ends(vec![Endpoint { ip: ip("10.0.0.1"), port: None }]))),
-            (":53", Some(Wanted::Ends(vec![Endpoint { ip: None, port: Some(53) }]))),
-            ("[::1]:80", Some(Wanted::Ends(vec![Endpoint { ip: ip("::1"), port: Some(80) }]))),
-            ("::1", Some(Wanted::Ends(vec![Endpoint { ip: ip("::1"), port: None }]))),
+            (
+                "10.0.0.1",
+                Some(Wanted::Ends(vec![Endpoint {
+                    ip: ip("10.0.0.1"),
+                    port: None,
+                }])),
+            ),
+            (
+                ":53",
+                Some(Wanted::Ends(vec![Endpoint {
+                    ip: None,
+                    port: Some(53),
+                }])),
+            ),
+            (
+                "[::1]:80",
+                Some(Wanted::Ends(vec![Endpoint {
+                    ip: ip("::1"),
+                    port: Some(80),
+                }])),
+            ),
+            (
+                "::1",
+                Some(Wanted::Ends(vec![Endpoint {
+                    ip: ip("::1"),
+                    port: None,
+                }])),
+            ),
             (
                 "10.0.0.1:5,10.0.0.2",
                 Some(Wanted::Ends(vec![
-                    Endpoint { ip: ip("10.0.0.1"), port: Some(5) },
-                    Endpoint { ip: ip("10.0.0.2"), port: None },
+                    Endpoint {
+                        ip: ip("10.0.0.1"),
+                        port: Some(5),
+                    },
+                    Endpoint {
+                        ip: ip("10.0.0.2"),
+                        port: None,
+                    },
                 ])),
             ),
             ("nonsense", None),

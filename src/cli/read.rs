@@ -27,7 +27,12 @@ pub(super) struct Arguments {
     flows: Option<PathBuf>,
 
     /// Write a usage record for each application, service and direction of each interval to this file (needs --interval).
-    #[arg(long, value_name = "FILE", requires = "interval", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "interval",
+        help_heading = "Output"
+    )]
     usage: Option<PathBuf>,
 
     /// Length of the intervals of --usage, in capture time and aligned to it: 60s, 5m, 1h.
@@ -113,15 +118,24 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         workers: arguments.workers,
         decode: arguments.flow_table.decode(),
         flow: arguments.flow_table.flow(),
-        usage: usage::Config { interval: arguments.interval, clients: arguments.by == By::Client },
+        usage: usage::Config {
+            interval: arguments.interval,
+            clients: arguments.by == By::Client,
+        },
         records: arguments.flows.is_some(),
         steps: false,
         stats: arguments.stats,
     };
     let bar = progress_bar(arguments.quiet, inputs.size());
-    let outcome = pipeline::run(&mut inputs, &set, &config, &mut exporters, &mut |position| {
-        bar.set_position(position);
-    });
+    let outcome = pipeline::run(
+        &mut inputs,
+        &set,
+        &config,
+        &mut exporters,
+        &mut |position| {
+            bar.set_position(position);
+        },
+    );
     bar.finish_and_clear();
     let damaged = arguments.input.report_damage(&inputs);
     let summary = outcome.map_err(|failure| match failure {
@@ -130,9 +144,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     })?;
 
     // Records on standard output are for programs: what is for people goes beside them.
-    let to_stdout = [&arguments.flows, &arguments.usage].into_iter().flatten().any(|path| is_dash(path));
-    let mut out: Box<dyn Write> =
-        if to_stdout { Box::new(io::stderr().lock()) } else { Box::new(io::stdout().lock()) };
+    let to_stdout = [&arguments.flows, &arguments.usage]
+        .into_iter()
+        .flatten()
+        .any(|path| is_dash(path));
+    let mut out: Box<dyn Write> = if to_stdout {
+        Box::new(io::stderr().lock())
+    } else {
+        Box::new(io::stdout().lock())
+    };
     if !arguments.quiet {
         let format = match arguments.format {
             Format::Table => summary::Format::Table,
@@ -155,8 +175,16 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "{stats}")?;
     }
     out.flush()?;
-    anyhow::ensure!(summary.ledger.closes(), "the ledger does not close: {}", summary.ledger);
-    Ok(if damaged { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    anyhow::ensure!(
+        summary.ledger.closes(),
+        "the ledger does not close: {}",
+        summary.ledger
+    );
+    Ok(if damaged {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -180,7 +208,8 @@ fn is_dash(path: &Path) -> bool {
 }
 
 fn is_csv(path: &Path) -> bool {
-    path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
+    path.extension()
+        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 /// A bar on a terminal, for what takes more than a moment; nothing elsewhere.
@@ -197,7 +226,9 @@ fn progress_bar(quiet: bool, size: Option<u64>) -> ProgressBar {
     } else {
         "{spinner} {bytes} {bytes_per_sec}"
     };
-    bar.set_style(ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.set_style(
+        ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),
+    );
     bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
     bar
 }

@@ -30,7 +30,10 @@ pub(super) struct Input {
 
 impl Input {
     pub(super) fn open(&self) -> anyhow::Result<Inputs> {
-        let options = file::Options { filter: self.filter.clone(), ..file::Options::default() };
+        let options = file::Options {
+            filter: self.filter.clone(),
+            ..file::Options::default()
+        };
         Ok(Inputs::open(&self.files, &options)?)
     }
 
@@ -57,11 +60,19 @@ pub(super) struct Signatures {
 
 impl Signatures {
     pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
-        let Some(folder) = &self.signatures else { return Ok(Arc::new(SignatureSet::builtin())) };
-        SignatureSet::from_dir(folder, self.signatures_replace).map(Arc::new).map_err(|findings| {
-            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-            anyhow!("the signatures in {} cannot be used:\n{}", folder.display(), lines.join("\n"))
-        })
+        let Some(folder) = &self.signatures else {
+            return Ok(Arc::new(SignatureSet::builtin()));
+        };
+        SignatureSet::from_dir(folder, self.signatures_replace)
+            .map(Arc::new)
+            .map_err(|findings| {
+                let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+                anyhow!(
+                    "the signatures in {} cannot be used:\n{}",
+                    folder.display(),
+                    lines.join("\n")
+                )
+            })
     }
 }
 
@@ -129,7 +140,10 @@ impl Flows {
     }
 
     pub(super) fn decode(&self) -> decode::Config {
-        decode::Config { max_depth: self.tunnel_depth, ..decode::Config::default() }
+        decode::Config {
+            max_depth: self.tunnel_depth,
+            ..decode::Config::default()
+        }
     }
 }
 

@@ -66,9 +66,10 @@ enum Command {
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     let code = match &arguments.command {
-        Command::Check { folder, deny_warnings } => {
-            check(&mut out, &files(folder.as_deref())?, *deny_warnings)?
-        }
+        Command::Check {
+            folder,
+            deny_warnings,
+        } => check(&mut out, &files(folder.as_deref())?, *deny_warnings)?,
         Command::Test { folder } => test(&mut out, &files(folder.as_deref())?)?,
         Command::List { folder, category } => {
             list(&mut out, &files(folder.as_deref())?, category.as_deref())?
@@ -85,23 +86,40 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 fn files(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
-    let Some(folder) = folder else { return Ok(signature::builtin_files()) };
+    let Some(folder) = folder else {
+        return Ok(signature::builtin_files());
+    };
     let files = signature::files_in(folder).map_err(|findings| {
         let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
         anyhow::anyhow!("{}", lines.join("\n"))
     })?;
-    anyhow::ensure!(!files.is_empty(), "{}: no CATEGORY/NAME.toml in it", folder.display());
+    anyhow::ensure!(
+        !files.is_empty(),
+        "{}: no CATEGORY/NAME.toml in it",
+        folder.display()
+    );
     Ok(files)
 }
 
-fn check(out: &mut dyn Write, files: &[SourceFile], deny_warnings: bool) -> anyhow::Result<ExitCode> {
+fn check(
+    out: &mut dyn Write,
+    files: &[SourceFile],
+    deny_warnings: bool,
+) -> anyhow::Result<ExitCode> {
     let findings = signature::check(files);
     for finding in &findings {
         writeln!(out, "{finding}")?;
     }
-    let errors = findings.iter().filter(|finding| finding.severity == Severity::Error).count();
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error)
+        .count();
     let warnings = findings.len() - errors;
-    writeln!(out, "{} files: {errors} errors, {warnings} warnings", files.len())?;
+    writeln!(
+        out,
+        "{} files: {errors} errors, {warnings} warnings",
+        files.len()
+    )?;
     Ok(if errors > 0 || (deny_warnings && warnings > 0) {
         ExitCode::FAILURE
     } else {
@@ -112,50 +130,88 @@ fn check(out: &mut dyn Write, files: &[SourceFile], deny_warnings: bool) -> anyh
 fn test(out: &mut dyn Write, files: &[SourceFile]) -> anyhow::Result<ExitCode> {
     let (set, _) = SignatureSet::compile_leniently(files);
     let set = Arc::new(set);
-    let results = signature::test(files, Path::new("."), &mut |path| observe(path, &set))
-        .map_err(|findings| {
+    let results = signature::test(files, Path::new("."), &mut |path| observe(path, &set)).map_err(
+        |findings| {
             let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
             anyhow::anyhow!("{}", lines.join("\n"))
-        })?;
+        },
+    )?;
     let mut failed = 0;
     for result in &results {
         if let Some(failure) = &result.failure {
             failed += 1;
-            writeln!(out, "{}:{}: {}: {failure}", result.path, result.line, result.subject)?;
+            writeln!(
+                out,
+                "{}:{}: {}: {failure}",
+                result.path, result.line, result.subject
+            )?;
         }
     }
-    writeln!(out, "{} tests passed, {failed} failed", results.len() - failed)?;
-    Ok(if failed > 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    writeln!(
+        out,
+        "{} tests passed, {failed} failed",
+        results.len() - failed
+    )?;
+    Ok(if failed > 0 {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
-fn list(out: &mut dyn Write, files: &[SourceFile], category: Option<&str>) -> anyhow::Result<ExitCode> {
-    writeln!(out, "{:>6} {:<28} {:<14} {:<24} rules", "id", "name", "category", "owner")?;
+fn list(
+    out: &mut dyn Write,
+    files: &[SourceFile],
+    category: Option<&str>,
+) -> anyhow::Result<ExitCode> {
+    writeln!(
+        out,
+        "{:>6} {:<28} {:<14} {:<24} rules",
+        "id", "name", "category", "owner"
+    )?;
     for row in signature::list(files) {
         if category.is_some_and(|category| category != row.category) {
             continue;
         }
         let id = row.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let rules: Vec<String> =
-            row.rules.iter().map(|(kind, count)| format!("{count} {}", kind.slug())).collect();
+        let rules: Vec<String> = row
+            .rules
+            .iter()
+            .map(|(kind, count)| format!("{count} {}", kind.slug()))
+            .collect();
         let (name, category, owner) = (&row.name, &row.category, &row.owner);
-        writeln!(out, "{id:>6} {name:<28} {category:<14} {owner:<24} {}", rules.join(", "))?;
+        writeln!(
+            out,
+            "{id:>6} {name:<28} {category:<14} {owner:<24} {}",
+            rules.join(", ")
+        )?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn show(out: &mut dyn Write, files: &[SourceFile], name: &str) -> anyhow::Result<ExitCode> {
-    let row = signature::list(files).into_iter().find(|row| row.name == name);
+    let row = signature::list(files)
+        .into_iter()
+        .find(|row| row.name == name);
     let row = row.with_context(|| format!("no application or protocol is called `{name}`"))?;
     writeln!(out, "{} {}", row.name, row.title)?;
     if let Some(id) = row.id {
-        writeln!(out, "id {id}, category {}, owner {}", row.category, row.owner)?;
+        writeln!(
+            out,
+            "id {id}, category {}, owner {}",
+            row.category, row.owner
+        )?;
     }
     let (set, _) = SignatureSet::compile_leniently(files);
     for rule in signature::show(&set, name) {
         let service = rule.service.map_or("-", crate::app::Service::slug);
         let proto = rule.proto.as_deref().unwrap_or("-");
         let evidence = rule.evidence;
-        writeln!(out, "  {:<48} {evidence:<14} service {service:<8} proto {proto}", rule.name)?;
+        writeln!(
+            out,
+            "  {:<48} {evidence:<14} service {service:<8} proto {proto}",
+            rule.name
+        )?;
         if !rule.source.is_empty() {
             writeln!(out, "      {}", rule.source)?;
         }
@@ -167,7 +223,10 @@ fn show(out: &mut dyn Write, files: &[SourceFile], name: &str) -> anyhow::Result
 fn observe(path: &Path, set: &Arc<SignatureSet>) -> Result<Vec<Observed>, String> {
     let run = || -> anyhow::Result<Vec<Observed>> {
         let mut inputs = Inputs::open(&[path], &Options::default())?;
-        let config = Config { records: true, ..Config::default() };
+        let config = Config {
+            records: true,
+            ..Config::default()
+        };
         let mut observer = Observer(Vec::new());
         if let Err(failure) = pipeline::run(&mut inputs, set, &config, &mut observer, &mut |_| {}) {
             bail!("{}: {failure:?}", path.display());
@@ -186,7 +245,10 @@ impl Exporter for Observer {
         self.0.push(Observed {
             app: record.named.app.map(|app| catalog.app_name(app).to_owned()),
             service: record.named.service,
-            proto: record.named.proto.map(|proto| catalog.protocol_name(proto).to_owned()),
+            proto: record
+                .named
+                .proto
+                .map(|proto| catalog.protocol_name(proto).to_owned()),
         });
         Ok(())
     }

@@ -148,11 +148,18 @@ impl Facts {
         }
         if let Some(stun) = &self.stun {
             let hex = |values: &[u16]| {
-                values.iter().map(|value| format!("{value:04x}")).collect::<Vec<_>>().join(" ")
+                values
+                    .iter()
+                    .map(|value| format!("{value:04x}"))
+                    .collect::<Vec<_>>()
+                    .join(" ")
             };
             lines.push(("stun types", hex(&stun.types)));
             lines.push(("stun attributes", hex(&stun.attributes)));
-            for (name, text) in [("stun realm", &stun.realm), ("stun software", &stun.software)] {
+            for (name, text) in [
+                ("stun realm", &stun.realm),
+                ("stun software", &stun.software),
+            ] {
                 if let Some(text) = text {
                     lines.push((name, text.to_string()));
                 }

@@ -24,8 +24,11 @@ pub(super) fn community_id(
     };
     let source = (source.0, source_port);
     let destination = (destination.0, destination_port);
-    let (a, b) =
-        if one_way || source <= destination { (source, destination) } else { (destination, source) };
+    let (a, b) = if one_way || source <= destination {
+        (source, destination)
+    } else {
+        (destination, source)
+    };
     let mut hash = Sha1::new();
     hash.update([0, 0]);
     for (ip, _) in [a, b] {
@@ -37,7 +40,11 @@ pub(super) fn community_id(
     hash.update([protocol.0, 0]);
     let has_ports = matches!(
         protocol,
-        IpProtocol::TCP | IpProtocol::UDP | IpProtocol::SCTP | IpProtocol::ICMP | IpProtocol::ICMPV6
+        IpProtocol::TCP
+            | IpProtocol::UDP
+            | IpProtocol::SCTP
+            | IpProtocol::ICMP
+            | IpProtocol::ICMPV6
     );
     if has_ports {
         hash.update(a.1.to_be_bytes());
@@ -47,8 +54,30 @@ pub(super) fn community_id(
 }
 
 /// Types that answer one another, as the specification pairs them.
-const ICMP_PAIRS: &[(u8, u8)] = &[(8, 0), (0, 8), (13, 14), (14, 13), (15, 16), (16, 15), (10, 9), (9, 10), (17, 18), (18, 17)];
-const ICMPV6_PAIRS: &[(u8, u8)] = &[(128, 129), (129, 128), (133, 134), (134, 133), (135, 136), (136, 135), (130, 131), (131, 130), (144, 145), (145, 144)];
+const ICMP_PAIRS: &[(u8, u8)] = &[
+    (8, 0),
+    (0, 8),
+    (13, 14),
+    (14, 13),
+    (15, 16),
+    (16, 15),
+    (10, 9),
+    (9, 10),
+    (17, 18),
+    (18, 17),
+];
+const ICMPV6_PAIRS: &[(u8, u8)] = &[
+    (128, 129),
+    (129, 128),
+    (133, 134),
+    (134, 133),
+    (135, 136),
+    (136, 135),
+    (130, 131),
+    (131, 130),
+    (144, 145),
+    (145, 144),
+];
 
 fn icmp_ports((kind, code): (u8, u8), pairs: &[(u8, u8)]) -> (u16, u16, bool) {
     match pairs.iter().find(|pair| pair.0 == kind) {
@@ -66,9 +95,27 @@ mod tests {
     fn gives_the_published_values() {
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();
         let cases = [
-            (IpProtocol::TCP, ("128.232.110.120", 34855), ("66.35.250.204", 80), (0, 0), "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
-            (IpProtocol::TCP, ("66.35.250.204", 80), ("128.232.110.120", 34855), (0, 0), "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
-            (IpProtocol::UDP, ("192.168.1.52", 54585), ("8.8.8.8", 53), (0, 0), "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
+            (
+                IpProtocol::TCP,
+                ("128.232.110.120", 34855),
+                ("66.35.250.204", 80),
+                (0, 0),
+                "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+            ),
+            (
+                IpProtocol::TCP,
+                ("66.35.250.204", 80),
+                ("128.232.110.120", 34855),
+                (0, 0),
+                "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+            ),
+            (
+                IpProtocol::UDP,
+                ("192.168.1.52", 54585),
+                ("8.8.8.8", 53),
+                (0, 0),
+                "1:d/FP5EW3wiY1vCndhwleRRKHowQ=",
+            ),
         ];
         for (protocol, source, destination, icmp, expected) in cases {
             let got = community_id(

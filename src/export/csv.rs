@@ -21,12 +21,20 @@ pub struct Csv<W: Write> {
 impl<W: Write> Csv<W> {
     /// Writes flow records to `writer`.
     pub fn flows(writer: W) -> Self {
-        Self { writer: csv::Writer::from_writer(writer), flows: true, usage: false }
+        Self {
+            writer: csv::Writer::from_writer(writer),
+            flows: true,
+            usage: false,
+        }
     }
 
     /// Writes usage records to `writer`.
     pub fn usage(writer: W) -> Self {
-        Self { writer: csv::Writer::from_writer(writer), flows: false, usage: true }
+        Self {
+            writer: csv::Writer::from_writer(writer),
+            flows: false,
+            usage: true,
+        }
     }
 }
 
@@ -109,7 +117,9 @@ impl<W: Write + Send> Exporter for Csv<W> {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
         if self.flows {
             let object = FlowObject::new(record, set);
-            self.writer.serialize(FlowRow::from(&object)).map_err(io::Error::other)?;
+            self.writer
+                .serialize(FlowRow::from(&object))
+                .map_err(io::Error::other)?;
         }
         Ok(())
     }

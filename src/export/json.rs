@@ -26,12 +26,20 @@ pub struct Json<W: Write> {
 impl<W: Write> Json<W> {
     /// Writes flow records to `writer`.
     pub const fn flows(writer: W) -> Self {
-        Self { writer, flows: true, usage: false }
+        Self {
+            writer,
+            flows: true,
+            usage: false,
+        }
     }
 
     /// Writes usage records to `writer`.
     pub const fn usage(writer: W) -> Self {
-        Self { writer, flows: false, usage: true }
+        Self {
+            writer,
+            flows: false,
+            usage: true,
+        }
     }
 }
 
@@ -172,8 +180,14 @@ impl<'a> FlowObject<'a> {
             service: record.named.service,
             category: app.map(|app| &*app.category),
             evidence: record.named.evidence,
-            signature: record.named.decider.map(|decider| decider_name(decider, set)),
-            unknown: record.named.unknown.map(crate::classify::UnknownReason::slug),
+            signature: record
+                .named
+                .decider
+                .map(|decider| decider_name(decider, set)),
+            unknown: record
+                .named
+                .unknown
+                .map(crate::classify::UnknownReason::slug),
             server_name: facts.and_then(|facts| facts.server_name.as_deref()),
             alpn: facts.map_or(&[], |facts| &facts.alpn),
             ja4: facts.and_then(|facts| facts.ja4.as_deref()),

@@ -48,7 +48,8 @@ pub trait Exporter: Send {
 /// Several exporters as one, or none.
 impl Exporter for Vec<Box<dyn Exporter>> {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
-        self.iter_mut().try_for_each(|exporter| exporter.flow(record, set))
+        self.iter_mut()
+            .try_for_each(|exporter| exporter.flow(record, set))
     }
 
     fn interval(
@@ -58,7 +59,8 @@ impl Exporter for Vec<Box<dyn Exporter>> {
         cells: &Cells,
         set: &SignatureSet,
     ) -> io::Result<()> {
-        self.iter_mut().try_for_each(|exporter| exporter.interval(start, sequence, cells, set))
+        self.iter_mut()
+            .try_for_each(|exporter| exporter.interval(start, sequence, cells, set))
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -67,7 +69,9 @@ impl Exporter for Vec<Box<dyn Exporter>> {
 }
 
 /// The name of a transport protocol as EVE writes it.
-pub(crate) fn transport_name(protocol: crate::decode::IpProtocol) -> std::borrow::Cow<'static, str> {
+pub(crate) fn transport_name(
+    protocol: crate::decode::IpProtocol,
+) -> std::borrow::Cow<'static, str> {
     use crate::decode::IpProtocol;
     let name = match protocol {
         IpProtocol::TCP => "TCP",
@@ -101,7 +105,9 @@ pub(crate) fn decider_name(
     match decider {
         Decider::Rule(rule) => set.rule_name(rule).into(),
         Decider::Dissector(place) => {
-            let name = crate::dissect::DISSECTORS.get(usize::from(place)).map_or("", |row| row.name);
+            let name = crate::dissect::DISSECTORS
+                .get(usize::from(place))
+                .map_or("", |row| row.name);
             format!("dissector:{name}").into()
         }
         Decider::ProtocolNumber => "ip-protocol".into(),

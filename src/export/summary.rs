@@ -102,11 +102,18 @@ pub fn rows(summary: &Summary, set: &SignatureSet, by: By, top: Option<usize>) -
                 bytes_toserver: totals.sides.client.bytes,
                 bytes_toclient: totals.sides.server.bytes,
                 ip_bytes: totals.sides.client.ip_bytes + totals.sides.server.ip_bytes,
-                evidence: most.and_then(|(class, _)| class).map_or("", Evidence::slug).to_owned(),
+                evidence: most
+                    .and_then(|(class, _)| class)
+                    .map_or("", Evidence::slug)
+                    .to_owned(),
             }
         })
         .collect();
-    rows.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| (&a.client, &a.name).cmp(&(&b.client, &b.name))));
+    rows.sort_by(|a, b| {
+        b.bytes
+            .cmp(&a.bytes)
+            .then_with(|| (&a.client, &a.name).cmp(&(&b.client, &b.name)))
+    });
     if let Some(top) = top
         && rows.len() > top
     {
@@ -175,11 +182,12 @@ pub fn write(
 
 fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Value {
     let ledger = &summary.ledger;
-    let volume = |volume: crate::usage::ledger::Volume| {
-        serde_json::json!({ "packets": volume.packets, "bytes": volume.bytes })
-    };
-    let lines: serde_json::Map<String, serde_json::Value> =
-        ledger.lines().into_iter().map(|(name, counted)| (name, volume(counted))).collect();
+    let volume = |volume: crate::usage::ledger::Volume| serde_json::json!({ "packets": volume.packets, "bytes": volume.bytes });
+    let lines: serde_json::Map<String, serde_json::Value> = ledger
+        .lines()
+        .into_iter()
+        .map(|(name, counted)| (name, volume(counted)))
+        .collect();
     serde_json::json!({
         "first": summary.span.map(|(first, _)| first.to_string()),
         "last": summary.span.map(|(_, last)| last.to_string()),
@@ -202,21 +210,31 @@ fn names(key: &CellKey, set: &SignatureSet, by: By) -> (String, String, String) 
         Some(reason) => format!("unknown ({})", reason.slug()),
         None => "unknown".to_owned(),
     };
-    let proto = key.proto.map(|proto| catalog.protocol_name(proto).to_owned());
+    let proto = key
+        .proto
+        .map(|proto| catalog.protocol_name(proto).to_owned());
     let app = key.app.and_then(|id| catalog.app(id));
     match (by, app) {
         (By::Protocol, _) => (proto.unwrap_or_else(unknown), String::new(), String::new()),
         (By::Category, Some(app)) => (app.category.to_string(), String::new(), String::new()),
-        (By::Category, None) => {
-            (proto.map_or_else(unknown, |_| "(protocol only)".to_owned()), String::new(), String::new())
-        }
+        (By::Category, None) => (
+            proto.map_or_else(unknown, |_| "(protocol only)".to_owned()),
+            String::new(),
+            String::new(),
+        ),
         (By::Service, Some(app)) => {
             let service = key.service.map_or("-", crate::app::Service::slug);
-            (format!("{}/{service}", app.name), app.title.to_string(), app.category.to_string())
+            (
+                format!("{}/{service}", app.name),
+                app.title.to_string(),
+                app.category.to_string(),
+            )
         }
-        (By::App | By::Client, Some(app)) => {
-            (app.name.to_string(), app.title.to_string(), app.category.to_string())
-        }
+        (By::App | By::Client, Some(app)) => (
+            app.name.to_string(),
+            app.title.to_string(),
+            app.category.to_string(),
+        ),
         // A protocol that is no application's is shown by its own name, marked as such.
         (_, None) => {
             let name = proto.map_or_else(unknown, |proto| format!("({proto})"));
@@ -232,18 +250,33 @@ fn table(rows: &[Row], summary: &Summary, by: By) -> String {
         By::Category => "category",
         By::Protocol => "protocol",
     };
-    let mut header = vec![title, "category", "flows", "packets", "bytes", "share", "to server", "to client", "evidence"];
+    let mut header = vec![
+        title,
+        "category",
+        "flows",
+        "packets",
+        "bytes",
+        "share",
+        "to server",
+        "to client",
+        "evidence",
+    ];
     if by == By::Client {
         header.insert(0, "client");
     }
     let mut table = Table::new();
-    table.load_style(UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_style(UTF8_HORIZONTAL_ONLY)
+        .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     let whole = summary.ledger.wire.bytes.max(1);
     for row in rows {
         let number = |value: u64| Cell::new(grouped(value)).set_alignment(CellAlignment::Right);
         let bytes = |value: u64| Cell::new(human(value)).set_alignment(CellAlignment::Right);
-        #[expect(clippy::cast_precision_loss, reason = "a share is shown with one decimal")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a share is shown with one decimal"
+        )]
         let share = 100.0 * row.bytes as f64 / whole as f64;
         let mut cells = vec![
             Cell::new(&row.name),
@@ -264,9 +297,9 @@ fn table(rows: &[Row], summary: &Summary, by: By) -> String {
         table.add_row(cells);
     }
     let mut text = String::new();
-    let span = summary.span.map_or_else(String::new, |(first, last)| {
-        format!(", {first} to {last}")
-    });
+    let span = summary
+        .span
+        .map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
     let _ = writeln!(text, "{table}");
     let _ = writeln!(
         text,
@@ -302,7 +335,12 @@ mod tests {
 
     #[test]
     fn groups_digits() {
-        for (value, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
+        for (value, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1000, "1,000"),
+            (1_234_567, "1,234,567"),
+        ] {
             assert_eq!(grouped(value), text);
         }
     }

@@ -45,9 +45,11 @@ impl FlowKey {
     pub fn of(packet: &Packet<'_>, scope: Scope) -> (Self, End) {
         let scope = match scope {
             Scope::None => 0,
-            Scope::Vlan => {
-                packet.vlans.as_slice().iter().fold(0, |ids, &id| ids << 12 | (u32::from(id) + 1))
-            }
+            Scope::Vlan => packet
+                .vlans
+                .as_slice()
+                .iter()
+                .fold(0, |ids, &id| ids << 12 | (u32::from(id) + 1)),
             Scope::Tunnel => packet.tunnel_id,
         };
         let source = (packet.source, packet.source_port);

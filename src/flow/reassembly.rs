@@ -39,7 +39,12 @@ impl Reassembly {
     }
 
     /// Takes a TCP segment's payload. `limit` bounds the bytes stored, held ones included.
-    pub(super) fn segment<'p>(&mut self, sequence: u32, payload: &'p [u8], limit: usize) -> Arrival<'p> {
+    pub(super) fn segment<'p>(
+        &mut self,
+        sequence: u32,
+        payload: &'p [u8],
+        limit: usize,
+    ) -> Arrival<'p> {
         if self.ended || payload.is_empty() {
             return Arrival::Nothing;
         }
@@ -100,7 +105,12 @@ impl Reassembly {
 
     /// A stream of the one message `fresh`, with this side's marks; `end` must hold its length.
     pub(super) fn borrowed<'a>(&self, fresh: &'a [u8], end: &'a [u32; 1]) -> Stream<'a> {
-        Stream { bytes: fresh, ends: end, mid_stream: self.mid_stream, ended: self.ended }
+        Stream {
+            bytes: fresh,
+            ends: end,
+            mid_stream: self.mid_stream,
+            ended: self.ended,
+        }
     }
 
     fn append(&mut self, fresh: &[u8], limit: usize) {
@@ -111,7 +121,8 @@ impl Reassembly {
             return;
         }
         self.bytes.extend_from_slice(taken);
-        self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+        self.ends
+            .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
         if let Some(next) = &mut self.next_sequence {
             // The whole payload is consumed from the sequence space, also what was cut off.
             *next = next.wrapping_add(u32::try_from(fresh.len()).unwrap_or(u32::MAX));
@@ -128,9 +139,9 @@ impl Reassembly {
             self.end();
             return;
         }
-        let place = self.held.partition_point(|&(other, _)| {
-            other.wrapping_sub(sequence).cast_signed() < 0
-        });
+        let place = self
+            .held
+            .partition_point(|&(other, _)| other.wrapping_sub(sequence).cast_signed() < 0);
         self.held.insert(place, (sequence, payload.into()));
     }
 
@@ -164,7 +175,11 @@ mod tests {
         }
     }
 
-    fn rebuilt(start: Option<u32>, segments: &[(u32, &[u8])], limit: usize) -> (Vec<u8>, bool, bool) {
+    fn rebuilt(
+        start: Option<u32>,
+        segments: &[(u32, &[u8])],
+        limit: usize,
+    ) -> (Vec<u8>, bool, bool) {
         let mut reassembly = Reassembly::default();
         if let Some(start) = start {
             reassembly.start_at(start);
@@ -172,28 +187,120 @@ mod tests {
         for &(sequence, payload) in segments {
             feed(&mut reassembly, sequence, payload, limit);
         }
-        (reassembly.bytes.clone(), reassembly.mid_stream, reassembly.ended)
+        (
+            reassembly.bytes.clone(),
+            reassembly.mid_stream,
+            reassembly.ended,
+        )
     }
 
     #[test]
     fn puts_segments_in_order() {
-        type Case<'a> = (&'a str, Option<u32>, &'a [(u32, &'a [u8])], &'a [u8], bool, bool);
+        type Case<'a> = (
+            &'a str,
+            Option<u32>,
+            &'a [(u32, &'a [u8])],
+            &'a [u8],
+            bool,
+            bool,
+        );
         let cases: &[Case<'_>] = &[
-            ("in order", Some(1), &[(1, b"ab"), (3, b"cd")], b"abcd", false, false),
-            ("swapped", Some(1), &[(3, b"cd"), (1, b"ab")], b"abcd", false, false),
-            ("three swapped", Some(1), &[(5, b"e"), (3, b"cd"), (1, b"ab")], b"abcde", false, false),
-            ("retransmitted", Some(1), &[(1, b"ab"), (1, b"ab"), (3, b"c")], b"abc", false, false),
-            ("overlap", Some(1), &[(1, b"ab"), (2, b"bcd")], b"abcd", false, false),
-            ("held overlap", Some(1), &[(2, b"bcd"), (1, b"abc")], b"abcd", false, false),
-            ("wraps", Some(u32::MAX), &[(u32::MAX, b"a"), (0, b"b")], b"ab", false, false),
-            ("mid-stream", None, &[(77, b"ab"), (79, b"c")], b"abc", true, false),
-            ("gap stays", Some(1), &[(1, b"a"), (3, b"c")], b"a", false, false),
+            (
+                "in order",
+                Some(1),
+                &[(1, b"ab"), (3, b"cd")],
+                b"abcd",
+                false,
+                false,
+            ),
+            (
+                "swapped",
+                Some(1),
+                &[(3, b"cd"), (1, b"ab")],
+                b"abcd",
+                false,
+                false,
+            ),
+            (
+                "three swapped",
+                Some(1),
+                &[(5, b"e"), (3, b"cd"), (1, b"ab")],
+                b"abcde",
+                false,
+                false,
+            ),
+            (
+                "retransmitted",
+                Some(1),
+                &[(1, b"ab"), (1, b"ab"), (3, b"c")],
+                b"abc",
+                false,
+                false,
+            ),
+            (
+                "overlap",
+                Some(1),
+                &[(1, b"ab"), (2, b"bcd")],
+                b"abcd",
+                false,
+                false,
+            ),
+            (
+                "held overlap",
+                Some(1),
+                &[(2, b"bcd"), (1, b"abc")],
+                b"abcd",
+                false,
+                false,
+            ),
+            (
+                "wraps",
+                Some(u32::MAX),
+                &[(u32::MAX, b"a"), (0, b"b")],
+                b"ab",
+                false,
+                false,
+            ),
+            (
+                "mid-stream",
+                None,
+                &[(77, b"ab"), (79, b"c")],
+                b"abc",
+                true,
+                false,
+            ),
+            (
+                "gap stays",
+                Some(1),
+                &[(1, b"a"), (3, b"c")],
+                b"a",
+                false,
+                false,
+            ),
             ("old data", Some(10), &[(1, b"abc")], b"", false, false),
-            ("limit", Some(1), &[(1, b"abcd"), (5, b"efgh")], b"abcdef", false, true),
-            ("held over the limit", Some(1), &[(2, b"bcdefgh"), (1, b"a")], b"", false, true),
+            (
+                "limit",
+                Some(1),
+                &[(1, b"abcd"), (5, b"efgh")],
+                b"abcdef",
+                false,
+                true,
+            ),
+            (
+                "held over the limit",
+                Some(1),
+                &[(2, b"bcdefgh"), (1, b"a")],
+                b"",
+                false,
+                true,
+            ),
         ];
         for &(name, start, segments, bytes, mid_stream, ended) in cases {
-            assert_eq!(rebuilt(start, segments, 6), (bytes.to_vec(), mid_stream, ended), "{name}");
+            assert_eq!(
+                rebuilt(start, segments, 6),
+                (bytes.to_vec(), mid_stream, ended),
+                "{name}"
+            );
         }
     }
 
@@ -203,7 +310,10 @@ mod tests {
         assert_eq!(reassembly.datagram(b"one", 100), Arrival::First(b"one"));
         reassembly.keep(b"one");
         assert_eq!(reassembly.datagram(b"two", 100), Arrival::Grew);
-        assert_eq!(reassembly.stream().messages().collect::<Vec<_>>(), [b"one", b"two"]);
+        assert_eq!(
+            reassembly.stream().messages().collect::<Vec<_>>(),
+            [b"one", b"two"]
+        );
         assert_eq!(reassembly.datagram(b"", 100), Arrival::Nothing);
     }
 

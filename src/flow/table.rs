@@ -263,7 +263,9 @@ impl<T> Flow<T> {
                         buffer.of(not(end)).start_at(tcp.acknowledgement);
                     }
                 }
-                buffer.of(end).segment(sequence, packet.payload, config.opening_bytes)
+                buffer
+                    .of(end)
+                    .segment(sequence, packet.payload, config.opening_bytes)
             }
         };
         let said = match arrival {
@@ -317,7 +319,11 @@ impl<T> Flow<T> {
     }
 
     fn side_of(&self, end: End) -> Side {
-        if end == self.client { Side::Client } else { Side::Server }
+        if end == self.client {
+            Side::Client
+        } else {
+            Side::Server
+        }
     }
 
     fn idle(&self, config: &Config) -> Duration {
@@ -431,7 +437,9 @@ impl<T: Default> FlowTable<T> {
     /// Loads the table lines of a key about to be used, so that many loads overlap.
     #[inline]
     pub fn warm(&self, hash: u64) -> bool {
-        self.index.find(hash, |&slot| flow_at(&self.chunks, slot).is_some()).is_some()
+        self.index
+            .find(hash, |&slot| flow_at(&self.chunks, slot).is_some())
+            .is_some()
     }
 
     /// Finds or makes the flow of `packet` and counts the packet in it. `None` when the table is
@@ -448,7 +456,9 @@ impl<T: Default> FlowTable<T> {
         let chunks = &self.chunks;
         let found = self
             .index
-            .find(hash, |&slot| flow_at(chunks, slot).is_some_and(|flow| flow.key == key))
+            .find(hash, |&slot| {
+                flow_at(chunks, slot).is_some_and(|flow| flow.key == key)
+            })
             .copied();
         if let Some(slot) = found
             && let Some(flow) = flow_at_mut(&mut self.chunks, slot)
@@ -462,7 +472,11 @@ impl<T: Default> FlowTable<T> {
             };
             let Some(reason) = over else {
                 let side = flow.count(packet, end);
-                return Some(Touch { slot, side, is_new: false });
+                return Some(Touch {
+                    slot,
+                    side,
+                    is_new: false,
+                });
             };
             if let Some(flow) = self.remove(slot) {
                 ended(flow, reason);
@@ -487,7 +501,9 @@ impl<T: Default> FlowTable<T> {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take_due(now, &mut due);
         for reminder in due.drain(..) {
-            let Some(flow) = flow_at(&self.chunks, reminder.slot) else { continue };
+            let Some(flow) = flow_at(&self.chunks, reminder.slot) else {
+                continue;
+            };
             if flow.generation != reminder.generation {
                 continue;
             }
@@ -507,8 +523,11 @@ impl<T: Default> FlowTable<T> {
     /// Ends all flows, in the order they began.
     pub fn finish(&mut self, mut ended: impl FnMut(Flow<T>, EndReason)) {
         self.index.clear();
-        let mut flows: Vec<Flow<T>> =
-            std::mem::take(&mut self.chunks).into_iter().flatten().flatten().collect();
+        let mut flows: Vec<Flow<T>> = std::mem::take(&mut self.chunks)
+            .into_iter()
+            .flatten()
+            .flatten()
+            .collect();
         flows.sort_unstable_by_key(|flow| flow.first_number);
         self.free.clear();
         self.wheel = Wheel::new();
@@ -549,9 +568,16 @@ impl<T: Default> FlowTable<T> {
         self.index.insert_unique(hash, slot, |&slot| {
             flow_at(chunks, slot).map_or(0, |flow| flow.key.hash_with(state))
         });
-        let reminder = Reminder { slot, generation: self.generation };
+        let reminder = Reminder {
+            slot,
+            generation: self.generation,
+        };
         self.wheel.remind(reminder, packet.at, until);
-        Touch { slot, side, is_new: true }
+        Touch {
+            slot,
+            side,
+            is_new: true,
+        }
     }
 
     fn store(&mut self, flow: Flow<T>) -> u32 {
@@ -587,8 +613,12 @@ impl<T: Default> FlowTable<T> {
         let mut passed_over = Vec::with_capacity(EVICTION_TRIES);
         let mut chosen = None;
         for _ in 0..EVICTION_TRIES {
-            let Some(reminder) = self.wheel.take_first() else { break };
-            let Some(flow) = flow_at(&self.chunks, reminder.slot) else { continue };
+            let Some(reminder) = self.wheel.take_first() else {
+                break;
+            };
+            let Some(flow) = flow_at(&self.chunks, reminder.slot) else {
+                continue;
+            };
             if flow.generation != reminder.generation {
                 continue;
             }
@@ -596,7 +626,11 @@ impl<T: Default> FlowTable<T> {
                 chosen = Some(reminder.slot);
                 break;
             }
-            passed_over.push((reminder, flow.last, flow.last.after(flow.idle(&self.config))));
+            passed_over.push((
+                reminder,
+                flow.last,
+                flow.last.after(flow.idle(&self.config)),
+            ));
         }
         for (reminder, last, until) in passed_over {
             self.wheel.remind(reminder, last, until);
@@ -618,7 +652,9 @@ const fn client_sent(packet: &Packet<'_>) -> bool {
 }
 
 fn is_syn(packet: &Packet<'_>) -> bool {
-    packet.tcp.is_some_and(|tcp| tcp.has(TcpSegment::SYN) && !tcp.has(TcpSegment::ACK))
+    packet
+        .tcp
+        .is_some_and(|tcp| tcp.has(TcpSegment::SYN) && !tcp.has(TcpSegment::ACK))
 }
 
 #[inline]

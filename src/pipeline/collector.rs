@@ -54,7 +54,13 @@ pub(super) struct Collector {
 
 impl Collector {
     pub(super) fn new(workers: usize, intervals: bool) -> Self {
-        Self { workers, intervals, pending: BTreeMap::new(), summary: Summary::default(), sequence: 0 }
+        Self {
+            workers,
+            intervals,
+            pending: BTreeMap::new(),
+            summary: Summary::default(),
+            sequence: 0,
+        }
     }
 
     /// Takes reports until all workers are gone.
@@ -100,7 +106,9 @@ impl Collector {
                 outcome = outcome.and(exported);
             }
         }
-        outcome.and_then(|()| exporter.finish()).map(|()| self.summary)
+        outcome
+            .and_then(|()| exporter.finish())
+            .map(|()| self.summary)
     }
 
     fn export(

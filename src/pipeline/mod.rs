@@ -119,7 +119,10 @@ pub fn run(
         let read = read.map_err(Failure::Read)?;
         summary.ledger.wire = read.wire;
         let counts = inputs.counts();
-        summary.ledger.filtered.count(counts.left_out_frames, counts.left_out_bytes);
+        summary
+            .ledger
+            .filtered
+            .count(counts.left_out_frames, counts.left_out_bytes);
         summary.ledger.lying_lengths = counts.lying_lengths;
         summary.ledger.drops.add(&read.drops);
         summary.span = read.span;
@@ -174,11 +177,19 @@ fn read(
             }
         }
         progress(block.position);
-        let mut shares = steer.as_mut().map(|steer| steer.split(&block)).unwrap_or_default().into_iter();
+        let mut shares = steer
+            .as_mut()
+            .map(|steer| steer.split(&block))
+            .unwrap_or_default()
+            .into_iter();
         let block = Arc::new(block);
         for job in jobs {
             // A send fails only when the worker is gone; the collector's end says why.
-            let _ = job.send(Job { index, block: Arc::clone(&block), share: shares.next() });
+            let _ = job.send(Job {
+                index,
+                block: Arc::clone(&block),
+                share: shares.next(),
+            });
         }
         index += 1;
     }
@@ -189,7 +200,12 @@ fn read(
 }
 
 fn work(mut worker: Worker, jobs: &Receiver<Job>, empty: &Sender<Block>, reports: &Sender<Report>) {
-    for Job { index, block, share } in jobs {
+    for Job {
+        index,
+        block,
+        share,
+    } in jobs
+    {
         let began = worker.stopwatch();
         match share {
             None => worker.run_block(&block),

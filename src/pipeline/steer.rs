@@ -35,16 +35,23 @@ pub(super) struct Steer {
 
 impl Steer {
     pub(super) fn new(config: &decode::Config, workers: usize) -> Self {
-        Self { decoder: Decoder::new(config.clone()), drops: Drops::default(), workers }
+        Self {
+            decoder: Decoder::new(config.clone()),
+            drops: Drops::default(),
+            workers,
+        }
     }
 
     /// The share of each worker.
     pub(super) fn split(&mut self, block: &Block) -> Vec<Vec<Entry>> {
         let room = block.frames.len() / self.workers;
-        let mut shares: Vec<Vec<Entry>> =
-            (0..self.workers).map(|_| Vec::with_capacity(room + room / 4)).collect();
+        let mut shares: Vec<Vec<Entry>> = (0..self.workers)
+            .map(|_| Vec::with_capacity(room + room / 4))
+            .collect();
         for index in 0..block.frames.len() {
-            let Some(frame) = block.frame(index) else { continue };
+            let Some(frame) = block.frame(index) else {
+                continue;
+            };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             match self.decoder.decode(frame) {
                 Decoded::Packet(packet) => {
@@ -61,14 +68,16 @@ impl Steer {
                 Decoded::Fragment => {}
                 Decoded::Datagram(datagram) => self.split_datagram(datagram, &mut shares),
                 Decoded::Dropped(reason) => {
-                    self.drops.count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
+                    self.drops
+                        .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
                 }
             }
         }
         let drops = &mut self.drops;
-        self.decoder.expire(block.watermark, &mut |reason, frames, bytes| {
-            drops.count(reason, u64::from(frames), u64::from(bytes));
-        });
+        self.decoder
+            .expire(block.watermark, &mut |reason, frames, bytes| {
+                drops.count(reason, u64::from(frames), u64::from(bytes));
+            });
         shares
     }
 
@@ -103,7 +112,9 @@ impl Steer {
                 Decoded::Datagram(inner) => inner,
                 Decoded::Dropped(reason) => {
                     let (frames, bytes) = (datagram.frames, datagram.wire_len);
-                    return self.drops.count(reason, u64::from(frames), u64::from(bytes));
+                    return self
+                        .drops
+                        .count(reason, u64::from(frames), u64::from(bytes));
                 }
             };
             datagram = next;

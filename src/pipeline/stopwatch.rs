@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 pub(super) struct Stopwatch(Instant);
 
 impl Stopwatch {
-    #[expect(clippy::disallowed_methods, reason = "measures the program, never the traffic")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "measures the program, never the traffic"
+    )]
     pub(super) fn start() -> Self {
         Self(Instant::now())
     }

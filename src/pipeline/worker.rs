@@ -10,8 +10,8 @@ use crate::usage::{CellId, CellKey, FlowRecord, Stats, Usage};
 
 use super::Config;
 use super::collector::{Last, Report};
-use super::stopwatch::Stopwatch;
 use super::steer::Entry;
+use super::stopwatch::Stopwatch;
 
 /// Frames decoded before their flows are looked up, so that the table's memory accesses overlap.
 const BATCH: usize = 32;
@@ -57,8 +57,10 @@ struct Desk {
 impl Worker {
     pub(super) fn new(config: &Config, classifier: Classifier) -> Self {
         let mut usage = Usage::new(config.usage);
-        let table_full = usage
-            .cell(CellKey { unknown: Some(UnknownReason::TableFull), ..CellKey::default() });
+        let table_full = usage.cell(CellKey {
+            unknown: Some(UnknownReason::TableFull),
+            ..CellKey::default()
+        });
         Self {
             decoder: Decoder::new(config.decode.clone()),
             flows: FlowTable::new(config.flow.clone()),
@@ -78,7 +80,9 @@ impl Worker {
 
     /// Runs all frames of a block.
     pub(super) fn run_block(&mut self, block: &Block) {
-        let mut frames = (0..block.frames.len()).filter_map(|index| block.frame(index)).peekable();
+        let mut frames = (0..block.frames.len())
+            .filter_map(|index| block.frame(index))
+            .peekable();
         while frames.peek().is_some() {
             self.run_batch(&mut frames);
         }
@@ -89,7 +93,9 @@ impl Worker {
         for entry in entries {
             match entry {
                 Entry::Frame(index) => {
-                    let Some(frame) = block.frame(index as usize) else { continue };
+                    let Some(frame) = block.frame(index as usize) else {
+                        continue;
+                    };
                     match self.decoder.decode(frame) {
                         Decoded::Packet(packet) => {
                             let located = self.flows.locate(&packet);
@@ -99,7 +105,9 @@ impl Worker {
                     }
                 }
                 Entry::Lesson(index) => {
-                    let Some(frame) = block.frame(index as usize) else { continue };
+                    let Some(frame) = block.frame(index as usize) else {
+                        continue;
+                    };
                     if let Decoded::Packet(packet) = self.decoder.decode(frame) {
                         self.desk.classifier.learn(&packet);
                     }
@@ -117,11 +125,13 @@ impl Worker {
     /// Ends what is idle at the end of a block.
     pub(super) fn end_block(&mut self, watermark: Timestamp, began: Option<Stopwatch>) {
         let drops = &mut self.drops;
-        self.decoder.expire(watermark, &mut |reason, frames, bytes| {
-            drops.count(reason, u64::from(frames), u64::from(bytes));
-        });
+        self.decoder
+            .expire(watermark, &mut |reason, frames, bytes| {
+                drops.count(reason, u64::from(frames), u64::from(bytes));
+            });
         let desk = &mut self.desk;
-        self.flows.expire(watermark, |flow, reason| desk.end(flow, reason));
+        self.flows
+            .expire(watermark, |flow, reason| desk.end(flow, reason));
         desk.closed.append(&mut desk.usage.take_until(watermark));
         if let (Some(stats), Some(began)) = (&mut desk.stats, began) {
             stats.block(began.elapsed());
@@ -137,7 +147,12 @@ impl Worker {
     pub(super) fn report(&mut self, index: u64) -> Report {
         Report {
             index,
-            records: self.desk.records.as_mut().map(std::mem::take).unwrap_or_default(),
+            records: self
+                .desk
+                .records
+                .as_mut()
+                .map(std::mem::take)
+                .unwrap_or_default(),
             closed: std::mem::take(&mut self.desk.closed),
             last: None,
         }
@@ -177,7 +192,8 @@ impl Worker {
                 }
                 Decoded::Fragment => {}
                 Decoded::Dropped(reason) => {
-                    self.drops.count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
+                    self.drops
+                        .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
                 }
                 datagram @ Decoded::Datagram(_) => {
                     // It comes after the packets before it: end the batch here.
@@ -206,19 +222,28 @@ impl Worker {
         }
         let desk = &mut self.desk;
         let settled = |state: &State| state.class.is_settled();
-        let touch =
-            self.flows.touch(packet, *located, settled, |flow, reason| desk.end(flow, reason));
+        let touch = self.flows.touch(packet, *located, settled, |flow, reason| {
+            desk.end(flow, reason)
+        });
         let Some(touch) = touch else {
             return desk.usage.count(self.table_full, Side::Client, packet);
         };
-        let Some(flow) = self.flows.flow(touch) else { return };
+        let Some(flow) = self.flows.flow(touch) else {
+            return;
+        };
         if touch.is_new {
             desk.flows += 1;
         }
         match flow.class.cell {
             Some(cell) => desk.usage.count(cell, touch.side, packet),
             None => {
-                if desk.classifier.on_packet(flow, State::class, packet, touch.side, &self.flow_config) {
+                if desk.classifier.on_packet(
+                    flow,
+                    State::class,
+                    packet,
+                    touch.side,
+                    &self.flow_config,
+                ) {
                     desk.settle(flow, packet.at);
                 }
             }
@@ -230,7 +255,8 @@ impl Worker {
             // Packets are handled where they are decoded; a fragment waits in the decoder.
             Decoded::Packet(_) | Decoded::Fragment => {}
             Decoded::Dropped(reason) => {
-                self.drops.count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
+                self.drops
+                    .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
             }
             Decoded::Datagram(datagram) => self.on_datagram(datagram),
         }
@@ -247,7 +273,9 @@ impl Worker {
                 Decoded::Datagram(inner) => inner,
                 Decoded::Dropped(reason) => {
                     let (frames, bytes) = (datagram.frames, datagram.wire_len);
-                    return self.drops.count(reason, u64::from(frames), u64::from(bytes));
+                    return self
+                        .drops
+                        .count(reason, u64::from(frames), u64::from(bytes));
                 }
             };
             datagram = next;
@@ -258,7 +286,9 @@ impl Worker {
 impl Desk {
     /// Credits a flow that has just settled with all that waited for its name.
     fn settle(&mut self, flow: &mut Flow<State>, at: Timestamp) {
-        let Verdict::Settled { named, .. } = flow.class.class.verdict else { return };
+        let Verdict::Settled { named, .. } = flow.class.class.verdict else {
+            return;
+        };
         let cell = self.usage.cell(CellKey::from(&named));
         flow.class.cell = Some(cell);
         self.usage.credit(cell, &flow.counters, at);
@@ -278,7 +308,8 @@ impl Desk {
             self.settle(&mut flow, at);
         }
         if let Some(cell) = flow.class.cell {
-            self.usage.count_client(flow.ip(Side::Client), cell, &flow.counters);
+            self.usage
+                .count_client(flow.ip(Side::Client), cell, &flow.counters);
         }
         if let Some(records) = &mut self.records {
             let class = std::mem::take(&mut flow.class.class);

@@ -78,7 +78,10 @@ pub struct Ledger {
 impl Ledger {
     /// Adds what one cell counted.
     pub fn add_cell(&mut self, key: &CellKey, totals: &Totals) {
-        let volume = Volume { packets: totals.packets(), bytes: totals.bytes() };
+        let volume = Volume {
+            packets: totals.packets(),
+            bytes: totals.bytes(),
+        };
         match (key.app, key.proto) {
             (Some(_), _) => self.applications.add(volume),
             (None, Some(_)) => self.protocols.add(volume),
@@ -115,10 +118,19 @@ impl Ledger {
             ("applications".to_owned(), self.applications),
             ("protocols".to_owned(), self.protocols),
         ];
-        lines.extend(UnknownReason::ALL.into_iter().zip(self.unknown).map(|(reason, volume)| {
-            (format!("unknown{{reason=\"{}\"}}", reason.slug()), volume)
-        }));
-        lines.extend(self.drops.iter().map(|(reason, volume)| (reason.slug().to_owned(), volume)));
+        lines.extend(
+            UnknownReason::ALL
+                .into_iter()
+                .zip(self.unknown)
+                .map(|(reason, volume)| {
+                    (format!("unknown{{reason=\"{}\"}}", reason.slug()), volume)
+                }),
+        );
+        lines.extend(
+            self.drops
+                .iter()
+                .map(|(reason, volume)| (reason.slug().to_owned(), volume)),
+        );
         lines.retain(|(_, volume)| *volume != Volume::default());
         lines
     }
@@ -127,12 +139,24 @@ impl Ledger {
 /// One line a name or reason, and whether they sum up to the wire.
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "ledger: {} bytes in {} frames on the wire", self.wire.bytes, self.wire.packets)?;
+        writeln!(
+            f,
+            "ledger: {} bytes in {} frames on the wire",
+            self.wire.bytes, self.wire.packets
+        )?;
         for (name, volume) in self.lines() {
-            writeln!(f, "  {name:<28} {:>16} bytes {:>12} frames", volume.bytes, volume.packets)?;
+            writeln!(
+                f,
+                "  {name:<28} {:>16} bytes {:>12} frames",
+                volume.bytes, volume.packets
+            )?;
         }
         if self.filtered.packets > 0 {
-            writeln!(f, "  (left out by the filter: {} bytes)", self.filtered.bytes)?;
+            writeln!(
+                f,
+                "  (left out by the filter: {} bytes)",
+                self.filtered.bytes
+            )?;
         }
         if self.lying_lengths > 0 {
             writeln!(
@@ -145,7 +169,11 @@ impl fmt::Display for Ledger {
             write!(f, "  closes: every byte is counted once")
         } else {
             let counted = self.counted();
-            write!(f, "  DOES NOT CLOSE: {} bytes in {} frames counted", counted.bytes, counted.packets)
+            write!(
+                f,
+                "  DOES NOT CLOSE: {} bytes in {} frames counted",
+                counted.bytes, counted.packets
+            )
         }
     }
 }
@@ -162,20 +190,37 @@ mod tests {
         ledger.wire.count(3, 300);
         let totals = Totals {
             sides: PerSide {
-                client: Counters { packets: 1, bytes: 100, ip_bytes: 86 },
+                client: Counters {
+                    packets: 1,
+                    bytes: 100,
+                    ip_bytes: 86,
+                },
                 server: Counters::default(),
             },
             flows: 1,
         };
-        ledger.add_cell(&CellKey { app: Some(AppId(0)), ..CellKey::default() }, &totals);
         ledger.add_cell(
-            &CellKey { unknown: Some(UnknownReason::TableFull), ..CellKey::default() },
+            &CellKey {
+                app: Some(AppId(0)),
+                ..CellKey::default()
+            },
+            &totals,
+        );
+        ledger.add_cell(
+            &CellKey {
+                unknown: Some(UnknownReason::TableFull),
+                ..CellKey::default()
+            },
             &totals,
         );
         assert!(!ledger.closes());
         ledger.drops.count(DropReason::NonIp, 1, 100);
         assert!(ledger.closes());
-        assert!(ledger.to_string().contains("unknown{reason=\"table-full\"}"));
+        assert!(
+            ledger
+                .to_string()
+                .contains("unknown{reason=\"table-full\"}")
+        );
     }
 
     #[test]
@@ -185,6 +230,9 @@ mod tests {
             drops.count(reason, count, count);
         }
         let counts: Vec<u64> = drops.iter().map(|(_, volume)| volume.packets).collect();
-        assert_eq!(counts, (1..=DropReason::ALL.len() as u64).collect::<Vec<_>>());
+        assert_eq!(
+            counts,
+            (1..=DropReason::ALL.len() as u64).collect::<Vec<_>>()
+        );
     }
 }

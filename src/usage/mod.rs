@@ -168,7 +168,10 @@ impl Usage {
     /// Counts a flow that settled at `at`, with all that waited for its name.
     pub fn credit(&mut self, cell: CellId, waited: &PerSide<Counters>, at: Timestamp) {
         if let Some(totals) = self.totals(cell, at) {
-            totals.add(&Totals { sides: *waited, flows: 1 });
+            totals.add(&Totals {
+                sides: *waited,
+                flows: 1,
+            });
         }
     }
 
@@ -184,12 +187,17 @@ impl Usage {
             client
         };
         let totals = self.clients.entry((client, cell)).or_default();
-        totals.add(&Totals { sides: *sides, flows: 1 });
+        totals.add(&Totals {
+            sides: *sides,
+            flows: 1,
+        });
     }
 
     /// Closes and takes all intervals that end by `until`.
     pub fn take_until(&mut self, until: Timestamp) -> Vec<(Timestamp, Cells)> {
-        let Some(length) = self.config.interval else { return Vec::new() };
+        let Some(length) = self.config.interval else {
+            return Vec::new();
+        };
         let floor = until.floor(length);
         if floor <= self.closed_until {
             return Vec::new();
@@ -198,21 +206,29 @@ impl Usage {
         self.store_current();
         let later = self.open.split_off(&floor);
         let closed = std::mem::replace(&mut self.open, later);
-        closed.into_iter().map(|(start, totals)| (start, self.named(&totals))).collect()
+        closed
+            .into_iter()
+            .map(|(start, totals)| (start, self.named(&totals)))
+            .collect()
     }
 
     /// Takes all intervals that are left.
     pub fn take_all(&mut self) -> Vec<(Timestamp, Cells)> {
         self.store_current();
         let open = std::mem::take(&mut self.open);
-        open.into_iter().map(|(start, totals)| (start, self.named(&totals))).collect()
+        open.into_iter()
+            .map(|(start, totals)| (start, self.named(&totals)))
+            .collect()
     }
 
     /// Takes the clients' totals.
     pub fn take_clients(&mut self) -> Clients {
         let clients = std::mem::take(&mut self.clients);
         let key = |id: CellId| self.keys.get(id.0 as usize).copied().unwrap_or_default();
-        clients.into_iter().map(|((ip, id), totals)| ((ip, key(id)), totals)).collect()
+        clients
+            .into_iter()
+            .map(|((ip, id), totals)| ((ip, key(id)), totals))
+            .collect()
     }
 
     #[inline]
@@ -226,7 +242,9 @@ impl Usage {
         }
         let place = cell.0 as usize;
         if place >= self.current.1.len() {
-            self.current.1.resize(self.keys.len().max(place + 1), Totals::default());
+            self.current
+                .1
+                .resize(self.keys.len().max(place + 1), Totals::default());
         }
         self.current.1.get_mut(place)
     }
@@ -239,7 +257,11 @@ impl Usage {
     }
 
     fn named(&self, totals: &[Totals]) -> Cells {
-        let counted = self.keys.iter().zip(totals).filter(|&(_, totals)| *totals != Totals::default());
+        let counted = self
+            .keys
+            .iter()
+            .zip(totals)
+            .filter(|&(_, totals)| *totals != Totals::default());
         counted.map(|(&key, &totals)| (key, totals)).collect()
     }
 }
@@ -250,31 +272,57 @@ mod tests {
 
     fn sides(bytes: u64) -> PerSide<Counters> {
         PerSide {
-            client: Counters { packets: 1, bytes, ip_bytes: bytes },
+            client: Counters {
+                packets: 1,
+                bytes,
+                ip_bytes: bytes,
+            },
             server: Counters::default(),
         }
     }
 
     fn key(app: u16) -> CellKey {
-        CellKey { app: Some(AppId(app)), ..CellKey::default() }
+        CellKey {
+            app: Some(AppId(app)),
+            ..CellKey::default()
+        }
     }
 
     #[test]
     fn intervals_close_once_and_late_volume_is_kept() {
         let minute = Duration::from_secs(60);
-        let mut usage = Usage::new(Config { interval: Some(minute), clients: false });
+        let mut usage = Usage::new(Config {
+            interval: Some(minute),
+            clients: false,
+        });
         let (a, b) = (usage.cell(key(1)), usage.cell(key(2)));
         for (cell, at, bytes) in [(a, 10, 1), (b, 70, 10), (a, 20, 100), (a, 130, 1000)] {
             usage.credit(cell, &sides(bytes), Timestamp::new(at, 0));
         }
         let closed = usage.take_until(Timestamp::new(65, 0));
         assert_eq!(closed.len(), 1);
-        assert_eq!(closed[0].1[&key(1)].bytes(), 101, "out of order, but not late");
+        assert_eq!(
+            closed[0].1[&key(1)].bytes(),
+            101,
+            "out of order, but not late"
+        );
         usage.credit(b, &sides(7), Timestamp::new(5, 0));
-        assert!(usage.take_until(Timestamp::new(119, 0)).is_empty(), "an interval closes once");
+        assert!(
+            usage.take_until(Timestamp::new(119, 0)).is_empty(),
+            "an interval closes once"
+        );
         let rest = usage.take_all();
-        assert_eq!(rest.iter().map(|(start, _)| start.0 / 1_000_000_000).collect::<Vec<_>>(), [60, 120]);
-        assert_eq!(rest[0].1[&key(2)].bytes(), 17, "late volume counts in the first open interval");
+        assert_eq!(
+            rest.iter()
+                .map(|(start, _)| start.0 / 1_000_000_000)
+                .collect::<Vec<_>>(),
+            [60, 120]
+        );
+        assert_eq!(
+            rest[0].1[&key(2)].bytes(),
+            17,
+            "late volume counts in the first open interval"
+        );
     }
 
     #[test]

@@ -48,7 +48,8 @@ impl Stats {
 
     /// Counts a block that took so long.
     pub fn block(&mut self, took: Duration) {
-        self.block_time.saturating_record(u64::try_from(took.as_nanos()).unwrap_or(MAX));
+        self.block_time
+            .saturating_record(u64::try_from(took.as_nanos()).unwrap_or(MAX));
     }
 
     /// Adds another's.
@@ -64,7 +65,11 @@ impl Stats {
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, &Histogram<u64>)> {
         [
             ("packet size", "bytes", &self.packet_size),
-            ("packets until a flow settles", "packets", &self.settled_packets),
+            (
+                "packets until a flow settles",
+                "packets",
+                &self.settled_packets,
+            ),
             ("bytes until a flow settles", "bytes", &self.settled_bytes),
             ("time per block of frames", "ns", &self.block_time),
         ]
@@ -107,6 +112,13 @@ mod tests {
         stats.merge(&other);
         let sizes = stats.iter().next().unwrap().2;
         assert_eq!((sizes.len(), sizes.min()), (4, 60));
-        assert!(stats.to_string().lines().nth(1).unwrap().contains("packet size (bytes)"));
+        assert!(
+            stats
+                .to_string()
+                .lines()
+                .nth(1)
+                .unwrap()
+                .contains("packet size (bytes)")
+        );
     }
 }

@@ -8,7 +8,10 @@ use serde_json::Value;
 
 /// Runs `ottometer` with these arguments.
 pub fn ottometer<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_ottometer")).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_ottometer"))
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// Runs it, expects success, gives standard output.
@@ -23,7 +26,10 @@ pub fn succeed<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Strin
 pub fn flows(capture: &Path, more: &[&str]) -> Vec<Value> {
     let mut arguments = vec!["read", capture.to_str().unwrap(), "--flows", "-", "--quiet"];
     arguments.extend(more);
-    succeed(arguments).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    succeed(arguments)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// The project's root.
@@ -38,9 +44,16 @@ pub fn captures() -> Vec<PathBuf> {
         .map(|entry| entry.unwrap().path())
         .filter(|path| {
             let name = path.file_name().unwrap().to_str().unwrap();
-            [".pcap", ".pcapng", ".pcap.gz", ".pcap.zst", ".pcapng.gz", ".pcapng.zst"]
-                .iter()
-                .any(|ending| name.ends_with(ending))
+            [
+                ".pcap",
+                ".pcapng",
+                ".pcap.gz",
+                ".pcap.zst",
+                ".pcapng.gz",
+                ".pcapng.zst",
+            ]
+            .iter()
+            .any(|ending| name.ends_with(ending))
         })
         .collect();
     captures.sort();
