@@ -17,8 +17,8 @@ use crate::capture::error::Compression;
 const COMPRESSED_BUFFER: usize = 128 * 1024;
 
 /// What is decompressed at once: a decompressor that meets corrupt data drops what it had made of
-/// the good data before it in the same call.
-const PIECE_LEN: usize = 16 * 1024;
+/// the good data before it in the same call. (Pieces of 16 KiB cost gzip a third of its speed.)
+const PIECE_LEN: usize = 128 * 1024;
 
 /// Enough to tell gzip and zstd from everything else.
 const MAGIC_LEN: usize = 4;

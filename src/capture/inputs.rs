@@ -46,6 +46,7 @@ impl Inputs {
     pub fn open<P: AsRef<Path>>(paths: &[P], options: &Options) -> Result<Self, Error> {
         let mut size = Some(0_u64);
         let mut ordered = Vec::with_capacity(paths.len());
+        let mut block = Block::default();
         for path in paths {
             let path = path.as_ref();
             let mut reader = Reader::open(path, options)?;
@@ -57,13 +58,12 @@ impl Inputs {
                 ordered.push((None, waiting));
                 break;
             }
-            let mut block = Block::default();
             while reader.first_at().is_none() && reader.next_block(&mut block)? {}
             let first_at = reader.first_at();
             let waiting = if can_be_reopened(path) {
                 Waiting::Closed(path.to_owned())
             } else {
-                Waiting::Open(Box::new(reader), Some(block))
+                Waiting::Open(Box::new(reader), Some(std::mem::take(&mut block)))
             };
             ordered.push((first_at, waiting));
         }
