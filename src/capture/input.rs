@@ -16,6 +16,10 @@ use crate::capture::error::Compression;
 /// What is read from the file at once for a decompressor.
 const COMPRESSED_BUFFER: usize = 128 * 1024;
 
+/// What is decompressed at once: a decompressor that meets corrupt data drops what it had made of
+/// the good data before it in the same call. (Pieces of 16 KiB cost gzip a third of its speed.)
+const PIECE_LEN: usize = 128 * 1024;
+
 /// Enough to tell gzip and zstd from everything else.
 const MAGIC_LEN: usize = 4;
 
@@ -52,10 +56,11 @@ impl Input {
     pub(super) fn fill(&mut self, buffer: &mut [u8]) -> (usize, io::Result<()>) {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            let piece_len = rest.len().min(PIECE_LEN);
             let read = match self {
                 Self::Plain(raw) => raw.read(rest),
-                Self::Gzip(decoder) => decoder.read(rest),
-                Self::Zstd(decoder) => decoder.read(rest),
+                Self::Gzip(decoder) => decoder.read(rest.split_at_mut(piece_len).0),
+                Self::Zstd(decoder) => decoder.read(rest.split_at_mut(piece_len).0),
             };
             match read {
                 Ok(0) => break,

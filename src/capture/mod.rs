@@ -28,6 +28,9 @@ mod pcapng;
 #[cfg(test)]
 mod samples;
 
+#[cfg(test)]
+mod tests;
+
 use crate::time::Timestamp;
 
 /// A link-layer header type, as <https://www.tcpdump.org/linktypes.html> numbers them.

@@ -342,8 +342,11 @@ impl Resolution {
         }
         match power {
             0..=9 => Self::Multiple(10_u64.pow(9 - power)),
-            // Where the power does not fit, not even the latest time stamp makes a nanosecond.
-            _ => Self::Fraction(10_u64.checked_pow(power - 9).unwrap_or(u64::MAX)),
+            _ => match 10_u64.checked_pow(power - 9) {
+                Some(per_nano) => Self::Fraction(per_nano),
+                // Not even the latest time stamp makes a nanosecond.
+                None => Self::Binary(127),
+            },
         }
     }
 }
