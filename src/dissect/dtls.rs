@@ -36,6 +36,22 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if !is_dtls(client.first()) && !is_dtls(server.first()) {
         return Outcome::NotMine;
     }
+    read(client, server, facts)
+}
+
+/// Reads the DTLS among datagrams of other protocols: after STUN, as WebRTC does (RFC 5764
+/// section 5.1.2, RFC 7983). [`Outcome::NeedMore`] until there is some.
+#[allow(dead_code)]
+pub(crate) fn dissect_muxed(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let (client, server) = (opening.client, opening.server);
+    if client.messages().chain(server.messages()).any(is_dtls) {
+        read(client, server, facts)
+    } else {
+        Outcome::NeedMore
+    }
+}
+
+fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
     let (client, server) = (Flight::of(client), Flight::of(server));
     let swapped = (client.sent(SERVER_HELLO) && !server.sent(SERVER_HELLO))
         || (server.sent(CLIENT_HELLO) && !client.sent(CLIENT_HELLO));
@@ -275,7 +291,7 @@ impl<'a> Flight<'a> {
             kinds: 0,
             encrypted: false,
         };
-        for record in stream.messages().flat_map(records) {
+        for record in flight.records() {
             flight.encrypted |= record.epoch > 0 || record.kind == CHANGE_CIPHER_SPEC;
         }
         for fragment in flight.fragments() {
@@ -289,13 +305,17 @@ impl<'a> Flight<'a> {
         self.kinds & 1 << kind != 0
     }
 
+    /// The records of those datagrams that are DTLS.
+    fn records(&self) -> impl Iterator<Item = Record<'a>> + use<'a> {
+        let datagrams = self.stream.messages().filter(|datagram| is_dtls(datagram));
+        datagrams.flat_map(records)
+    }
+
     /// The fragments in the clear, in the order of arrival.
     fn fragments(&self) -> impl DoubleEndedIterator<Item = Fragment<'a>> + use<'a> {
         // The opening bounds the fragments to some hundreds; collected, they can be walked
         // from either end.
-        self.stream
-            .messages()
-            .flat_map(records)
+        self.records()
             .filter(|record| record.kind == HANDSHAKE && record.epoch == 0)
             .flat_map(|record| {
                 let mut reader = Reader::new(record.body);
@@ -524,6 +544,29 @@ mod tests {
             assert!(facts.ja4.unwrap().starts_with("dd2d0202h2_"));
             assert_eq!(facts.swapped, swapped);
         }
+    }
+
+    #[test]
+    fn among_other_protocols() {
+        let stun = [
+            0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+        ];
+        let script = Script::udp(443).client(&stun).server(&stun);
+        let mut facts = Facts::default();
+        assert_eq!(
+            dissect_muxed(&script.opening(), &mut facts),
+            Outcome::NeedMore
+        );
+        assert_eq!(facts, Facts::default());
+        let script = script
+            .client(&whole(CLIENT_HELLO, 0, &hello()))
+            .server(&[0x80, 0, 1]);
+        assert_eq!(dissect(&script.opening(), &mut facts), Outcome::NotMine);
+        assert_eq!(
+            dissect_muxed(&script.opening(), &mut facts),
+            Outcome::Partial
+        );
+        assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
     }
 
     #[test]
