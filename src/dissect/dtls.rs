@@ -36,6 +36,22 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if !is_dtls(client.first()) && !is_dtls(server.first()) {
         return Outcome::NotMine;
     }
+    read(client, server, facts)
+}
+
+/// Reads the DTLS among datagrams of other protocols: after STUN, as WebRTC does (RFC 5764
+/// section 5.1.2, RFC 7983). [`Outcome::NeedMore`] until there is some.
+#[allow(dead_code)]
+pub(crate) fn dissect_muxed(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let (client, server) = (opening.client, opening.server);
+    if client.messages().chain(server.messages()).any(is_dtls) {
+        read(client, server, facts)
+    } else {
+        Outcome::NeedMore
+    }
+}
+
+fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
     let (client, server) = (Flight::of(client), Flight::of(server));
     let swapped = (client.sent(SERVER_HELLO) && !server.sent(SERVER_HELLO))
         || (server.sent(CLIENT_HELLO) && !client.sent(CLIENT_HELLO));
@@ -262,59 +278,55 @@ impl Message<'_> {
 /// What one side has sent.
 struct Flight<'a> {
     stream: Stream<'a>,
-    /// Bit by type: the handshake messages of which a fragment was seen.
-    kinds: u32,
+    /// The fragments in the clear, in the order of arrival. The opening bounds them to some
+    /// hundreds.
+    fragments: Vec<Fragment<'a>>,
     /// A record that ends the handshake in the clear was seen.
     encrypted: bool,
 }
 
 impl<'a> Flight<'a> {
+    /// What there is in those datagrams of `stream` that are DTLS.
     fn of(stream: Stream<'a>) -> Self {
-        let mut flight = Self {
+        let (mut fragments, mut encrypted) = (Vec::new(), false);
+        let datagrams = stream.messages().filter(|datagram| is_dtls(datagram));
+        for record in datagrams.flat_map(records) {
+            encrypted |= record.epoch > 0 || record.kind == CHANGE_CIPHER_SPEC;
+            if record.kind == HANDSHAKE && record.epoch == 0 {
+                let mut reader = Reader::new(record.body);
+                fragments.extend(std::iter::from_fn(|| Fragment::next(&mut reader)));
+            }
+        }
+        Self {
             stream,
-            kinds: 0,
-            encrypted: false,
-        };
-        for record in stream.messages().flat_map(records) {
-            flight.encrypted |= record.epoch > 0 || record.kind == CHANGE_CIPHER_SPEC;
+            fragments,
+            encrypted,
         }
-        for fragment in flight.fragments() {
-            flight.kinds |= 1 << fragment.kind;
-        }
-        flight
+    }
+
+    /// The fragments of messages of type `kind`.
+    fn of_kind(&self, kind: u8) -> impl DoubleEndedIterator<Item = Fragment<'a>> {
+        self.fragments
+            .iter()
+            .copied()
+            .filter(move |it| it.kind == kind)
     }
 
     /// Whether any of a message of type `kind` was seen.
-    const fn sent(&self, kind: u8) -> bool {
-        self.kinds & 1 << kind != 0
-    }
-
-    /// The fragments in the clear, in the order of arrival.
-    fn fragments(&self) -> impl DoubleEndedIterator<Item = Fragment<'a>> + use<'a> {
-        // The opening bounds the fragments to some hundreds; collected, they can be walked
-        // from either end.
-        self.stream
-            .messages()
-            .flat_map(records)
-            .filter(|record| record.kind == HANDSHAKE && record.epoch == 0)
-            .flat_map(|record| {
-                let mut reader = Reader::new(record.body);
-                std::iter::from_fn(move || Fragment::next(&mut reader))
-            })
-            .collect::<Vec<_>>()
-            .into_iter()
+    fn sent(&self, kind: u8) -> bool {
+        self.of_kind(kind).next().is_some()
     }
 
     /// The first message of type `kind`; the last one, where that is whole and the first is
     /// not (a client asks a second time with the server's cookie).
     fn message(&self, kind: u8) -> Option<Message<'a>> {
-        let of_kind = || self.fragments().filter(move |it| it.kind == kind);
-        let (first, last) = (of_kind().next()?, of_kind().next_back()?);
-        let message = Self::join(of_kind(), first);
+        let first = self.of_kind(kind).next()?;
+        let last = self.of_kind(kind).next_back()?;
+        let message = Self::join(self.of_kind(kind), first);
         if message.is_whole() || first.sequence == last.sequence {
             return Some(message);
         }
-        Some(Self::join(of_kind(), last))
+        Some(Self::join(self.of_kind(kind), last))
             .filter(Message::is_whole)
             .or(Some(message))
     }
@@ -524,6 +536,29 @@ mod tests {
             assert!(facts.ja4.unwrap().starts_with("dd2d0202h2_"));
             assert_eq!(facts.swapped, swapped);
         }
+    }
+
+    #[test]
+    fn among_other_protocols() {
+        let stun = [
+            0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12,
+        ];
+        let script = Script::udp(443).client(&stun).server(&stun);
+        let mut facts = Facts::default();
+        assert_eq!(
+            dissect_muxed(&script.opening(), &mut facts),
+            Outcome::NeedMore
+        );
+        assert_eq!(facts, Facts::default());
+        let script = script
+            .client(&whole(CLIENT_HELLO, 0, &hello()))
+            .server(&[0x80, 0, 1]);
+        assert_eq!(dissect(&script.opening(), &mut facts), Outcome::NotMine);
+        assert_eq!(
+            dissect_muxed(&script.opening(), &mut facts),
+            Outcome::Partial
+        );
+        assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
     }
 
     #[test]

@@ -19,6 +19,9 @@ const MAX_SEARCHED: usize = 8;
 /// The longest method: those of WebDAV and its kin have up to 17 letters.
 const MAX_METHOD: usize = 24;
 
+/// The most spaces there may be before a target.
+const MAX_SPACES: usize = 64;
+
 /// Header fields read of one block.
 const MAX_HEADERS: usize = 64;
 
@@ -105,10 +108,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if upgraded {
         facts.proto = Some(Proto::WEBSOCKET);
     }
-    let asked_all = request_end.is_some()
-        || client.stream.ended
-        || client.stream.mid_stream
-        || server.stream.mid_stream;
+    let asked_all = request_end.is_some() || client.stream.ended;
     let answered_all = match answered {
         Some(Block::Read { .. }) => true,
         Some(Block::Waiting) => false,
@@ -270,6 +270,12 @@ fn request_line(bytes: &[u8]) -> Shows<'_> {
     else {
         return Shows::Other;
     };
+    // One space is right, and some servers take more (RFC 9112 section 3).
+    let target_start = rest
+        .iter()
+        .take(MAX_SPACES)
+        .position(|&octet| octet != b' ');
+    let rest = rest.get(target_start.unwrap_or(0)..).unwrap_or_default();
     if method.len() < 3 || rest.first().is_some_and(|octet| *octet <= b' ') {
         return Shows::Other;
     }
@@ -298,7 +304,7 @@ fn request_line(bytes: &[u8]) -> Shows<'_> {
             Shows::Request(RequestLine {
                 method,
                 target: target.trim_ascii_end(),
-                end: Some(method_end + 1 + line_end + 1),
+                end: Some(bytes.len() - rest.len() + line_end + 1),
             })
         }
         _ => Shows::Other,
@@ -320,11 +326,7 @@ enum Block {
 /// Reads a request. Facts are told when its block is whole, or with `no_more` to come.
 fn read_request(bytes: &[u8], line: RequestLine<'_>, no_more: bool, facts: &mut Facts) -> Block {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut request = Request::new(&mut headers);
-    let parsed = ParserConfig::default()
-        .ignore_invalid_headers_in_requests(true)
-        .parse_request(&mut request, bytes);
-    let line_read = request.version.is_some();
+    let parsed = parse_request(bytes, &mut headers);
     let end = match parsed {
         Ok(httparse::Status::Complete(end)) => Some(end),
         Ok(httparse::Status::Partial) => None,
@@ -334,10 +336,12 @@ fn read_request(bytes: &[u8], line: RequestLine<'_>, no_more: bool, facts: &mut 
         facts.method = text(line.method, MAX_TEXT);
         return Block::Waiting;
     }
-    if !line_read && let Some(start) = line.end {
-        // A target with spaces or the like: the fields below it may be sound all the same.
-        let block = bytes.get(start..).unwrap_or_default();
-        let _ = httparse::parse_headers(block, &mut headers);
+    let repaired;
+    if parsed.is_err_and(|error| error != httparse::Error::TooManyHeaders) {
+        repaired = repair(bytes, line);
+        headers = [EMPTY_HEADER; MAX_HEADERS];
+        // What is still wrong leaves the fields before it.
+        let _ = parse_request(&repaired, &mut headers);
     }
     let mut fields = RequestFields::default();
     for header in fields_of(&headers) {
@@ -347,6 +351,32 @@ fn read_request(bytes: &[u8], line: RequestLine<'_>, no_more: bool, facts: &mut 
     Block::Read {
         end: end.unwrap_or(bytes.len()),
     }
+}
+
+fn parse_request<'b>(
+    bytes: &'b [u8],
+    headers: &mut [Header<'b>; MAX_HEADERS],
+) -> httparse::Result<usize> {
+    let mut request = Request::new(headers);
+    ParserConfig::default()
+        .ignore_invalid_headers_in_requests(true)
+        .parse_request(&mut request, bytes)
+}
+
+/// The header block as a strict parser takes it: below a plain request line, without control
+/// characters. Clients do send targets with spaces; servers are lenient, and so a name can be
+/// hidden from who is not.
+fn repair(bytes: &[u8], line: RequestLine<'_>) -> Vec<u8> {
+    let block = line
+        .end
+        .and_then(|end| bytes.get(end..))
+        .unwrap_or_default();
+    let mut repaired = b"GET / HTTP/1.1\r\n".to_vec();
+    repaired.extend(block.iter().map(|&octet| match octet {
+        b'\r' | b'\n' | b'\t' | b' '..=0x7e | 0x80.. => octet,
+        _ => b'?',
+    }));
+    repaired
 }
 
 /// Reads the first response that is not interim (RFC 9110 section 15.2).

@@ -137,7 +137,12 @@ fn what_is_http() {
         ("lower case", tcp().client(b"get / HTTP/1.1\r\n"), NotMine),
         ("long word", tcp().client(&[b'A'; 30]), NotMine),
         ("binary", tcp().client(&[0x16, 3, 1]), NotMine),
-        ("two spaces", tcp().client(b"GET  / HTTP/1.1\r\n"), NotMine),
+        ("two spaces", tcp().client(b"GET  / HTTP/1.1\r\n"), Partial),
+        (
+            "only spaces",
+            tcp().client(&[b"GET".as_slice(), &[b' '; 99]].concat()),
+            NotMine,
+        ),
         (
             "version without a digit",
             tcp().client(b"GET / HTTP/1.x\r\n"),
@@ -162,7 +167,7 @@ fn what_is_http() {
 
 #[test]
 fn hosts() {
-    let cases: [(&str, Option<&str>, Option<&str>); 10] = [
+    let cases: [(&str, Option<&str>, Option<&str>); 11] = [
         (
             "GET http://Proxy.example:80/x?y HTTP/1.1\r\nHost: other.example\r\n\r\n",
             Some("proxy.example"),
@@ -203,6 +208,11 @@ fn hosts() {
             "GET / HTTP/1.1\r\nbad name: x\r\nHost: a.example\r\n\r\n",
             Some("a.example"),
             Some("/"),
+        ),
+        (
+            "GET   /a HTTP/1.1\r\nX: \0\r\nHost: a.example\r\n\r\n",
+            Some("a.example"),
+            Some("/a"),
         ),
         (
             "GET /two words HTTP/1.1\r\nHost: a.example\r\n\r\n",
@@ -386,6 +396,20 @@ fn the_middle_of_a_stream() {
         Outcome::NotMine,
         "searched enough"
     );
+}
+
+#[test]
+fn an_answer_seen_before_the_request() {
+    let script = tcp().server(OK);
+    let mut opening = script.opening();
+    opening.server.mid_stream = true;
+    let mut facts = Facts::default();
+    assert_eq!(dissect(&opening, &mut facts), Outcome::Partial);
+    let script = script.client(GET);
+    let mut opening = script.opening();
+    (opening.server.mid_stream, opening.client.mid_stream) = (true, true);
+    assert_eq!(dissect(&opening, &mut facts), Outcome::Done);
+    assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
 }
 
 #[test]

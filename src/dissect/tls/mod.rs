@@ -29,6 +29,9 @@ pub(crate) const SERVER_HELLO: u8 = 2;
 /// The handshake type `server_hello_done`.
 pub(crate) const SERVER_HELLO_DONE: u8 = 14;
 
+/// The handshake type `client_key_exchange`.
+const CLIENT_KEY_EXCHANGE: u8 = 16;
+
 /// How many segments of a stream whose start was not seen are searched for a record.
 const MAX_SEARCHED: usize = 8;
 
@@ -113,7 +116,7 @@ enum Shows {
     Records,
     /// The start of a ClientHello.
     ClientHello,
-    /// The start of a ServerHello.
+    /// The start of a ServerHello, or of the certificate after it where that alone was captured.
     ServerHello,
 }
 
@@ -164,8 +167,24 @@ fn hello_shown(chain: &Chain<'_>) -> Shows {
         Some((SERVER_HELLO, 38..=0x1_0100, 0x0300..=0x0304 | 0x7f00..=0x7fff)) => {
             Shows::ServerHello
         }
+        Some((CERTIFICATE, ..)) if is_server_certificate(&handshake) => Shows::ServerHello,
         _ => Shows::Records,
     }
+}
+
+/// Whether `handshake` begins with a Certificate of a server, its three lengths agreeing. After
+/// that of a client comes a ClientKeyExchange (RFC 5246 section 7.3).
+fn is_server_certificate(handshake: &[u8]) -> bool {
+    let mut reader = Reader::new(handshake);
+    let mut lengths = || {
+        reader.u8()?;
+        Some((reader.be24()?, reader.be24()?, reader.be24()?))
+    };
+    let agree = lengths().is_some_and(|(message, list, first)| {
+        first > 0 && list.checked_add(3) == Some(message) && first.saturating_add(3) <= list
+    });
+    let next = messages(handshake).nth(1).map(|message| message.kind);
+    agree && next != Some(CLIENT_KEY_EXCHANGE)
 }
 
 /// Whether records alone prove TLS: two headers, each where the record before it ends (their

@@ -333,6 +333,34 @@ fn the_middle_of_a_stream() {
 }
 
 #[test]
+fn a_certificate_without_its_hello() {
+    for script in [
+        Script::tcp(443).server(&certificate()),
+        Script::tcp(443).client(&certificate()),
+    ] {
+        let opening = script.opening();
+        let mut facts = Facts::default();
+        assert_eq!(dissect(&opening, &mut facts), Outcome::Partial);
+        assert_eq!(
+            facts.certificate.common_name.as_deref(),
+            Some("www.example.com")
+        );
+        assert_eq!(facts.swapped, !opening.client.is_empty());
+    }
+    // That of a client, in a handshake whose first half was not captured.
+    let key = record(22, &handshake(CLIENT_KEY_EXCHANGE, &[4; 66]));
+    let (_, facts) = run(&Script::tcp(443).client(&[certificate(), key].concat()));
+    assert_eq!(
+        (facts.swapped, facts.certificate),
+        (false, crate::dissect::Names::default())
+    );
+    let mut lying = certificate();
+    lying[5 + 4 + 2] ^= 1;
+    let (_, facts) = run(&Script::tcp(443).client(&lying));
+    assert!(!facts.swapped);
+}
+
+#[test]
 fn hellos_of_sslv2() {
     let client = |version: u16| {
         let mut bytes = vec![0x80, 9 + 6 + 16, 1];
