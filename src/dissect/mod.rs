@@ -5,8 +5,11 @@
 //! `signature` test. A new protocol is a file here, a `mod` line and a row in [`DISSECTORS`].
 #![deny(clippy::indexing_slicing)]
 
+mod dtls;
 mod facts;
 mod host;
+mod http;
+mod http2;
 pub mod quic;
 pub(crate) mod tls;
 
@@ -51,8 +54,30 @@ pub struct Dissector {
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
-pub const DISSECTORS: &[Dissector] = &[Dissector {
-    name: "quic",
-    over: Over::Udp,
-    dissect: quic::dissect,
-}];
+pub const DISSECTORS: &[Dissector] = &[
+    Dissector {
+        name: "tls",
+        over: Over::Tcp,
+        dissect: tls::dissect,
+    },
+    Dissector {
+        name: "dtls",
+        over: Over::Udp,
+        dissect: dtls::dissect,
+    },
+    Dissector {
+        name: "http",
+        over: Over::Tcp,
+        dissect: http::dissect,
+    },
+    Dissector {
+        name: "http2",
+        over: Over::Tcp,
+        dissect: http2::dissect,
+    },
+    Dissector {
+        name: "quic",
+        over: Over::Udp,
+        dissect: quic::dissect,
+    },
+];

@@ -47,7 +47,7 @@ const MAX_LIST: usize = 32;
 const SERVER_NAME: u16 = 0x0000;
 const SIGNATURE_ALGORITHMS: u16 = 0x000d;
 const ALPN: u16 = 0x0010;
-const SUPPORTED_VERSIONS: u16 = 0x002b;
+pub(super) const SUPPORTED_VERSIONS: u16 = 0x002b;
 /// RFC 9849.
 const ENCRYPTED_CLIENT_HELLO: u16 = 0xfe0d;
 /// Its forerunner, draft-ietf-tls-esni-00 to -06.
@@ -140,7 +140,7 @@ impl<'a> Hello<'a> {
         let compressions = reader.u8().filter(|&len| len >= 1)?;
         reader.skip(compressions.into())?;
         let extensions = match reader.be16() {
-            Some(len) => reader.take(len.into()).unwrap_or(reader.rest()),
+            Some(len) => reader.take(len.into()).unwrap_or_else(|| reader.rest()),
             None => &[],
         };
         Some(Self {
@@ -260,4 +260,4 @@ pub(super) const fn release(version: u16) -> u16 {
 
 #[cfg(test)]
 #[path = "client_hello_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -352,8 +352,11 @@ fn lists_are_bounded() {
     assert_eq!(facts.alpn.len(), MAX_LIST);
 }
 
-/// What `tls-parser` reads of a handshake message: name, ALPN, cipher suites, extensions.
-fn oracle(message: &[u8]) -> Option<(Option<Vec<u8>>, Vec<Vec<u8>>, Vec<u16>, Vec<u16>)> {
+/// Name, ALPN, cipher suites and extensions of a hello.
+type Contents = (Option<Vec<u8>>, Vec<Vec<u8>>, Vec<u16>, Vec<u16>);
+
+/// What `tls-parser` reads of a handshake message.
+fn oracle(message: &[u8]) -> Option<Contents> {
     let (_, parsed) = tls_parser::parse_tls_message_handshake(message).ok()?;
     let TlsMessage::Handshake(TlsMessageHandshake::ClientHello(hello)) = parsed else {
         return None;
