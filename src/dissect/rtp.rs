@@ -202,6 +202,7 @@ fn report(bytes: &[u8]) -> Option<u8> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use proptest::prelude::*;
 

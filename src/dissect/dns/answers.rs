@@ -6,7 +6,9 @@
 
 use std::net::IpAddr;
 
-use super::message::{Header, NameText, Question, Record, rr_type, same_name, skip_name};
+use super::message::{
+    HEADER_LEN, Header, NameText, Question, Record, rr_type, same_name, skip_name,
+};
 use crate::wire::reader::Reader;
 
 /// One address of the name a response was asked for.
@@ -28,6 +30,9 @@ const MAX_RECORDS: usize = 96;
 
 /// The longest chain of CNAMEs followed; resolvers stop earlier.
 const MAX_CHAIN: usize = 16;
+
+/// Labels compared in one message. Servers point owners at the name they repeat, which costs none.
+const MAX_COMPARED: u32 = 1024;
 
 const RESPONSE_NOERROR: u8 = 0;
 const CLASS_IN: u16 = 1;
@@ -72,7 +77,8 @@ fn read(message: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) -> Option<()> {
     if !plain || header.questions != 1 || header.answers == 0 {
         return None;
     }
-    let (name, end) = NameText::read(message, super::message::HEADER_LEN)?;
+    let mut name = NameText::new();
+    let end = name.read(message, HEADER_LEN)?;
     let question = Question::read(message, end)?;
     if question.class != CLASS_IN || name.as_str().is_empty() {
         return None;
@@ -82,14 +88,15 @@ fn read(message: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) -> Option<()> {
         at: question.end,
         left: usize::from(header.answers).min(MAX_RECORDS),
     };
-    let (owner, chain_ttl) = follow(message, records);
+    let mut budget = MAX_COMPARED;
+    let (owner, chain_ttl) = follow(message, records, &mut budget);
     let mut left = MAX_ANSWERS;
     for record in records.filter(|record| record.class == CLASS_IN) {
         let wanted = matches!(
             record.rr_type,
             rr_type::A | rr_type::AAAA | rr_type::HTTPS | rr_type::SVCB
         );
-        if !wanted || !same_name(message, record.owner, owner) {
+        if !wanted || !same_name(message, record.owner, owner, &mut budget) {
             continue;
         }
         addresses(message, &record, &mut |address| {
@@ -110,14 +117,14 @@ fn read(message: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) -> Option<()> {
 }
 
 /// The name at the end of the CNAMEs from the question, by its place, and the least TTL on the way.
-fn follow(message: &[u8], records: Records<'_>) -> (usize, u32) {
-    let (mut tail, mut ttl) = (super::message::HEADER_LEN, u32::MAX);
+fn follow(message: &[u8], records: Records<'_>, budget: &mut u32) -> (usize, u32) {
+    let (mut tail, mut ttl) = (HEADER_LEN, u32::MAX);
     let mut links = 0;
     // Servers write the chain in order; the second round is for those that shuffle answers.
     for _ in 0..2 {
         let mut aside = false;
         for record in records.filter(|r| r.rr_type == rr_type::CNAME && r.class == CLASS_IN) {
-            if links < MAX_CHAIN && same_name(message, record.owner, tail) {
+            if links < MAX_CHAIN && same_name(message, record.owner, tail, budget) {
                 tail = record.data;
                 ttl = ttl.min(record.ttl);
                 links += 1;

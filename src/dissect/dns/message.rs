@@ -165,7 +165,10 @@ pub(super) fn skip_name(message: &[u8], mut at: usize) -> Option<usize> {
 }
 
 /// Whether the names at two places are the same, case aside; a malformed one equals nothing.
-pub(super) fn same_name(message: &[u8], a: usize, b: usize) -> bool {
+///
+/// Each label compared takes one from `budget`; without any left nothing is the same. Names that
+/// point to one another cost nothing.
+pub(super) fn same_name(message: &[u8], a: usize, b: usize, budget: &mut u32) -> bool {
     let target = |at: usize| match message.get(at..at + 2) {
         Some(&[high, low]) if high >= 0xc0 => usize::from(high & 0x3f) << 8 | usize::from(low),
         _ => at,
@@ -175,68 +178,70 @@ pub(super) fn same_name(message: &[u8], a: usize, b: usize) -> bool {
         return true;
     }
     let (mut a, mut b) = (Labels::new(message, a), Labels::new(message, b));
-    loop {
+    while let Some(left) = budget.checked_sub(1) {
+        *budget = left;
         match (a.next_label(), b.next_label()) {
             (Some([]), Some([])) => return true,
             (Some(x), Some(y)) if x.eq_ignore_ascii_case(y) => {}
             _ => return false,
         }
     }
+    false
 }
 
 /// A name as text, in a buffer of its own: lower case, labels joined by dots, no trailing dot.
 ///
 /// Labels may hold any octet. UTF-8 stays (RFC 6762 section 16); control characters, dots inside
 /// a label and what is not UTF-8 become `?`, so a name never splits a record or fakes a label.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct NameText {
     bytes: [u8; MAX_NAME],
     len: usize,
 }
 
 /// What an octet of a label becomes.
-const FOLDED: [u8; 256] = {
-    let mut folded = [0; 256];
-    let mut octet = 0;
-    while octet < 256 {
-        folded[octet] = match octet as u8 {
-            0..0x20 | b'.' | 0x7f => b'?',
-            other => other.to_ascii_lowercase(),
-        };
-        octet += 1;
+const fn fold(octet: u8) -> u8 {
+    match octet {
+        0..0x20 | b'.' | 0x7f => b'?',
+        other => other.to_ascii_lowercase(),
     }
-    folded
-};
+}
 
 impl NameText {
-    /// Reads the name at `at`, and says where it ends in its own place.
-    pub(super) fn read(message: &[u8], at: usize) -> Option<(Self, usize)> {
-        let mut text = Self {
+    /// Room for a name. A caller lends it, so that 255 bytes are not moved about.
+    pub(super) const fn new() -> Self {
+        Self {
             bytes: [0; MAX_NAME],
             len: 0,
-        };
+        }
+    }
+
+    /// Reads the name at `at`, and says where it ends in its own place.
+    pub(super) fn read(&mut self, message: &[u8], at: usize) -> Option<usize> {
         let mut labels = Labels::new(message, at);
-        let mut seen = 0;
+        let (mut len, mut seen) = (0, 0);
+        self.len = 0;
         loop {
             let label = labels.next_label()?;
             if label.is_empty() {
                 break;
             }
-            if text.len > 0 {
-                *text.bytes.get_mut(text.len)? = b'.';
-                text.len += 1;
+            if len > 0 {
+                *self.bytes.get_mut(len)? = b'.';
+                len += 1;
             }
-            let end = text.len + label.len();
-            for (to, from) in text.bytes.get_mut(text.len..end)?.iter_mut().zip(label) {
-                *to = FOLDED.get(usize::from(*from)).copied()?;
-                seen |= *from;
+            let room = self.bytes.get_mut(len..len + label.len())?;
+            for (to, &from) in room.iter_mut().zip(label) {
+                *to = fold(from);
+                seen |= from;
             }
-            text.len = end;
+            len += label.len();
         }
+        self.len = len;
         if seen >= 0x80 {
-            text.replace_invalid();
+            self.replace_invalid();
         }
-        Some((text, labels.end?))
+        labels.end
     }
 
     /// The text; the root is empty.
@@ -353,15 +358,17 @@ mod tests {
             (&too_long, None),
         ];
         for (bytes, want) in rows {
-            let got = NameText::read(&message(bytes), HEADER_LEN).map(|(name, _)| name);
-            let got = got.as_ref().map(NameText::as_str);
+            let mut name = NameText::new();
+            let end = name.read(&message(bytes), HEADER_LEN);
+            let got = end.map(|_| name.as_str());
             if bytes[0] == 6 {
                 assert_eq!(got, Some("飞信"));
             } else {
                 assert_eq!(got, *want, "{bytes:02x?}");
             }
         }
-        let (name, end) = NameText::read(&message(&long), HEADER_LEN).unwrap();
+        let mut name = NameText::new();
+        let end = name.read(&message(&long), HEADER_LEN).unwrap();
         assert_eq!((name.as_str().len(), end), (253, HEADER_LEN + 255));
     }
 
@@ -369,10 +376,11 @@ mod tests {
     fn pointers_go_back_only() {
         // com at 12, example + pointer at 17, www + pointer at 27, a bare pointer at 33
         let bytes = message(b"\x03com\0\x07example\xc0\x0c\x03www\xc0\x11\xc0\x1b");
-        let (name, end) = NameText::read(&bytes, 33).unwrap();
+        let mut name = NameText::new();
+        let end = name.read(&bytes, 33).unwrap();
         assert_eq!((name.as_str(), end), ("www.example.com", 35));
-        assert!(same_name(&bytes, 27, 33));
-        assert!(!same_name(&bytes, 17, 33));
+        assert!(same_name(&bytes, 27, 33, &mut 0), "one points to the other");
+        assert!(!same_name(&bytes, 17, 33, &mut 99));
         assert_eq!(skip_name(&bytes, 27), Some(33));
         // A chain of pointers, each to the one before: bounded although it never loops.
         let mut chain = message(b"\0");
@@ -380,7 +388,7 @@ mod tests {
             let target = chain.len() as u16 - if chain.len() == 13 { 1 } else { 2 };
             chain.extend_from_slice(&(0xc000 | target).to_be_bytes());
         }
-        assert!(NameText::read(&chain, 13 + 2 * 10).is_some());
-        assert!(NameText::read(&chain, 13 + 2 * 90).is_none());
+        assert!(name.read(&chain, 13 + 2 * 10).is_some());
+        assert!(name.read(&chain, 13 + 2 * 90).is_none());
     }
 }

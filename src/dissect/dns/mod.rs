@@ -35,13 +35,14 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     };
     let service = Service::of(opening);
     let stream = opening.stream(side);
+    let mut name = NameText::new();
     let read = match opening.transport {
-        Transport::Udp => read_whole(stream.first(), service),
-        Transport::Tcp => read_framed(stream.bytes, stream.ended, service),
+        Transport::Udp => read_whole(stream.first(), service, &mut name),
+        Transport::Tcp => read_framed(stream.bytes, stream.ended, service, &mut name),
         Transport::Other(_) => return Outcome::NotMine,
     };
     match read {
-        Ok(Read { header, question }) => {
+        Ok(Read { header, rr_type }) => {
             // Multicast responses are announcements: nobody asked, so nobody is the client.
             let announced =
                 service.proto == Proto::MDNS && opening.client_port == opening.server_port;
@@ -49,7 +50,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
                 facts.swapped = true;
             }
             facts.proto = Some(service.proto);
-            if let Some((name, rr_type)) = question {
+            if let Some(rr_type) = rr_type {
                 if asks_for_certificate(&name, rr_type) {
                     facts.proto = Some(Proto::DNSCRYPT);
                 }
@@ -92,22 +93,28 @@ impl Service {
 /// What a message said.
 struct Read {
     header: Header,
-    question: Option<(NameText, u16)>,
+    /// The type asked for, when the question could be read: then its name is in the buffer.
+    rr_type: Option<u16>,
 }
 
 /// A message that is all there.
-fn read_whole(message: &[u8], service: Service) -> Result<Read, Outcome> {
+fn read_whole(message: &[u8], service: Service, name: &mut NameText) -> Result<Read, Outcome> {
     let header = Header::read(message).ok_or(Outcome::NotMine)?;
     let read = if service.usual {
-        usual(message, header, message.len(), service.proto)
+        usual(message, header, message.len(), service.proto, name)
     } else {
-        unusual(message, header)
+        unusual(message, header, name)
     };
     read.ok_or(Outcome::NotMine)
 }
 
 /// A message behind its length (RFC 1035 section 4.2.2), of which more may come.
-fn read_framed(bytes: &[u8], ended: bool, service: Service) -> Result<Read, Outcome> {
+fn read_framed(
+    bytes: &[u8],
+    ended: bool,
+    service: Service,
+    name: &mut NameText,
+) -> Result<Read, Outcome> {
     let missing = if ended {
         Outcome::NotMine
     } else {
@@ -128,8 +135,8 @@ fn read_framed(bytes: &[u8], ended: bool, service: Service) -> Result<Read, Outc
         });
     };
     if service.usual {
-        let read = usual(message, header, len, service.proto).ok_or(Outcome::NotMine)?;
-        if read.question.is_none() && header.questions > 0 && message.len() < len && !ended {
+        let read = usual(message, header, len, service.proto, name).ok_or(Outcome::NotMine)?;
+        if read.rr_type.is_none() && header.questions > 0 && message.len() < len && !ended {
             return Err(Outcome::NeedMore);
         }
         return Ok(read);
@@ -140,11 +147,17 @@ fn read_framed(bytes: &[u8], ended: bool, service: Service) -> Result<Read, Outc
     if message.len() < len {
         return Err(missing);
     }
-    unusual(message, header).ok_or(Outcome::NotMine)
+    unusual(message, header, name).ok_or(Outcome::NotMine)
 }
 
 /// A message on its own port: the header must add up or the question must be one.
-fn usual(message: &[u8], header: Header, len: usize, proto: Proto) -> Option<Read> {
+fn usual(
+    message: &[u8],
+    header: Header,
+    len: usize,
+    proto: Proto,
+    name: &mut NameText,
+) -> Option<Read> {
     if !known_opcode(header.opcode()) {
         return None;
     }
@@ -154,31 +167,31 @@ fn usual(message: &[u8], header: Header, len: usize, proto: Proto) -> Option<Rea
     // type and class stand where a question has them.
     let announces = header.is_response() && proto == Proto::MDNS;
     let question = (header.questions > 0 || announces)
-        .then(|| NameText::read(message, HEADER_LEN))
+        .then(|| name.read(message, HEADER_LEN))
         .flatten()
-        .and_then(|(name, end)| Some((name, Question::read(message, end)?)));
-    let known = |(_, q): &(NameText, Question)| known_class(q.class) && known_type(q.rr_type);
+        .and_then(|end| Question::read(message, end));
+    let known = |q: Question| known_class(q.class) && known_type(q.rr_type);
     // One standard question, as nearly every message has, is enough of a header.
     let asks = header.opcode() == 0 && header.questions == 1 && !header.has_reserved_bit();
     // A truncated response still counts the records it left out.
     let truncated = header.is_truncated() && header.is_response() && header.questions <= 1;
-    if !adds_up && !asks && !truncated && !question.as_ref().is_some_and(known) {
+    if !adds_up && !asks && !truncated && !question.is_some_and(known) {
         return None;
     }
     Some(Read {
         header,
-        question: question.map(|(name, q)| (name, q.rr_type)),
+        rr_type: question.map(|q| q.rr_type),
     })
 }
 
 /// A message on a port that says nothing: every byte must have its place.
-fn unusual(message: &[u8], header: Header) -> Option<Read> {
+fn unusual(message: &[u8], header: Header, name: &mut NameText) -> Option<Read> {
     if !plausible(header) || header.least_len() > message.len() {
         return None;
     }
-    let (name, end) = NameText::read(message, HEADER_LEN)?;
+    let end = name.read(message, HEADER_LEN)?;
     let question = Question::read(message, end)?;
-    if !known_class(question.class) || !known_type(question.rr_type) || is_netbios(&name) {
+    if !known_class(question.class) || !known_type(question.rr_type) || is_netbios(name) {
         return None;
     }
     let mut at = question.end;
@@ -191,7 +204,7 @@ fn unusual(message: &[u8], header: Header) -> Option<Read> {
     }
     (at == message.len()).then_some(Read {
         header,
-        question: Some((name, question.rr_type)),
+        rr_type: Some(question.rr_type),
     })
 }
 
@@ -228,11 +241,11 @@ const fn known_type(rr_type: u16) -> bool {
 /// Whether this is how a DNSCrypt client begins: it asks a resolver, on the port it will encrypt
 /// to, for the certificate of its provider (DNSCrypt protocol, section "Certificates").
 fn asks_for_certificate(name: &NameText, rr_type: u16) -> bool {
-    let version = name
-        .as_str()
-        .split_once(".dnscrypt-cert.")
-        .map(|(version, _)| version);
-    rr_type == TYPE_TXT && matches!(version, Some("1" | "2"))
+    let prefixes = ["2.dnscrypt-cert.", "1.dnscrypt-cert."];
+    rr_type == TYPE_TXT
+        && prefixes
+            .iter()
+            .any(|prefix| name.as_str().starts_with(prefix))
 }
 
 /// A first label as RFC 1001 section 14.1 encodes NetBIOS names: `netbios` reads those.

@@ -228,6 +228,7 @@ pub(super) fn uri_host(value: &[u8]) -> Option<Box<str>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 
