@@ -9,8 +9,12 @@ mod ber;
 mod dhcp;
 mod dialogue;
 mod dnscrypt;
+mod dtls;
 mod facts;
 mod ftp;
+mod host;
+mod http;
+mod http2;
 mod ike;
 mod imap;
 mod kerberos;
@@ -32,6 +36,7 @@ mod socks;
 mod ssh;
 mod starttls;
 mod telegram;
+pub(crate) mod tls;
 #[cfg(test)]
 mod trial;
 mod whatsapp;
@@ -80,134 +85,46 @@ pub struct Dissector {
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
 pub const DISSECTORS: &[Dissector] = &[
-    Dissector {
-        name: "mmtls",
-        over: Over::Tcp,
-        dissect: mmtls::dissect,
-    },
-    Dissector {
-        name: "whatsapp",
-        over: Over::Tcp,
-        dissect: whatsapp::dissect,
-    },
-    Dissector {
-        name: "telegram",
-        over: Over::Tcp,
-        dissect: telegram::dissect,
-    },
-    Dissector {
-        name: "oicq",
-        over: Over::TcpAndUdp,
-        dissect: oicq::dissect,
-    },
-    Dissector {
-        name: "ssh",
-        over: Over::Tcp,
-        dissect: ssh::dissect,
-    },
-    Dissector {
-        name: "smtp",
-        over: Over::Tcp,
-        dissect: smtp::dissect,
-    },
-    Dissector {
-        name: "ftp",
-        over: Over::Tcp,
-        dissect: ftp::dissect,
-    },
-    Dissector {
-        name: "pop3",
-        over: Over::Tcp,
-        dissect: pop3::dissect,
-    },
-    Dissector {
-        name: "imap",
-        over: Over::Tcp,
-        dissect: imap::dissect,
-    },
-    Dissector {
-        name: "xmpp",
-        over: Over::Tcp,
-        dissect: xmpp::dissect,
-    },
-    Dissector {
-        name: "rtsp",
-        over: Over::Tcp,
-        dissect: rtsp::dissect,
-    },
-    Dissector {
-        name: "rtmp",
-        over: Over::Tcp,
-        dissect: rtmp::dissect,
-    },
-    Dissector {
-        name: "mqtt",
-        over: Over::Tcp,
-        dissect: mqtt::dissect,
-    },
-    Dissector {
-        name: "smb",
-        over: Over::Tcp,
-        dissect: smb::dissect,
-    },
-    Dissector {
-        name: "rdp",
-        over: Over::Tcp,
-        dissect: rdp::dissect,
-    },
-    Dissector {
-        name: "socks",
-        over: Over::Tcp,
-        dissect: socks::dissect,
-    },
-    Dissector {
-        name: "ike",
-        over: Over::TcpAndUdp,
-        dissect: ike::dissect,
-    },
-    Dissector {
-        name: "dnscrypt",
-        over: Over::TcpAndUdp,
-        dissect: dnscrypt::dissect,
-    },
-    Dissector {
-        name: "wireguard",
-        over: Over::Udp,
-        dissect: wireguard::dissect,
-    },
-    Dissector {
-        name: "openvpn",
-        over: Over::TcpAndUdp,
-        dissect: openvpn::dissect,
-    },
-    Dissector {
-        name: "snmp",
-        over: Over::Udp,
-        dissect: snmp::dissect,
-    },
-    Dissector {
-        name: "kerberos",
-        over: Over::TcpAndUdp,
-        dissect: kerberos::dissect,
-    },
-    Dissector {
-        name: "ldap",
-        over: Over::TcpAndUdp,
-        dissect: ldap::dissect,
-    },
-    Dissector {
-        name: "dhcp",
-        over: Over::Udp,
-        dissect: dhcp::dissect,
-    },
-    Dissector {
-        name: "radius",
-        over: Over::TcpAndUdp,
-        dissect: radius::dissect,
-    },
-    Dissector {
-        name: "ntp",
-        over: Over::Udp,
-        dissect: ntp::dissect,
-    },
+    row("whatsapp", Over::Tcp, whatsapp::dissect),
+    row("mmtls", Over::Tcp, mmtls::dissect),
+    row("tls", Over::Tcp, tls::dissect),
+    row("dtls", Over::Udp, dtls::dissect),
+    row("http", Over::Tcp, http::dissect),
+    row("http2", Over::Tcp, http2::dissect),
+    row("telegram", Over::Tcp, telegram::dissect),
+    row("ssh", Over::Tcp, ssh::dissect),
+    row("smtp", Over::Tcp, smtp::dissect),
+    row("ftp", Over::Tcp, ftp::dissect),
+    row("pop3", Over::Tcp, pop3::dissect),
+    row("imap", Over::Tcp, imap::dissect),
+    row("xmpp", Over::Tcp, xmpp::dissect),
+    row("rtsp", Over::Tcp, rtsp::dissect),
+    row("smb", Over::Tcp, smb::dissect),
+    row("rdp", Over::Tcp, rdp::dissect),
+    row("mqtt", Over::Tcp, mqtt::dissect),
+    row("rtmp", Over::Tcp, rtmp::dissect),
+    row("socks", Over::Tcp, socks::dissect),
+    row("ike", Over::TcpAndUdp, ike::dissect),
+    row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
+    row("wireguard", Over::Udp, wireguard::dissect),
+    row("openvpn", Over::TcpAndUdp, openvpn::dissect),
+    row("snmp", Over::Udp, snmp::dissect),
+    row("kerberos", Over::TcpAndUdp, kerberos::dissect),
+    row("ldap", Over::TcpAndUdp, ldap::dissect),
+    row("dhcp", Over::Udp, dhcp::dissect),
+    row("radius", Over::TcpAndUdp, radius::dissect),
+    row("ntp", Over::Udp, ntp::dissect),
+    row("oicq", Over::TcpAndUdp, oicq::dissect),
 ];
+
+const fn row(
+    name: &'static str,
+    over: Over,
+    dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
+) -> Dissector {
+    Dissector {
+        name,
+        over,
+        dissect,
+    }
+}

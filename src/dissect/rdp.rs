@@ -1,7 +1,7 @@
 //! RDP's connection request ([MS-RDPBCGR] section 2.2.1): X.224 in TPKT (RFC 1006), with a cookie or
 //! a negotiation of its own. What follows is mostly TLS on the same connection.
 
-use super::{Facts, Outcome};
+use super::{Facts, Outcome, starttls, tls};
 use crate::app::Proto;
 use crate::flow::{Opening, Side};
 use crate::wire::reader::Reader;
@@ -17,20 +17,43 @@ const NEGOTIATION_RESPONSE: u8 = 2;
 const NEGOTIATION_FAILURE: u8 = 3;
 
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let on_port = opening.has_port(PORT);
     let mut outcome = Outcome::NotMine;
     for side in [Side::Client, Side::Server] {
-        match look(opening.stream(side).bytes, opening.has_port(PORT)) {
+        match look(opening.stream(side).bytes, on_port) {
             None if opening.stream(side).is_empty() => {}
             None => outcome = Outcome::NeedMore,
             Some(None) => {}
             Some(Some(of)) => {
                 facts.proto = Some(Proto::RDP);
                 facts.swapped = of != side;
-                return Outcome::Done;
+                let client = if facts.swapped {
+                    opening.server
+                } else {
+                    opening.client
+                };
+                let server = if facts.swapped {
+                    opening.client
+                } else {
+                    opening.server
+                };
+                return starttls::read_records(
+                    tls::after(client, frame_len(client.bytes)),
+                    tls::after(server, frame_len(server.bytes)),
+                    facts,
+                );
             }
         }
     }
     outcome
+}
+
+/// How long the TPKT frame at the front of `bytes` is; all of them if there is none.
+fn frame_len(bytes: &[u8]) -> usize {
+    match bytes {
+        [3, 0, high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
+        _ => bytes.len(),
+    }
 }
 
 /// Whose connection request or confirmation is at the front; `None` if bytes are missing.
@@ -77,7 +100,7 @@ fn look(bytes: &[u8], on_port: bool) -> Option<Option<Side>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{Trial, hex, withstands};
+    use super::super::trial::{CLIENT_HELLO, Trial, hex, withstands};
     use super::*;
 
     const NEGOTIATION: &str = "03 00 00 13 0e e0 00 00 00 00 00 01 00 08 00 0b 00 00 00";
@@ -114,6 +137,16 @@ mod tests {
             );
             trial.same_by_octets(dissect);
         }
+    }
+
+    #[test]
+    fn tls_follows_on_the_same_connection() {
+        let trial = Trial::tcp(3389)
+            .client(hex(NEGOTIATION))
+            .server(hex(CONFIRM));
+        let facts = trial.client(hex(CLIENT_HELLO)).facts(dissect);
+        assert_eq!(facts.proto, Some(Proto::RDP));
+        assert_eq!(facts.server_name.as_deref(), Some("a.example"));
     }
 
     #[test]

@@ -89,12 +89,14 @@ impl Message {
         let kind = reader.u8()?;
         let reserved = *reader.array::<3>()?;
         let message = match (kind, bytes.len()) {
-            (1, INITIATION_LEN) => Self::Initiation {
+            // Some services pad the handshake: there, too, only the repeated index is proof.
+            (1, INITIATION_LEN..) => Self::Initiation {
                 sender: reader.le32()?,
                 // The second MAC is zero unless the responder asked for a cookie.
-                without_cookie: bytes.last_chunk::<16>()? == &[0; 16],
+                without_cookie: bytes.len() == INITIATION_LEN
+                    && bytes.last_chunk::<16>()? == &[0; 16],
             },
-            (2, RESPONSE_LEN) => {
+            (2, RESPONSE_LEN..) => {
                 reader.skip(4)?;
                 Self::Response {
                     receiver: reader.le32()?,

@@ -28,8 +28,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         (Seen::Short, _) => false,
     };
     facts.proto = Some(Proto::XMPP);
-    let attribute_host =
-        |header, name| attribute(header, name).and_then(|value| dialogue::host(value));
+    let attribute_host = |header, name| attribute(header, name).and_then(dialogue::host);
     // Section 4.7.2: the client's `to`; a server that gets none answers with its own `from`.
     facts.server_name = match client {
         Seen::Header(header) => attribute_host(header, b"to"),
@@ -41,7 +40,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     });
     let (client, server) = (opening.client.bytes, opening.server.bytes);
     if header && memchr::memmem::find(server, b"<proceed").is_some() {
-        return starttls::read(client, server, facts);
+        return starttls::read(opening.client, opening.server, facts);
     }
     // Authentication and stanzas in the clear: the name is known and no TLS will come.
     let clear = ["<auth", "<iq", "<message", "<presence"]
@@ -104,17 +103,22 @@ fn look(stream: Stream<'_>) -> Seen<'_> {
     }
 }
 
-/// Whether a segment begins with a stanza (section 8) of a stream whose header was not seen.
+/// Whether a segment begins with an addressed stanza (section 8) of a stream whose header was not
+/// seen, or ends the stream.
 fn is_stanza(bytes: &[u8]) -> bool {
+    if bytes.starts_with(b"</stream:stream>") {
+        return true;
+    }
     let tags: [&[u8]; 3] = [b"<iq ", b"<message ", b"<presence "];
     let Some(rest) = tags.iter().find_map(|tag| bytes.strip_prefix(*tag)) else {
         return false;
     };
     let end = memchr::memchr(b'>', rest).unwrap_or(0);
     let header = rest.get(..end).unwrap_or_default();
-    let addressed = attribute(header, b"to").or_else(|| attribute(header, b"from"));
-    addressed.is_some()
-        && (attribute(header, b"id").is_some() || attribute(header, b"type").is_some())
+    // `user@domain/resource`, or a domain alone (RFC 7622).
+    [&b"to"[..], b"from"].iter().any(|name| {
+        attribute(header, name).is_some_and(|value| memchr::memchr2(b'@', b'.', value).is_some())
+    })
 }
 
 /// The value of `name` among the attributes of a tag.

@@ -1,0 +1,309 @@
+//! TLS over TCP (RFC 8446, RFC 5246, and SSL down to 2.0): who is asked for, what is offered,
+//! and, up to TLS 1.2, the names the server proves.
+//!
+//! `record` finds the handshake bytes in the two streams, `client_hello` and `certificate` read
+//! them. Either side may be missing, and the capture may begin in the middle: then the records
+//! themselves are what tells. Protocols that turn into TLS (STARTTLS, HTTP CONNECT) hand what
+//! follows to [`dissect_streams`], datagrams and QUIC share [`read_client_hello`].
+
+mod certificate;
+mod client_hello;
+mod ja4;
+mod record;
+mod sslv2;
+
+pub(crate) use certificate::{CERTIFICATE, CertificateRead, read_certificate};
+pub(crate) use client_hello::{
+    CLIENT_HELLO, HelloOver, HelloRead, read_client_hello, read_cut_client_hello,
+};
+use record::{Chain, messages};
+
+use crate::app::Proto;
+use crate::dissect::{Facts, Outcome};
+use crate::flow::{Opening, Stream};
+use crate::wire::reader::Reader;
+
+/// The handshake type `server_hello`.
+pub(crate) const SERVER_HELLO: u8 = 2;
+
+/// The handshake type `server_hello_done`.
+pub(crate) const SERVER_HELLO_DONE: u8 = 14;
+
+/// How many segments of a stream whose start was not seen are searched for a record.
+const MAX_SEARCHED: usize = 8;
+
+/// Reads the opening of a TCP flow.
+pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    dissect_streams(opening.client, opening.server, facts)
+}
+
+/// What is left of `stream` from `offset` on, for [`dissect_streams`]: what comes after the
+/// exchange by which another protocol turned into TLS. It has no message ends.
+pub(crate) fn after(stream: Stream<'_>, offset: usize) -> Stream<'_> {
+    Stream {
+        bytes: stream.bytes.get(offset..).unwrap_or_default(),
+        ends: &[],
+        mid_stream: false,
+        ended: stream.ended,
+    }
+}
+
+/// Reads the two streams of a connection, from where TLS begins. `facts.swapped` is set when
+/// what is given as the client's stream is the server's, and the other way round.
+pub(crate) fn dissect_streams(
+    client: Stream<'_>,
+    server: Stream<'_>,
+    facts: &mut Facts,
+) -> Outcome {
+    let (client, server) = (SideView::of(client), SideView::of(server));
+    let swapped = (client.shows == Shows::ServerHello && server.shows != Shows::ServerHello)
+        || (server.shows == Shows::ClientHello && client.shows != Shows::ClientHello);
+    let (client, server) = if swapped {
+        (server, client)
+    } else {
+        (client, server)
+    };
+
+    let asked = read_request(&client, facts);
+    let sure = matches!(asked, Asked::Waiting | Asked::Read)
+        || server.shows == Shows::ServerHello
+        || is_chain(&client, &server);
+    if !sure {
+        let other = client.shows == Shows::Other || server.shows == Shows::Other;
+        let over = client.stream.ended && server.stream.ended;
+        return if other || over {
+            Outcome::NotMine
+        } else {
+            Outcome::NeedMore
+        };
+    }
+    facts.proto = Some(Proto::TLS);
+    facts.swapped |= swapped;
+
+    let answered = read_answer(&server, facts);
+    let client_final = match asked {
+        Asked::Read | Asked::Malformed => true,
+        Asked::Waiting => false,
+        Asked::Nothing => {
+            let begun = client.chain.headers > 0 || client.stream.mid_stream;
+            begun || client.stream.ended || server.chain.encrypted || server.stream.mid_stream
+        }
+    };
+    let server_final = match answered {
+        Answered::Read => true,
+        Answered::Waiting => false,
+        // The client would not go on without an answer: its half is not in the capture.
+        Answered::Nothing => server.stream.ended || client.chain.encrypted,
+    };
+    if client_final && server_final {
+        Outcome::Done
+    } else {
+        Outcome::Partial
+    }
+}
+
+/// What the start of a stream shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shows {
+    /// Nothing, or too little to tell.
+    Nothing,
+    /// Not TLS.
+    Other,
+    /// Records without a hello at their start.
+    Records,
+    /// The start of a ClientHello.
+    ClientHello,
+    /// The start of a ServerHello.
+    ServerHello,
+}
+
+/// One stream and what there is in it.
+struct SideView<'a> {
+    stream: Stream<'a>,
+    chain: Chain<'a>,
+    shows: Shows,
+}
+
+impl<'a> SideView<'a> {
+    fn of(stream: Stream<'a>) -> Self {
+        let chain = Chain::of(stream);
+        let searching = stream.mid_stream && !stream.ended && stream.count() < MAX_SEARCHED;
+        let shows = if chain.headers > 0 {
+            match hello_shown(&chain) {
+                Shows::Records if chain.broken && !searching => Shows::Other,
+                shown => shown,
+            }
+        } else if let Some(shown) = sslv2::shown(stream.bytes) {
+            shown
+        } else if !chain.broken || searching {
+            Shows::Nothing
+        } else {
+            Shows::Other
+        };
+        Self {
+            stream,
+            chain,
+            shows,
+        }
+    }
+
+    /// Whether it begins with a hello of SSL 2.0, outside of records.
+    fn is_sslv2(&self) -> bool {
+        self.chain.headers == 0
+    }
+}
+
+/// The hello that the handshake bytes begin with, by its type, length and version.
+fn hello_shown(chain: &Chain<'_>) -> Shows {
+    let handshake = chain.handshake();
+    let mut reader = Reader::new(&handshake);
+    let mut fields = || Some((reader.u8()?, reader.be24()?, reader.be16()?));
+    match fields() {
+        Some((CLIENT_HELLO, 41..=0x2_0400, 0x0300..=0x0304)) => Shows::ClientHello,
+        // Servers of the drafts of TLS 1.3 answered with the draft's number.
+        Some((SERVER_HELLO, 38..=0x1_0100, 0x0300..=0x0304 | 0x7f00..=0x7fff)) => {
+            Shows::ServerHello
+        }
+        _ => Shows::Records,
+    }
+}
+
+/// Whether records alone prove TLS: two headers, each where the record before it ends (their
+/// fixed bits are some 50), or one whole record that ends where the bytes end (some 35).
+fn is_chain(client: &SideView<'_>, server: &SideView<'_>) -> bool {
+    if client.chain.headers > 0 && client.chain.broken
+        || server.chain.headers > 0 && server.chain.broken
+    {
+        return false;
+    }
+    let no_other = client.shows != Shows::Other && server.shows != Shows::Other;
+    let exact = client.chain.exact || server.chain.exact;
+    client.chain.headers + server.chain.headers >= 2 || exact && no_other
+}
+
+/// What became of the client's part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Asked {
+    /// There is no hello.
+    Nothing,
+    /// Its end is missing.
+    Waiting,
+    /// What looked like one contradicts itself.
+    Malformed,
+    /// It is read.
+    Read,
+}
+
+fn read_request(client: &SideView<'_>, facts: &mut Facts) -> Asked {
+    if client.shows != Shows::ClientHello {
+        return Asked::Nothing;
+    }
+    if facts.ja4.is_some() {
+        // Read when the opening was shorter: hashing it again with every segment is for nothing.
+        return Asked::Read;
+    }
+    if client.is_sslv2() {
+        facts.tls_version = sslv2::client_version(client.stream.bytes);
+        return Asked::Read;
+    }
+    let handshake = client.chain.handshake();
+    let cut = client.stream.ended || client.chain.encrypted || client.chain.broken;
+    let read = if cut {
+        read_cut_client_hello
+    } else {
+        read_client_hello
+    };
+    match read(&handshake, HelloOver::Tcp, facts) {
+        HelloRead::Complete => Asked::Read,
+        HelloRead::NeedMore => Asked::Waiting,
+        HelloRead::NotAHello => Asked::Malformed,
+    }
+}
+
+/// What became of the server's part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    /// Nothing was seen of it.
+    Nothing,
+    /// More may be learnt from it.
+    Waiting,
+    /// All that can be learnt is.
+    Read,
+}
+
+fn read_answer(server: &SideView<'_>, facts: &mut Facts) -> Answered {
+    let ended = server.stream.ended || server.chain.encrypted || server.chain.closing;
+    if server.shows == Shows::ServerHello && server.is_sslv2() {
+        return read_certificate_of(sslv2::server_certificate(server.stream.bytes), ended, facts);
+    }
+    if server.chain.headers == 0 {
+        return match server.shows {
+            Shows::Other => Answered::Read,
+            _ => Answered::Nothing,
+        };
+    }
+    let handshake = server.chain.handshake();
+    for message in messages(&handshake) {
+        match message.kind {
+            SERVER_HELLO if message.whole => {
+                let Some(version) = chosen_version(message.body) else {
+                    return Answered::Read;
+                };
+                facts.tls_version = Some(version);
+                if version >= 0x0304 {
+                    return Answered::Read; // The certificate is encrypted.
+                }
+            }
+            CERTIFICATE => {
+                return read_certificate_of(read_certificate(message.body, ended), ended, facts);
+            }
+            SERVER_HELLO_DONE => return Answered::Read,
+            _ => {}
+        }
+    }
+    if ended || server.chain.broken {
+        Answered::Read
+    } else {
+        Answered::Waiting
+    }
+}
+
+fn read_certificate_of(read: CertificateRead, ended: bool, facts: &mut Facts) -> Answered {
+    match read {
+        CertificateRead::Names(names) => {
+            facts.certificate = names;
+            Answered::Read
+        }
+        CertificateRead::NeedMore if ended => Answered::Read,
+        CertificateRead::NeedMore => Answered::Waiting,
+    }
+}
+
+/// The version a whole ServerHello (RFC 8446 section 4.1.3, RFC 5246 section 7.4.1.3) chooses.
+/// A HelloRetryRequest has the same form.
+pub(crate) fn chosen_version(server_hello: &[u8]) -> Option<u16> {
+    let mut reader = Reader::new(server_hello);
+    let legacy = client_hello::release(reader.be16()?);
+    reader.skip(32)?;
+    let after_version = reader;
+    // Drafts of TLS 1.3 up to 21 had neither session nor compression; their number says enough.
+    let mut supported_version = || {
+        reader = after_version;
+        let session_id = reader.u8()?;
+        reader.skip(usize::from(session_id) + 2 + 1)?;
+        let len = reader.be16()?;
+        let mut extensions = reader.sub(len.into())?;
+        loop {
+            let kind = extensions.be16()?;
+            let len = extensions.be16()?;
+            let data = extensions.take(len.into())?;
+            if kind == client_hello::SUPPORTED_VERSIONS {
+                return Reader::new(data).be16();
+            }
+        }
+    };
+    Some(supported_version().map_or(legacy, client_hello::release))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
