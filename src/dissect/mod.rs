@@ -100,7 +100,7 @@ pub const DISSECTORS: &[Dissector] = &[
     row("xmpp", Over::Tcp, xmpp::dissect),
     row("rtsp", Over::Tcp, rtsp::dissect),
     row("smb", Over::Tcp, smb::dissect),
-    row("rdp", Over::Tcp, rdp::dissect),
+    row("rdp", Over::TcpAndUdp, rdp::dissect),
     row("mqtt", Over::Tcp, mqtt::dissect),
     row("rtmp", Over::Tcp, rtmp::dissect),
     row("socks", Over::Tcp, socks::dissect),

@@ -1,9 +1,10 @@
 //! RDP's connection request ([MS-RDPBCGR] section 2.2.1): X.224 in TPKT (RFC 1006), with a cookie or
-//! a negotiation of its own. What follows is mostly TLS on the same connection.
+//! a negotiation of its own. What follows is mostly TLS on the same connection. Beside it, the UDP
+//! transport's first datagram ([MS-RDPEUDP] section 2.2.2).
 
 use super::{Facts, Outcome, starttls, tls};
 use crate::app::Proto;
-use crate::flow::{Opening, Side};
+use crate::flow::{Opening, Side, Transport};
 use crate::wire::reader::Reader;
 
 const PORT: u16 = 3389;
@@ -17,6 +18,14 @@ const NEGOTIATION_RESPONSE: u8 = 2;
 const NEGOTIATION_FAILURE: u8 = 3;
 
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    if opening.transport == Transport::Udp {
+        let Some(answer) = synchronises(opening.newest()) else {
+            return Outcome::NotMine;
+        };
+        facts.proto = Some(Proto::RDP);
+        facts.swapped = answer == (opening.latest == Side::Client);
+        return Outcome::Done;
+    }
     let on_port = opening.has_port(PORT);
     let mut outcome = Outcome::NotMine;
     for side in [Side::Client, Side::Server] {
@@ -46,6 +55,31 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         }
     }
     outcome
+}
+
+/// Whether a datagram that synchronises sequence numbers also acknowledges: it is the server's.
+fn synchronises(bytes: &[u8]) -> Option<bool> {
+    const SYN: u16 = 0x0001;
+    const ACK: u16 = 0x0004;
+    // All flags that section 2.2.2.1 defines.
+    const KNOWN: u16 = 0x1fff;
+    const MTU: std::ops::RangeInclusive<u16> = 1132..=1232;
+
+    let mut reader = Reader::new(bytes);
+    let acknowledged = reader.be32()?;
+    let _window = reader.be16()?;
+    let flags = reader.be16()?;
+    let _sequence = reader.be32()?;
+    let (up, down) = (reader.be16()?, reader.be16()?);
+    // The datagram is filled up to the size it asks for; data and FIN cannot come yet.
+    let answer = flags & ACK != 0;
+    let agrees = flags & SYN != 0
+        && flags & (0x0002 | 0x0008 | !KNOWN) == 0
+        && MTU.contains(&up)
+        && MTU.contains(&down)
+        && MTU.contains(&u16::try_from(bytes.len()).ok()?)
+        && (answer || acknowledged == u32::MAX);
+    agrees.then_some(answer)
 }
 
 /// How long the TPKT frame at the front of `bytes` is; all of them if there is none.
@@ -147,6 +181,35 @@ mod tests {
         let facts = trial.client(hex(CLIENT_HELLO)).facts(dissect);
         assert_eq!(facts.proto, Some(Proto::RDP));
         assert_eq!(facts.server_name.as_deref(), Some("a.example"));
+    }
+
+    #[test]
+    fn datagrams_that_synchronise_are_recognised() {
+        let syn = "ff*4 00 40 00 01 9a*4 04 d0 04 d0 00*1216";
+        let answer = "9a*4 00 40 00 05 9b*4 04 d0 04 d0 00*1216";
+        for (what, text, swapped) in [
+            ("first", syn, Some(false)),
+            ("answer from the client's side", answer, Some(true)),
+            ("no flag", "ff*4 00 40 00 00 9a*4 04 d0 04 d0 00*1216", None),
+            ("data", "ff*4 00 40 00 09 9a*4 04 d0 04 d0 00*1216", None),
+            (
+                "acknowledges nothing yet",
+                "fe*4 00 40 00 01 9a*4 04 d0 04 d0 00*1216",
+                None,
+            ),
+            ("size", "ff*4 00 40 00 01 9a*4 05 d0 04 d0 00*1216", None),
+            (
+                "not filled",
+                "ff*4 00 40 00 01 9a*4 04 d0 04 d0 00*16",
+                None,
+            ),
+        ] {
+            let (_, facts) = Trial::udp(3389).client(hex(text)).ask(dissect);
+            assert_eq!(facts.proto.map(|_| facts.swapped), swapped, "{what}");
+        }
+        Trial::udp(3389)
+            .client(hex(syn))
+            .refused_below(1132, dissect);
     }
 
     #[test]

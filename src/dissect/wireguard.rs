@@ -88,8 +88,11 @@ impl Message {
         let mut reader = Reader::new(bytes);
         let kind = reader.u8()?;
         let reserved = *reader.array::<3>()?;
+        // Some services pad the handshake: there, too, only the repeated index is proof.
+        let padded = |len: usize| bytes.len() > len && reserved != [0; 3];
         let message = match (kind, bytes.len()) {
-            // Some services pad the handshake: there, too, only the repeated index is proof.
+            (1, _) if padded(INITIATION_LEN) => return None,
+            (2, _) if padded(RESPONSE_LEN) => return None,
             (1, INITIATION_LEN..) => Self::Initiation {
                 sender: reader.le32()?,
                 // The second MAC is zero unless the responder asked for a cookie.
