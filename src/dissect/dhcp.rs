@@ -118,6 +118,7 @@ fn version_6(bytes: &[u8]) -> Option<bool> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::trial::{Trial, hex, withstands};
     use super::*;
@@ -135,8 +136,8 @@ mod tests {
     fn recognised() -> Vec<(&'static str, Trial, Proto, bool)> {
         let mut reply = discover();
         reply[0] = BOOTREPLY;
-        let v4 = || Trial::udp(67).from_port(68);
-        let v6 = || Trial::udp(547).from_port(546);
+        let v4 = || Trial::udp(67).client_port(68);
+        let v6 = || Trial::udp(547).client_port(546);
         vec![
             ("discover", v4().client(discover()), Proto::DHCP, false),
             ("offer first", v4().client(reply), Proto::DHCP, true),

@@ -1,14 +1,11 @@
 //! What protocols of text lines share (SMTP, FTP, POP3, IMAP, SSH, RTSP, XMPP): cutting lines,
 //! telling by its greeting which side is the server, and keeping bounded texts.
 
-use std::net::IpAddr;
-
+use super::host;
 use crate::flow::{Opening, Stream};
 
 /// The longest text kept.
 pub(super) const MAX_TEXT: usize = 512;
-/// The longest name kept.
-pub(super) const MAX_NAME: usize = 255;
 
 /// The two sides by what they say rather than by who opened the connection.
 #[derive(Clone, Copy)]
@@ -123,18 +120,7 @@ pub(super) fn text(bytes: &[u8]) -> Option<Box<str>> {
 /// The host of `authority` (`user@host:port`) in lower case; `None` for addresses and for what
 /// cannot be a name.
 pub(super) fn host(authority: &[u8]) -> Option<Box<str>> {
-    let after_user = memchr::memrchr(b'@', authority).map_or(0, |at| at + 1);
-    let host = authority.get(after_user..)?;
-    let end = memchr::memchr(b':', host).unwrap_or(host.len());
-    let host = host.get(..end)?;
-    let host = host.strip_suffix(b".").unwrap_or(host);
-    let valid = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    if host.is_empty() || host.len() > MAX_NAME || !host.iter().all(valid) {
-        return None;
-    }
-    let name = std::str::from_utf8(host).ok()?;
-    let labels = name.split('.').all(|label| !label.is_empty());
-    (labels && name.parse::<IpAddr>().is_err()).then(|| name.to_ascii_lowercase().into())
+    host::authority_host(authority).filter(|name| !host::is_address(name))
 }
 
 /// The host of `uri` (`scheme://user@host:port/path`).

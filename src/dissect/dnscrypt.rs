@@ -2,13 +2,20 @@
 //! answers.
 //!
 //! An answer starts with the protocol's magic and repeats the query's nonce. A query alone shows
-//! only what its resolver chose.
+//! only what its resolver chose. Before that a client asks for the resolver's certificate: a query
+//! in plain DNS, for `2.dnscrypt-cert` under the provider's name (section 8).
 
 use super::{Facts, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Transport};
+use crate::wire::reader::Reader;
 
 const RESOLVER_MAGIC: [u8; 8] = *b"r6fnvWj8";
+
+/// The first labels of every certificate's name, as DNS has them.
+const CERTIFICATE_NAME: &[u8] = b"\x012\x0ddnscrypt-cert";
+/// The DNS type of certificates.
+const TXT: u16 = 16;
 
 /// A query: the resolver's magic, a public key, half a nonce.
 const QUERY_HEADER: usize = 8 + 32 + 12;
@@ -21,7 +28,18 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         Transport::Tcp => 2,
         _ => 0,
     };
-    let mut waiting = false;
+    let newest = match opening.transport {
+        Transport::Tcp => opening.stream(opening.latest).bytes,
+        _ => opening.newest(),
+    };
+    if let Some((answer, name)) = newest.get(prefix..).and_then(certificate_query) {
+        facts.proto = Some(Proto::DNSCRYPT);
+        facts.swapped = answer == (opening.latest == Side::Client);
+        facts.query_name = Some(name);
+        facts.query_type = Some(TXT);
+        return Outcome::Done;
+    }
+    let mut waiting = newest.len() < prefix + CERTIFICATE_NAME.len() + 12 && prefix > 0;
     for side in [Side::Server, Side::Client] {
         let stream = opening.stream(side);
         let first = match opening.transport {
@@ -49,6 +67,37 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
 }
 
+/// Whether a DNS message is an answer, and the name it is about, if that is a certificate's.
+fn certificate_query(bytes: &[u8]) -> Option<(bool, Box<str>)> {
+    let mut reader = Reader::new(bytes);
+    reader.skip(2)?;
+    let flags = reader.be16()?;
+    let questions = reader.be16()?;
+    reader.skip(6)?;
+    if questions != 1 || !reader.rest().starts_with(CERTIFICATE_NAME) {
+        return None;
+    }
+    let mut name = String::new();
+    loop {
+        let len = reader.u8()?;
+        if len == 0 {
+            break;
+        }
+        // A name has at most 255 octets (RFC 1035 section 2.3.4), and is not compressed here.
+        let label = reader.take(usize::from(len)).filter(|_| len < 64)?;
+        let text = std::str::from_utf8(label).ok()?;
+        if name.len() + text.len() > 254 {
+            return None;
+        }
+        if !name.is_empty() {
+            name.push('.');
+        }
+        name.push_str(&text.to_ascii_lowercase());
+    }
+    let kind = reader.be16()?;
+    (kind == TXT).then(|| (flags & 0x8000 != 0, name.into()))
+}
+
 /// Whether a side's first octets may be a query: what is sealed in it is padded to whole blocks of
 /// 64 octets.
 fn may_be_query(bytes: &[u8], prefix: usize) -> bool {
@@ -64,6 +113,7 @@ fn may_be_query(bytes: &[u8], prefix: usize) -> bool {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::trial::{Trial, hex, withstands};
     use super::*;
@@ -105,8 +155,43 @@ mod tests {
         );
     }
 
+    fn certificate(kind: u8) -> Vec<u8> {
+        let mut bytes = hex("7f 47 01 00 00 01 00 00 00 00 00 00");
+        bytes.extend(b"\x012\x0ddnscrypt-cert\x07Example\x03com\0");
+        bytes.extend([0, kind, 0, 1]);
+        bytes
+    }
+
+    #[test]
+    fn certificates_are_asked_for_in_the_clear() {
+        let query = certificate(16);
+        let framed = [&[0, query.len() as u8], &query[..]].concat();
+        let mut answer = query.clone();
+        answer[2] |= 0x80;
+        for (trial, swapped) in [
+            (Trial::udp(443).client(&query), false),
+            (Trial::tcp(443).client(framed), false),
+            (Trial::udp(443).client(answer), true),
+        ] {
+            let facts = trial.facts(dissect);
+            assert_eq!(
+                (facts.proto, facts.swapped),
+                (Some(Proto::DNSCRYPT), swapped)
+            );
+            let name = facts.query_name.unwrap();
+            assert_eq!(&*name, "2.dnscrypt-cert.example.com");
+        }
+        Trial::udp(443)
+            .client(&query)
+            .refused_below(query.len() - 2, dissect);
+        Trial::udp(443).client(certificate(1)).refused(dissect);
+    }
+
     #[test]
     fn withstands_mutations() {
-        withstands(dissect, &[datagrams()]);
+        withstands(
+            dissect,
+            &[datagrams(), Trial::udp(443).client(certificate(16))],
+        );
     }
 }

@@ -42,7 +42,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if starttls::asked(client.bytes, |line| {
         dialogue::is_one_of(line, &["AUTH TLS", "AUTH SSL", "AUTH TLS-C"])
     }) {
-        return starttls::read(client.bytes, server.bytes, facts);
+        return starttls::read(client, server, facts);
     }
     let logged_in = dialogue::lines(client.bytes)
         .any(|line| dialogue::is_one_of(dialogue::word(line), &["PASS", "PASV", "EPSV", "PORT"]));

@@ -6,6 +6,7 @@ use crate::app::Proto;
 use crate::flow::{Opening, Side, Stream, Transport};
 use crate::wire::reader::Reader;
 
+const PORT: u16 = 500;
 /// Where UDP encapsulation is spoken.
 const NAT_PORT: u16 = 4500;
 
@@ -49,17 +50,21 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         };
         return Outcome::Done;
     }
+    let few = opening.client.count() + opening.server.count() < MAX_MESSAGES;
     if !opening.has_port(NAT_PORT) {
-        return Outcome::NotMine;
+        // A broken first message does not make port 500 another protocol's.
+        return match opening.has_port(PORT) && few && newest.len() >= HEADER as usize {
+            true => Outcome::NeedMore,
+            false => Outcome::NotMine,
+        };
     }
     match esp(opening.stream(opening.latest)) {
         Outcome::Done => {
             facts.proto = Some(Proto::ESP);
+            facts.swapped = false;
             Outcome::Done
         }
-        Outcome::NeedMore if opening.client.count() + opening.server.count() < MAX_MESSAGES => {
-            Outcome::NeedMore
-        }
+        _ if few => Outcome::NeedMore,
         _ => Outcome::NotMine,
     }
 }
@@ -84,13 +89,11 @@ fn message(bytes: &[u8]) -> Option<Message> {
         // and authentication only.
         0x10 => {
             let known = matches!(exchange, 1..=6 | 32 | 33);
-            // Only phase 1 and what goes wrong in it have no identifier.
+            let plausible = known && flags & !7 == 0 && !(24..130).contains(&payload);
+            // Only phase 1 and what goes wrong in it have no responder, and no identifier.
             let begins = !first || matches!((exchange, payload), (1 | 2 | 4, 1) | (5, 11));
-            (known && flags & !7 == 0 && payload < 24
-                || payload >= 130 && known && flags & !7 == 0)
-                .then_some(())
-                .filter(|()| begins && (!matches!(exchange, 1 | 2 | 4) || identifier == 0))?;
-            Some(Message {
+            let phase_1 = matches!(exchange, 1 | 2 | 4);
+            (plausible && begins && (!phase_1 || identifier == 0)).then_some(Message {
                 first,
                 answer: None,
             })
@@ -294,7 +297,8 @@ mod tests {
             ),
         ] {
             let trial = Trial::udp(port).client(hex(&text));
-            assert_eq!(trial.ask(dissect).0, Outcome::NotMine, "{what}");
+            assert_eq!(trial.ask(dissect).1, Facts::default(), "{what}");
+            trial.refused(dissect);
         }
         let two = Trial::udp(NAT_PORT)
             .client(esp_packet(1))

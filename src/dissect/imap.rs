@@ -72,7 +72,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if starttls::asked(client, |line| {
         command(line).is_some_and(|(_, verb, _)| verb.eq_ignore_ascii_case(b"STARTTLS"))
     }) {
-        return starttls::read(client, server, facts);
+        return starttls::read(dialogue.client, dialogue.server, facts);
     }
     let selected = dialogue::lines(client)
         .filter_map(|line| command(line))

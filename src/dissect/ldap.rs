@@ -1,6 +1,6 @@
 //! LDAP over TCP (RFC 4511) and over UDP ([MS-ADTS] section 6.3.3), and TLS begun inside.
 
-use super::{Facts, Outcome, ber, starttls};
+use super::{Facts, Outcome, ber, starttls, tls};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Transport};
 use crate::wire::reader::Reader;
@@ -38,15 +38,14 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     facts.proto = Some(Proto::LDAP);
     facts.swapped = request.as_ref().is_some_and(|message| message.answer)
         || answer.as_ref().is_some_and(|message| !message.answer);
-    match request.filter(|message| message.start_tls) {
-        Some(request) => match (client.get(request.len..), answer) {
-            (Some(from_client), Some(answer)) => {
-                let from_server = server.get(answer.len..).unwrap_or_default();
-                starttls::read_records(from_client, from_server, facts)
-            }
-            _ => Outcome::Partial,
-        },
-        None => Outcome::Done,
+    match (request.filter(|message| message.start_tls), answer) {
+        (Some(request), Some(answer)) => starttls::read_records(
+            tls::after(opening.client, request.len),
+            tls::after(opening.server, answer.len),
+            facts,
+        ),
+        (Some(_), None) => Outcome::Partial,
+        _ => Outcome::Done,
     }
 }
 
@@ -74,7 +73,7 @@ fn message(bytes: &[u8]) -> Option<Message> {
         (_, Some([tag, ..])) => *tag == 0xa0,
         _ => rest > 2,
     };
-    let mut body = Reader::new(reader.rest().get(..len).unwrap_or(reader.rest()));
+    let mut body = Reader::new(reader.rest().get(..len).unwrap_or_else(|| reader.rest()));
     let (agrees, answer) = match operation {
         // BindRequest: version 1 to 3, then a name.
         0x60 => {

@@ -113,7 +113,7 @@ pub const DISSECTORS: &[Dissector] = &[
     row("rtmp", Over::Tcp, rtmp::dissect),
     row("mqtt", Over::Tcp, mqtt::dissect),
     row("smb", Over::Tcp, smb::dissect),
-    row("rdp", Over::Tcp, rdp::dissect),
+    row("rdp", Over::TcpAndUdp, rdp::dissect),
     row("dns", Over::TcpAndUdp, dns::dissect),
     row("netbios", Over::Udp, netbios::dissect),
     row("ssdp", Over::Udp, ssdp::dissect),

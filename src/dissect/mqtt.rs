@@ -11,6 +11,9 @@ const CONNACK: u8 = 0x20;
 const PINGREQ: [u8; 2] = [0xc0, 0];
 const PINGRESP: [u8; 2] = [0xd0, 0];
 
+/// How many packets in a row make a flow seen from its middle sure.
+const MIN_PACKETS: usize = 4;
+
 /// Connect flags (section 3.1.2.3).
 const RESERVED: u8 = 0x01;
 const WILL: u8 = 0x04;
@@ -40,7 +43,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         match look(bytes) {
             Seen::Other if bytes.is_empty() => {}
             Seen::Other if side == Side::Client && answers(bytes) => {}
-            Seen::Other => return keep_alive(opening, facts),
+            Seen::Other => return middle(opening, facts),
             Seen::Short => return Outcome::NeedMore,
             Seen::Connect(connect) => {
                 facts.proto = Some(Proto::MQTT);
@@ -57,7 +60,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
     match opening.client.is_empty() && opening.server.is_empty() {
         true => Outcome::NeedMore,
-        false => keep_alive(opening, facts),
+        false => middle(opening, facts),
     }
 }
 
@@ -66,22 +69,72 @@ fn answers(bytes: &[u8]) -> bool {
     bytes.first() == Some(&CONNACK)
 }
 
-/// Judges a flow whose beginning was not captured by PINGREQ and PINGRESP.
-fn keep_alive(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+/// Judges a flow whose beginning was not captured: a keep-alive and its answer, or whole packets
+/// in a row from both sides.
+fn middle(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if !opening.client.mid_stream && !opening.server.mid_stream {
         return Outcome::NotMine;
     }
     let (client, server) = (opening.client.bytes, opening.server.bytes);
-    let ping = |bytes: &[u8], what: [u8; 2]| bytes.chunks(2).all(|two| two == what);
-    let may_be = ping(client, PINGREQ) && ping(server, PINGRESP);
-    match may_be && !client.is_empty() && !server.is_empty() {
-        true => {
-            facts.proto = Some(Proto::MQTT);
-            Outcome::Done
-        }
-        false if may_be => Outcome::NeedMore,
-        false => Outcome::NotMine,
+    let (Some(from_client), Some(from_server)) = (packets(client), packets(server)) else {
+        return Outcome::NotMine;
+    };
+    let swapped = client.starts_with(&PINGRESP) || server.starts_with(&PINGREQ);
+    let pings = client.starts_with(&PINGREQ) && server.starts_with(&PINGRESP)
+        || client.starts_with(&PINGRESP) && server.starts_with(&PINGREQ);
+    let many = from_client > 0 && from_server > 0 && from_client + from_server >= MIN_PACKETS;
+    if !pings && !many {
+        return Outcome::NeedMore;
     }
+    facts.proto = Some(Proto::MQTT);
+    facts.swapped = swapped;
+    Outcome::Done
+}
+
+/// How many whole packets are in a row in `bytes`, looking at the first few. `None` if one of them
+/// cannot be (section 3).
+fn packets(bytes: &[u8]) -> Option<usize> {
+    let mut reader = Reader::new(bytes);
+    let mut count = 0;
+    while count < MIN_PACKETS && !reader.is_empty() {
+        let first = reader.u8()?;
+        let left = reader.left();
+        let Some(len) = variable(&mut reader) else {
+            return (left < 4).then_some(count);
+        };
+        let mut body = Reader::new(
+            reader
+                .rest()
+                .get(..len as usize)
+                .unwrap_or_else(|| reader.rest()),
+        );
+        let plausible = match first {
+            // PUBLISH: any quality of service but 3, then a topic without wildcards.
+            0x30..=0x3f => {
+                let topic_len = body.be16().map_or(0, usize::from);
+                let topic = body.rest().get(..topic_len).unwrap_or_else(|| body.rest());
+                let text = |b: &u8| *b >= 0x20 && !matches!(b, b'#' | b'+');
+                first & 6 != 6 && topic_len + 2 <= len as usize && topic.iter().all(text)
+            }
+            // PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: an identifier, in 5.0 a little more.
+            0x40 | 0x50 | 0x62 | 0x70 | 0xb0 => (2..128).contains(&len),
+            // SUBSCRIBE, SUBACK, UNSUBSCRIBE.
+            0x82 => (6..4096).contains(&len),
+            0x90 => (3..128).contains(&len),
+            0xa2 => (5..4096).contains(&len),
+            // PINGREQ and PINGRESP.
+            0xc0 | 0xd0 => len == 0,
+            _ => false,
+        };
+        if !plausible {
+            return None;
+        }
+        if reader.skip(len as usize).is_none() {
+            break;
+        }
+        count += 1;
+    }
+    Some(count)
 }
 
 fn look(bytes: &[u8]) -> Seen<'_> {
@@ -113,7 +166,7 @@ fn look(bytes: &[u8]) -> Seen<'_> {
     }
     let body = (len - fixed) as usize;
     let whole = reader.left() >= body;
-    let mut payload = Reader::new(reader.rest().get(..body).unwrap_or(reader.rest()));
+    let mut payload = Reader::new(reader.rest().get(..body).unwrap_or_else(|| reader.rest()));
     let mut connect = Connect {
         whole,
         ..Connect::default()
@@ -260,6 +313,29 @@ mod tests {
         let pings = Trial::tcp(1883).client(PINGREQ).server(PINGRESP);
         pings.refused(dissect);
         assert_eq!(pings.mid_stream().facts(dissect).proto, Some(Proto::MQTT));
+    }
+
+    #[test]
+    fn packets_in_a_row_are_enough_in_the_middle() {
+        // PUBLISH with quality of service 1, its PUBACK.
+        let (publish, acknowledgement) = (hex("32 07 00 01 74 00 02 68 69"), hex("40 02 00 02"));
+        let twice = Trial::tcp(1883)
+            .mid_stream()
+            .server(&publish)
+            .client(&acknowledgement)
+            .server(&publish);
+        twice.refused(dissect);
+        twice.client(&acknowledgement).facts(dissect);
+        for (what, bytes) in [
+            ("quality 3", "36 07 00 01 74 00 02 68 69"),
+            ("topic over the end", "32 07 00 09 74 00 02 68 69"),
+            ("wildcard", "32 07 00 01 23 00 02 68 69"),
+            ("no such packet", "f1 00"),
+            ("keep-alive with a body", "c0 01 00"),
+        ] {
+            let trial = Trial::tcp(1883).mid_stream().client(hex(bytes));
+            assert_eq!(trial.ask(dissect).0, Outcome::NotMine, "{what}");
+        }
     }
 
     #[test]

@@ -69,12 +69,14 @@ fn mode(bytes: &[u8]) -> Option<u8> {
     let len = bytes.len();
     let agrees = match mode {
         // Extension fields and a digest come in whole words; strata end at 16 (section 7.3).
-        1..=5 => (HEADER..=1400).contains(&len) && len % 4 == 0 && second <= 16,
+        1..=5 => (HEADER..=1400).contains(&len) && len.is_multiple_of(4) && second <= 16,
         // A header of 12 octets with the data's length, then data, perhaps padding and a digest.
         CONTROL => {
             let count = usize::from(u16::from_be_bytes(*bytes.get(10..)?.first_chunk()?));
             let padded = 12 + count.next_multiple_of(4);
-            second & 0x1f <= 31 && len >= 12 + count && len <= padded + 68 && count <= 468
+            // RFC 9327 section 2 numbers operations to 12, and two more from 30.
+            let opcode_known = matches!(second & 0x1f, 0..=12 | 30 | 31);
+            opcode_known && len >= 12 + count && len <= padded + 68 && count <= 468
         }
         // ntpd's own: request code, item count and size. Not in version 1.
         PRIVATE => {
@@ -112,7 +114,7 @@ mod tests {
             (
                 "symmetric",
                 own()
-                    .from_port(PORT)
+                    .client_port(PORT)
                     .client(hex(&REQUEST.replace("23", "21"))),
                 false,
             ),

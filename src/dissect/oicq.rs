@@ -251,7 +251,7 @@ mod tests {
             assert_eq!(facts.proto, Some(Proto::OICQ), "{what}");
             assert!(!facts.swapped, "{what}");
         }
-        let turned = Trial::udp(50_000).from_port(PORT).client(hex(LOGIN));
+        let turned = Trial::udp(50_000).client_port(PORT).client(hex(LOGIN));
         assert!(turned.facts(dissect).swapped);
         Trial::udp(PORT)
             .client(hex(LOGIN))

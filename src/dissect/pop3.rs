@@ -45,7 +45,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     facts.swapped = dialogue.swapped;
     facts.server = status.strip_prefix(b"+OK").and_then(dialogue::text);
     if starttls::asked(client, |line| line.eq_ignore_ascii_case(b"STLS")) {
-        return starttls::read(client, server, facts);
+        return starttls::read(dialogue.client, dialogue.server, facts);
     }
     let logged_in = dialogue::lines(client)
         .any(|line| dialogue::is_one_of(dialogue::word(line), &["PASS", "STAT", "LIST", "RETR"]));

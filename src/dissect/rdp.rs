@@ -1,9 +1,10 @@
 //! RDP's connection request ([MS-RDPBCGR] section 2.2.1): X.224 in TPKT (RFC 1006), with a cookie or
-//! a negotiation of its own. What follows is mostly TLS on the same connection.
+//! a negotiation of its own. What follows is mostly TLS on the same connection. Beside it, the UDP
+//! transport's first datagram ([MS-RDPEUDP] section 2.2.2).
 
-use super::{Facts, Outcome};
+use super::{Facts, Outcome, starttls, tls};
 use crate::app::Proto;
-use crate::flow::{Opening, Side};
+use crate::flow::{Opening, Side, Transport};
 use crate::wire::reader::Reader;
 
 const PORT: u16 = 3389;
@@ -17,20 +18,76 @@ const NEGOTIATION_RESPONSE: u8 = 2;
 const NEGOTIATION_FAILURE: u8 = 3;
 
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    if opening.transport == Transport::Udp {
+        let Some(answer) = synchronises(opening.newest()) else {
+            return Outcome::NotMine;
+        };
+        facts.proto = Some(Proto::RDP);
+        facts.swapped = answer == (opening.latest == Side::Client);
+        return Outcome::Done;
+    }
+    let on_port = opening.has_port(PORT);
     let mut outcome = Outcome::NotMine;
     for side in [Side::Client, Side::Server] {
-        match look(opening.stream(side).bytes, opening.has_port(PORT)) {
+        match look(opening.stream(side).bytes, on_port) {
             None if opening.stream(side).is_empty() => {}
             None => outcome = Outcome::NeedMore,
             Some(None) => {}
             Some(Some(of)) => {
                 facts.proto = Some(Proto::RDP);
                 facts.swapped = of != side;
-                return Outcome::Done;
+                let client = if facts.swapped {
+                    opening.server
+                } else {
+                    opening.client
+                };
+                let server = if facts.swapped {
+                    opening.client
+                } else {
+                    opening.server
+                };
+                return starttls::read_records(
+                    tls::after(client, frame_len(client.bytes)),
+                    tls::after(server, frame_len(server.bytes)),
+                    facts,
+                );
             }
         }
     }
     outcome
+}
+
+/// Whether a datagram that synchronises sequence numbers also acknowledges: it is the server's.
+fn synchronises(bytes: &[u8]) -> Option<bool> {
+    const SYN: u16 = 0x0001;
+    const ACK: u16 = 0x0004;
+    // All flags that section 2.2.2.1 defines.
+    const KNOWN: u16 = 0x1fff;
+    const MTU: std::ops::RangeInclusive<u16> = 1132..=1232;
+
+    let mut reader = Reader::new(bytes);
+    let acknowledged = reader.be32()?;
+    let _window = reader.be16()?;
+    let flags = reader.be16()?;
+    let _sequence = reader.be32()?;
+    let (up, down) = (reader.be16()?, reader.be16()?);
+    // The datagram is filled up to the size it asks for; data and FIN cannot come yet.
+    let answer = flags & ACK != 0;
+    let agrees = flags & SYN != 0
+        && flags & (0x0002 | 0x0008 | !KNOWN) == 0
+        && MTU.contains(&up)
+        && MTU.contains(&down)
+        && MTU.contains(&u16::try_from(bytes.len()).ok()?)
+        && (answer || acknowledged == u32::MAX);
+    agrees.then_some(answer)
+}
+
+/// How long the TPKT frame at the front of `bytes` is; all of them if there is none.
+fn frame_len(bytes: &[u8]) -> usize {
+    match bytes {
+        [3, 0, high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
+        _ => bytes.len(),
+    }
 }
 
 /// Whose connection request or confirmation is at the front; `None` if bytes are missing.
@@ -77,7 +134,7 @@ fn look(bytes: &[u8], on_port: bool) -> Option<Option<Side>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{Trial, hex, withstands};
+    use super::super::trial::{CLIENT_HELLO, Trial, hex, withstands};
     use super::*;
 
     const NEGOTIATION: &str = "03 00 00 13 0e e0 00 00 00 00 00 01 00 08 00 0b 00 00 00";
@@ -114,6 +171,45 @@ mod tests {
             );
             trial.same_by_octets(dissect);
         }
+    }
+
+    #[test]
+    fn tls_follows_on_the_same_connection() {
+        let trial = Trial::tcp(3389)
+            .client(hex(NEGOTIATION))
+            .server(hex(CONFIRM));
+        let facts = trial.client(hex(CLIENT_HELLO)).facts(dissect);
+        assert_eq!(facts.proto, Some(Proto::RDP));
+        assert_eq!(facts.server_name.as_deref(), Some("a.example"));
+    }
+
+    #[test]
+    fn datagrams_that_synchronise_are_recognised() {
+        let syn = "ff*4 00 40 00 01 9a*4 04 d0 04 d0 00*1216";
+        let answer = "9a*4 00 40 00 05 9b*4 04 d0 04 d0 00*1216";
+        for (what, text, swapped) in [
+            ("first", syn, Some(false)),
+            ("answer from the client's side", answer, Some(true)),
+            ("no flag", "ff*4 00 40 00 00 9a*4 04 d0 04 d0 00*1216", None),
+            ("data", "ff*4 00 40 00 09 9a*4 04 d0 04 d0 00*1216", None),
+            (
+                "acknowledges nothing yet",
+                "fe*4 00 40 00 01 9a*4 04 d0 04 d0 00*1216",
+                None,
+            ),
+            ("size", "ff*4 00 40 00 01 9a*4 05 d0 04 d0 00*1216", None),
+            (
+                "not filled",
+                "ff*4 00 40 00 01 9a*4 04 d0 04 d0 00*16",
+                None,
+            ),
+        ] {
+            let (_, facts) = Trial::udp(3389).client(hex(text)).ask(dissect);
+            assert_eq!(facts.proto.map(|_| facts.swapped), swapped, "{what}");
+        }
+        Trial::udp(3389)
+            .client(hex(syn))
+            .refused_below(1132, dissect);
     }
 
     #[test]

@@ -167,6 +167,7 @@ impl Command {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::trial::{Trial, hex, withstands};
     use super::*;

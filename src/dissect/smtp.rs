@@ -32,7 +32,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             dialogue::host(dialogue::word(greeting)).filter(|name| name.contains('.'));
     }
     if starttls::asked(client, |line| line.eq_ignore_ascii_case(b"STARTTLS")) {
-        return starttls::read(client, server, facts);
+        return starttls::read(dialogue.client, dialogue.server, facts);
     }
     // The envelope follows in the clear: no TLS will.
     let envelope = dialogue::lines(client)

@@ -1,6 +1,6 @@
 //! SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): the request names where the client wants to go.
 
-use super::{Facts, Outcome, dialogue};
+use super::{Facts, Outcome, dialogue, starttls, tls};
 use crate::app::Proto;
 use crate::flow::Opening;
 use crate::wire::reader::Reader;
@@ -16,22 +16,47 @@ const UDP_ASSOCIATE: u8 = 3;
 const USER_PASSWORD: u8 = 2;
 const NONE_ACCEPTABLE: u8 = 0xff;
 
+/// Address types (RFC 1928 section 5).
 const DOMAIN_NAME: u8 = 3;
+const IPV6: u8 = 4;
+
+/// The longest user or name: RFC 1928 gives a name's length one octet.
+const MAX_NAME: usize = 255;
 
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if opening.client.mid_stream || opening.server.mid_stream {
         return Outcome::NotMine;
     }
-    let (client, server) = (opening.client.bytes, opening.server.bytes);
-    match client.first() {
-        Some(&VERSION_4) => version_4(client, server, facts),
-        Some(&VERSION_5) => version_5(client, server, facts),
+    match opening.client.bytes.first() {
+        Some(&VERSION_4) => version_4(opening, facts),
+        Some(&VERSION_5) => version_5(opening, facts),
         _ => Outcome::NotMine,
     }
 }
 
+/// Reads what goes through the proxy, from where both sides have finished: mostly TLS.
+fn inside(
+    opening: &Opening<'_>,
+    client: Reader<'_>,
+    server: Reader<'_>,
+    facts: &mut Facts,
+) -> Outcome {
+    let client_start = opening.client.bytes.len() - client.left();
+    let server_start = opening.server.bytes.len() - server.left();
+    let asked_for = facts.server_name.take();
+    let outcome = starttls::read_records(
+        tls::after(opening.client, client_start),
+        tls::after(opening.server, server_start),
+        facts,
+    );
+    // What the client told the proxy is what it wants, whatever the name inside is.
+    facts.server_name = asked_for.or_else(|| facts.server_name.take());
+    outcome
+}
+
 /// A request of eight octets, a user terminated by zero, in 4a a name as well; an answer of eight.
-fn version_4(client: &[u8], server: &[u8], facts: &mut Facts) -> Outcome {
+fn version_4(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let (client, server) = (opening.client.bytes, opening.server.bytes);
     let mut reader = Reader::new(client);
     let (Some(_), Some(command), Some(port), Some(&address)) =
         (reader.u8(), reader.u8(), reader.be16(), reader.array::<4>())
@@ -43,13 +68,13 @@ fn version_4(client: &[u8], server: &[u8], facts: &mut Facts) -> Outcome {
         return Outcome::NotMine;
     }
     let Some(_user) = terminated(&mut reader) else {
-        return waiting(reader.left() < dialogue::MAX_NAME && server.is_empty());
+        return waiting(reader.left() < MAX_NAME && server.is_empty());
     };
     // 4a: an address that cannot be, 0.0.0.x, says that a name follows the user.
     let mut name = None;
     if matches!(address, [0, 0, 0, last] if last != 0) {
         let Some(host) = terminated(&mut reader) else {
-            return waiting(reader.left() < dialogue::MAX_NAME && server.is_empty());
+            return waiting(reader.left() < MAX_NAME && server.is_empty());
         };
         name = dialogue::host(host);
     }
@@ -62,11 +87,13 @@ fn version_4(client: &[u8], server: &[u8], facts: &mut Facts) -> Outcome {
     }
     facts.proto = Some(Proto::SOCKS4);
     facts.server_name = name;
-    Outcome::Done
+    let behind = Reader::new(server.get(8..).unwrap_or_default());
+    inside(opening, reader, behind, facts)
 }
 
 /// A greeting that offers methods, the server's choice, perhaps a login, then the request.
-fn version_5(client: &[u8], server: &[u8], facts: &mut Facts) -> Outcome {
+fn version_5(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let (client, server) = (opening.client.bytes, opening.server.bytes);
     let mut reader = Reader::new(client);
     let (Some(_), Some(count)) = (reader.u8(), reader.u8()) else {
         return waiting(server.is_empty());
@@ -89,48 +116,76 @@ fn version_5(client: &[u8], server: &[u8], facts: &mut Facts) -> Outcome {
     if chosen == NONE_ACCEPTABLE {
         return Outcome::Done;
     }
-    match request(reader, chosen) {
-        Request::Short => Outcome::Partial,
-        Request::To(name) => {
+    match login(&mut reader, chosen).and_then(|()| request(&mut reader)) {
+        None => Outcome::Partial,
+        Some(Request::Other) => Outcome::Done,
+        Some(Request::To(name)) => {
             facts.server_name = name;
-            Outcome::Done
+            let mut answer = Reader::new(server);
+            match answers(&mut answer, chosen) {
+                Some(()) => inside(opening, reader, answer, facts),
+                None => Outcome::Partial,
+            }
         }
-        Request::Other => Outcome::Done,
     }
 }
 
+/// Passes over the login of RFC 1929, where that was chosen.
+fn login(reader: &mut Reader<'_>, method: u8) -> Option<()> {
+    if method == USER_PASSWORD {
+        reader.skip(1)?;
+        let user_len = reader.u8()?;
+        reader.skip(usize::from(user_len))?;
+        let password_len = reader.u8()?;
+        reader.skip(usize::from(password_len))?;
+    }
+    Some(())
+}
+
 enum Request {
-    Short,
+    /// What a method seals.
     Other,
     To(Option<Box<str>>),
 }
 
-/// Reads the request behind the login.
-fn request(mut reader: Reader<'_>, method: u8) -> Request {
-    let mut read = || {
-        if method == USER_PASSWORD {
-            reader.skip(1)?;
-            let user_len = reader.u8()?;
-            reader.skip(usize::from(user_len))?;
-            let password_len = reader.u8()?;
-            reader.skip(usize::from(password_len))?;
+/// Reads the request behind the login (RFC 1928 section 4).
+fn request(reader: &mut Reader<'_>) -> Option<Request> {
+    let (version, command, reserved) = (reader.u8()?, reader.u8()?, reader.u8()?);
+    if (version, reserved) != (VERSION_5, 0) || !matches!(command, CONNECT | BIND | UDP_ASSOCIATE) {
+        return Some(Request::Other);
+    }
+    let name = address(reader)?;
+    Some(Request::To(name.and_then(dialogue::host)))
+}
+
+/// Passes over the server's choice, the result of a login and the answer to the request.
+fn answers(reader: &mut Reader<'_>, method: u8) -> Option<()> {
+    reader.skip(2)?;
+    if method == USER_PASSWORD {
+        reader.skip(2)?;
+    }
+    reader.skip(3)?;
+    address(reader).map(drop)
+}
+
+/// Reads an address and a port: the name, where it is one (RFC 1928 section 5).
+fn address<'a>(reader: &mut Reader<'a>) -> Option<Option<&'a [u8]>> {
+    let name = match reader.u8()? {
+        DOMAIN_NAME => {
+            let len = reader.u8()?;
+            Some(reader.take(usize::from(len))?)
         }
-        let (version, command, reserved) = (reader.u8()?, reader.u8()?, reader.u8()?);
-        if (version, reserved) != (VERSION_5, 0)
-            || !matches!(command, CONNECT | BIND | UDP_ASSOCIATE)
-        {
-            return Some(Request::Other); // a method that seals what follows
+        IPV6 => {
+            reader.skip(16)?;
+            None
         }
-        match reader.u8()? {
-            DOMAIN_NAME => {
-                let len = reader.u8()?;
-                let name = reader.take(usize::from(len))?;
-                Some(Request::To(dialogue::host(name)))
-            }
-            _ => Some(Request::To(None)),
+        _ => {
+            reader.skip(4)?;
+            None
         }
     };
-    read().unwrap_or(Request::Short)
+    reader.skip(2)?;
+    Some(name)
 }
 
 /// What precedes a zero octet.
@@ -151,7 +206,7 @@ const fn waiting(plausible: bool) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{Trial, hex, withstands};
+    use super::super::trial::{CLIENT_HELLO, Trial, hex, withstands};
     use super::*;
 
     fn to() -> Trial {
@@ -213,7 +268,6 @@ mod tests {
     #[test]
     fn requests_name_the_target() {
         for (what, trial, proto, name) in recognised() {
-            assert_eq!(trial.ask(dissect).0, Outcome::Done, "{what}");
             let facts = trial.facts(dissect);
             assert_eq!(
                 (facts.proto, facts.server_name.as_deref()),
@@ -223,6 +277,29 @@ mod tests {
             trial.same_by_octets(dissect);
             trial.mid_stream().refused(dissect);
         }
+    }
+
+    #[test]
+    fn tls_inside_names_what_an_address_does_not() {
+        let answer = hex("05 00 00 01 00*6");
+        let greeted = || to().client(hex("05 01 00")).server(hex("05 00"));
+        for (request, name) in [
+            ("05 01 00 01 c0 00 02 01 01 bb", "a.example"),
+            ("05 01 00 03 03 62 2e 63 01 bb", "b.c"),
+        ] {
+            let trial = greeted().client(hex(request)).server(&answer);
+            let facts = trial.client(hex(CLIENT_HELLO)).facts(dissect);
+            assert_eq!(facts.proto, Some(Proto::SOCKS5));
+            assert_eq!(facts.server_name.as_deref(), Some(name));
+            assert!(facts.ja4.is_some());
+        }
+        let plain = greeted()
+            .client(hex("05 01 00 01 c0 00 02 01 00 50"))
+            .server(&answer);
+        assert_eq!(
+            plain.client(b"GET / HTTP/1.1\r\n").ask(dissect).0,
+            Outcome::Done
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! TLS begun inside a conversation of text lines: after `STARTTLS`, `STLS`, `AUTH TLS` or XMPP's
 //! `<starttls/>`, what follows on the same connection are TLS records.
 
-use super::{Facts, Outcome, dialogue};
+use super::{Facts, Outcome, dialogue, tls};
+use crate::flow::Stream;
 
 /// Whether one of the client's whole lines asks for TLS.
 pub(super) fn asked(client: &[u8], is_command: impl Fn(&[u8]) -> bool) -> bool {
@@ -9,24 +10,71 @@ pub(super) fn asked(client: &[u8], is_command: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 /// Reads the TLS that follows the text of both sides.
-pub(super) fn read(client: &[u8], server: &[u8], facts: &mut Facts) -> Outcome {
-    let client = records(client).unwrap_or_default();
-    read_records(client, records(server).unwrap_or_default(), facts)
+pub(super) fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
+    let (from_client, from_server) = (records(client.bytes), records(server.bytes));
+    read_records(
+        tls::after(client, from_client),
+        tls::after(server, from_server),
+        facts,
+    )
 }
 
-/// Reads TLS records of both sides.
-pub(super) fn read_records(client: &[u8], server: &[u8], _facts: &mut Facts) -> Outcome {
-    match client.is_empty() || server.is_empty() {
-        true => Outcome::Partial,
-        false => Outcome::Done,
+/// Reads TLS records of both sides. What is spoken stays the protocol that asked for TLS.
+pub(super) fn read_records(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
+    let (proto, swapped) = (facts.proto, facts.swapped);
+    let outcome = tls::dissect_streams(client, server, facts);
+    facts.proto = proto;
+    facts.swapped = swapped;
+    match outcome {
+        Outcome::NotMine | Outcome::Done => Outcome::Done,
+        Outcome::NeedMore | Outcome::Partial => Outcome::Partial,
     }
 }
 
-/// Where the text of one side ends and TLS records begin: no text holds the octet with which a
-/// handshake record starts.
-fn records(bytes: &[u8]) -> Option<&[u8]> {
+/// Where the text of one side ends and TLS records begin, its length if they do not: no text
+/// holds the octet with which a handshake record starts.
+fn records(bytes: &[u8]) -> usize {
     const HANDSHAKE: u8 = 22;
-    let start = memchr::memchr(HANDSHAKE, bytes)?;
-    let records = bytes.get(start..)?;
-    (records.get(1) == Some(&3)).then_some(records)
+    memchr::memchr(HANDSHAKE, bytes).unwrap_or(bytes.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::smtp;
+    use super::super::trial::{CLIENT_HELLO, Trial, hex, withstands};
+    use crate::app::Proto;
+
+    fn upgraded(after: &[u8]) -> Trial {
+        Trial::tcp(587)
+            .server("220 mx.example ESMTP\r\n")
+            .client("EHLO me\r\n")
+            .server("250-mx.example\r\n250 STARTTLS\r\n")
+            .client("STARTTLS\r\n")
+            .server("220 go ahead\r\n")
+            .client(after)
+    }
+
+    #[test]
+    fn the_hello_inside_names_the_server() {
+        let facts = upgraded(&hex(CLIENT_HELLO)).facts(smtp::dissect);
+        assert_eq!(facts.proto, Some(Proto::SMTP));
+        assert_eq!(facts.server_name.as_deref(), Some("a.example"));
+        assert!(facts.ja4.is_some());
+        let facts = upgraded(&hex(CLIENT_HELLO)).turned().facts(smtp::dissect);
+        assert_eq!(
+            (facts.swapped, facts.server_name.as_deref()),
+            (true, Some("a.example"))
+        );
+    }
+
+    #[test]
+    fn without_tls_the_greeting_stays() {
+        let facts = upgraded(b"MAIL FROM:<a@b.c>\r\n").facts(smtp::dissect);
+        assert_eq!(facts.server_name.as_deref(), Some("mx.example"));
+    }
+
+    #[test]
+    fn withstands_mutations() {
+        withstands(smtp::dissect, &[upgraded(&hex(CLIENT_HELLO))]);
+    }
 }

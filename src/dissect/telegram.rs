@@ -207,6 +207,7 @@ fn obfuscated(stream: Stream<'_>) -> Outcome {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::trial::{Trial, hex, withstands};
     use super::*;

@@ -64,7 +64,7 @@ impl Trial {
     }
 
     /// The client's port is `port`.
-    pub(super) fn from_port(mut self, port: u16) -> Self {
+    pub(super) fn client_port(mut self, port: u16) -> Self {
         self.ports.0 = port;
         self
     }
@@ -185,6 +185,10 @@ pub(super) fn withstands(dissect: Dissect, seeds: &[Trial]) {
     });
     run.unwrap();
 }
+
+/// A TLS record with a ClientHello whose only extension is the server's name, `a.example`.
+pub(super) const CLIENT_HELLO: &str = "16 03 01 00 41 01 00 00 3d 03 03 5c*32 00 00 02 13 01 01 00 \
+    00 12 00 00 00 0e 00 0c 00 00 09 61 2e 65 78 61 6d 70 6c 65";
 
 /// The bytes of a hexadecimal text; white space is skipped, `*N` repeats the octet before it.
 pub(super) fn hex(text: &str) -> Vec<u8> {

@@ -80,7 +80,7 @@ fn prologue(bytes: &[u8]) -> Seen {
         };
     }
     // Another version: its first frame has to be a ClientHello with a key of 32 octets.
-    if !(7..0x10).contains(&version[0]) || !(36..0x1000).contains(&len) {
+    if !(1..0x10).contains(&version[0]) || !(36..0x1000).contains(&len) {
         return Seen::Other;
     }
     match reader.rest() {

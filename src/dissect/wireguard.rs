@@ -88,13 +88,18 @@ impl Message {
         let mut reader = Reader::new(bytes);
         let kind = reader.u8()?;
         let reserved = *reader.array::<3>()?;
+        // Some services pad the handshake: there, too, only the repeated index is proof.
+        let padded = |len: usize| bytes.len() > len && reserved != [0; 3];
         let message = match (kind, bytes.len()) {
-            (1, INITIATION_LEN) => Self::Initiation {
+            (1, _) if padded(INITIATION_LEN) => return None,
+            (2, _) if padded(RESPONSE_LEN) => return None,
+            (1, INITIATION_LEN..) => Self::Initiation {
                 sender: reader.le32()?,
                 // The second MAC is zero unless the responder asked for a cookie.
-                without_cookie: bytes.last_chunk::<16>()? == &[0; 16],
+                without_cookie: bytes.len() == INITIATION_LEN
+                    && bytes.last_chunk::<16>()? == &[0; 16],
             },
-            (2, RESPONSE_LEN) => {
+            (2, RESPONSE_LEN..) => {
                 reader.skip(4)?;
                 Self::Response {
                     receiver: reader.le32()?,

@@ -15,8 +15,8 @@ enum Seen<'a> {
     Short,
     /// A stream header: the attributes of its tag.
     Header(&'a [u8]),
-    /// A stanza in the middle of a stream.
-    Stanza,
+    /// A stanza in the middle of a stream, and the server it is for, if it is for one.
+    Stanza(Option<&'a [u8]>),
 }
 
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
@@ -24,15 +24,15 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let header = match (&client, &server) {
         (Seen::Other, _) | (Seen::Short, Seen::Other) => return Outcome::NotMine,
         (Seen::Short, Seen::Short) => return Outcome::NeedMore,
-        (Seen::Header(_) | Seen::Stanza, _) => true,
+        (Seen::Header(_) | Seen::Stanza(_), _) => true,
         (Seen::Short, _) => false,
     };
     facts.proto = Some(Proto::XMPP);
-    let attribute_host =
-        |header, name| attribute(header, name).and_then(|value| dialogue::host(value));
+    let attribute_host = |header, name| attribute(header, name).and_then(dialogue::host);
     // Section 4.7.2: the client's `to`; a server that gets none answers with its own `from`.
     facts.server_name = match client {
         Seen::Header(header) => attribute_host(header, b"to"),
+        Seen::Stanza(server) => server.and_then(dialogue::host),
         _ => None,
     }
     .or_else(|| match server {
@@ -41,7 +41,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     });
     let (client, server) = (opening.client.bytes, opening.server.bytes);
     if header && memchr::memmem::find(server, b"<proceed").is_some() {
-        return starttls::read(client, server, facts);
+        return starttls::read(opening.client, opening.server, facts);
     }
     // Authentication and stanzas in the clear: the name is known and no TLS will come.
     let clear = ["<auth", "<iq", "<message", "<presence"]
@@ -59,8 +59,10 @@ fn look(stream: Stream<'_>) -> Seen<'_> {
         return Seen::Other;
     }
     let bytes = bytes.get(..MAX_HEADER).unwrap_or(bytes);
-    if stream.mid_stream && is_stanza(stream.first().trim_ascii_start()) {
-        return Seen::Stanza;
+    if stream.mid_stream
+        && let Some(server) = stanza(stream.first().trim_ascii_start())
+    {
+        return Seen::Stanza(server);
     }
     let mut rest = bytes;
     if let Some(declaration) = rest.strip_prefix(b"<?xml") {
@@ -104,17 +106,21 @@ fn look(stream: Stream<'_>) -> Seen<'_> {
     }
 }
 
-/// Whether a segment begins with a stanza (section 8) of a stream whose header was not seen.
-fn is_stanza(bytes: &[u8]) -> bool {
+/// Reads an addressed stanza (section 8) at the front of a segment of a stream whose header was
+/// not seen, or that stream's end: the server it is for, if it is for one.
+fn stanza(bytes: &[u8]) -> Option<Option<&[u8]>> {
+    if bytes.starts_with(b"</stream:stream>") {
+        return Some(None);
+    }
     let tags: [&[u8]; 3] = [b"<iq ", b"<message ", b"<presence "];
-    let Some(rest) = tags.iter().find_map(|tag| bytes.strip_prefix(*tag)) else {
-        return false;
-    };
-    let end = memchr::memchr(b'>', rest).unwrap_or(0);
-    let header = rest.get(..end).unwrap_or_default();
-    let addressed = attribute(header, b"to").or_else(|| attribute(header, b"from"));
-    addressed.is_some()
-        && (attribute(header, b"id").is_some() || attribute(header, b"type").is_some())
+    let rest = tags.iter().find_map(|tag| bytes.strip_prefix(*tag))?;
+    let end = memchr::memchr(b'>', rest)?;
+    let header = rest.get(..end)?;
+    // An address is `user@domain/resource`; a server's is a domain alone (RFC 7622).
+    let is_address = |value: &&[u8]| memchr::memchr2(b'@', b'.', value).is_some();
+    let to = attribute(header, b"to").filter(is_address);
+    to.or_else(|| attribute(header, b"from").filter(is_address))?;
+    Some(to.filter(|to| memchr::memchr2(b'@', b'/', to).is_none()))
 }
 
 /// The value of `name` among the attributes of a tag.
@@ -177,7 +183,16 @@ mod tests {
         }
         assert_eq!(typical().ask(dissect).0, Outcome::Done);
         let stanza = "<message to='a@b.c' type='chat'><body>x</body></message>";
-        Trial::tcp(5222).mid_stream().client(stanza).facts(dissect);
+        let facts = Trial::tcp(5222).mid_stream().client(stanza).facts(dissect);
+        assert_eq!(
+            facts.server_name, None,
+            "a user's domain may be another server's"
+        );
+        let ping = "<iq to='im.example.com' id='0' type='get'><ping/></iq>";
+        let facts = Trial::tcp(5222).mid_stream().client(ping).facts(dissect);
+        assert_eq!(facts.server_name.as_deref(), Some("im.example.com"));
+        let end = Trial::tcp(5222).mid_stream().server("</stream:stream>");
+        end.facts(dissect);
     }
 
     #[test]
