@@ -15,6 +15,11 @@ use super::test::{all_names, check_tests};
 use crate::app::BUILTIN_PROTOCOLS;
 use crate::verdict::Evidence;
 
+/// Four bytes, a few of them with alternatives: fewer meet by chance, and in a neighbour's protocol.
+const STANDALONE_BITS: u32 = 28;
+/// What a proof fixes if it has nothing else.
+const PROOF_BITS: u32 = 32;
+
 /// All findings in `files`, in the order of path and place.
 pub fn check(files: &[SourceFile]) -> Vec<Diagnostic> {
     let mut found = Vec::new();
@@ -171,14 +176,14 @@ fn check_payload(file: &SignatureFile, findings: &mut Findings<'_>) {
             .as_ref()
             .filter(|one| *one.get_ref() == Evidence::PayloadProof);
         if let Some(evidence) = proof
-            && bits < 32
+            && bits < PROOF_BITS
             && table.conditions.is_empty()
             && table.reply.is_none()
         {
             findings.error(
                 evidence.span(),
                 format!(
-                    "a proof fixes 32 bits or has conditions: this rule fixes {bits} and has none"
+                    "a proof fixes {PROOF_BITS} bits or has conditions: this rule fixes {bits} and has none"
                 ),
             );
         }
@@ -188,11 +193,11 @@ fn check_payload(file: &SignatureFile, findings: &mut Findings<'_>) {
             || table.address_required
             || table.ip_protocol.is_some()
             || table.repeat.is_some();
-        if bits < 32 && !supported {
+        if bits < STANDALONE_BITS && !supported {
             findings.error(
                 at,
                 format!(
-                    "too weak to stand alone: {bits} fixed bits, expected 32 or one of `where`, `reply`, \
+                    "too weak to stand alone: {bits} fixed bits, expected {STANDALONE_BITS} or one of `where`, `reply`, \
                      `repeat`, `port_required`, `address_required`"
                 ),
             );
@@ -374,7 +379,7 @@ impl<'a> Claims<'a> {
                     findings.error(
                         table.span(),
                         format!(
-                            "`{text}` is claimed by {first} as well: expected `shared` in one of them"
+                            "`{text}` is claimed by {first} as well: only one file can name it, expected `shared`"
                         ),
                     );
                 }

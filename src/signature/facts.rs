@@ -161,6 +161,13 @@ impl Family {
     }
 }
 
+/// Whether what is spoken is TLS in any of its clothes. Texts need not ask: only TLS has them.
+fn is_tls(facts: &Facts) -> bool {
+    facts
+        .proto
+        .is_some_and(|proto| [Proto::TLS, Proto::DTLS, Proto::QUIC].contains(&proto))
+}
+
 /// A compiled rule.
 #[derive(Clone, Debug)]
 pub(super) struct FactRule {
@@ -180,6 +187,7 @@ pub(super) struct FactRule {
 impl FactRule {
     fn holds(&self, opening: &Opening<'_>, facts: &Facts, addresses: &AddressTable) -> bool {
         self.family.includes(facts)
+            && (!self.texts.is_empty() || self.family != Family::Tls || is_tls(facts))
             && self.texts.iter().all(|(field, globs)| {
                 field.any(facts, |text| {
                     globs.iter().any(|glob| glob.matches(text.as_bytes()))
@@ -244,8 +252,8 @@ pub(super) struct FactTable {
     rules: Vec<FactRule>,
     /// By [`Field`].
     by_field: Vec<GlobIndex>,
-    /// Rules without any text: STUN types and attributes.
-    by_stun: Vec<u32>,
+    /// Rules without any text: STUN types and attributes, TLS towards a port of an operator.
+    bare: Vec<u32>,
     /// By [`Proto`].
     by_proto: Vec<Vec<ProtoRule>>,
 }
@@ -253,7 +261,7 @@ pub(super) struct FactTable {
 impl FactTable {
     pub(super) fn new(rules: Vec<FactRule>, protos: Vec<(Proto, ProtoRule)>) -> Self {
         let mut by_field = vec![Vec::new(); Field::COUNT];
-        let mut by_stun = Vec::new();
+        let mut bare = Vec::new();
         for (number, rule) in (0..).zip(&rules) {
             match rule.key() {
                 Some((field, globs)) => {
@@ -261,7 +269,7 @@ impl FactTable {
                         list.extend(globs.into_iter().map(|glob| (glob.clone(), number)));
                     }
                 }
-                None => by_stun.push(number),
+                None => bare.push(number),
             }
         }
         let mut by_proto = Vec::new();
@@ -278,7 +286,7 @@ impl FactTable {
         Self {
             rules,
             by_field,
-            by_stun,
+            bare,
             by_proto,
         }
     }
@@ -308,9 +316,7 @@ impl FactTable {
                 });
             }
         }
-        if facts.stun.is_some() {
-            self.by_stun.iter().copied().for_each(attempt);
-        }
+        self.bare.iter().copied().for_each(attempt);
         let rules = facts
             .proto
             .and_then(|proto| self.by_proto.get(usize::from(proto.0)));

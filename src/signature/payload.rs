@@ -458,5 +458,4 @@ impl TransportRules {
 }
 
 #[cfg(test)]
-#[path = "payload_tests.rs"]
 mod tests;

@@ -66,10 +66,12 @@ impl Compiler {
             .iter()
             .filter(|(.., texts)| !texts.is_empty())
             .collect();
+        let bound = !source.port.is_empty() || source.address_required;
         let says = !given.is_empty()
             || !source.headers.is_empty()
             || !source.stun_types.is_empty()
-            || !source.stun_attributes.is_empty();
+            || !source.stun_attributes.is_empty()
+            || source.family == Family::Tls && !source.port.is_empty() && source.address_required;
         if !says {
             let keys: Vec<_> = source
                 .texts
@@ -82,8 +84,7 @@ impl Compiler {
             );
             return;
         }
-        let only_ja4 = given.iter().all(|(field, ..)| *field == Field::Ja4);
-        let bound = !source.port.is_empty() || source.address_required;
+        let only_ja4 = !given.is_empty() && given.iter().all(|(field, ..)| *field == Field::Ja4);
         if source.family == Family::Tls && only_ja4 && !bound {
             findings.error(
                 source.at.clone(),
@@ -218,8 +219,14 @@ fn shown_name(
     if let Some(first) = source.stun_types.first() {
         return format!("type={first:#06x}");
     }
-    let attribute = source.stun_attributes.first().copied().unwrap_or_default();
-    format!("attribute={attribute:#06x}")
+    if let Some(first) = source.stun_attributes.first() {
+        return format!("attribute={first:#06x}");
+    }
+    source
+        .port
+        .first()
+        .map(|ports| format!("port={ports}"))
+        .unwrap_or_default()
 }
 
 fn of_tls(at: Range<usize>, table: &TlsTable) -> FactSource<'_> {

@@ -48,6 +48,15 @@ impl Compiler {
             }
             reply
         });
+        if table.direction == DirectionName::Both
+            && let Some(reply) = &table.reply
+        {
+            findings.error(
+                reply.span(),
+                "`direction = \"both\"` asks the same of each side: expected no `reply`",
+            );
+            return;
+        }
         let allowed = [
             Evidence::Payload,
             Evidence::PayloadProof,
