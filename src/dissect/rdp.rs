@@ -1,6 +1,6 @@
-//! RDP's connection request ([MS-RDPBCGR] section 2.2.1): X.224 in TPKT (RFC 1006), with a cookie or
-//! a negotiation of its own. What follows is mostly TLS on the same connection. Beside it, the UDP
-//! transport's first datagram ([MS-RDPEUDP] section 2.2.2).
+//! RDP's connection request ([MS-RDPBCGR] section 2.2.1): X.224 in TPKT (RFC 1006), with a cookie
+//! or a negotiation of its own. What follows is mostly TLS on the same connection. Beside it, the
+//! UDP transport's first datagram ([MS-RDPEUDP] section 2.2.2).
 
 use super::{Facts, Outcome, starttls, tls};
 use crate::app::Proto;
