@@ -212,8 +212,8 @@ fn work(mut worker: Worker, jobs: &Receiver<Job>, empty: &Sender<Block>, reports
             Some(entries) => worker.run_share(&block, entries),
         }
         worker.end_block(block.watermark, began);
-        if let Some(mut block) = Arc::into_inner(block) {
-            block.clear();
+        if let Some(block) = Arc::into_inner(block) {
+            // As it is: the reader writes over it without filling it with zeros first.
             let _ = empty.try_send(block);
         }
         if reports.send(worker.report(index)).is_err() {
