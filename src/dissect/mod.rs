@@ -140,11 +140,7 @@ const fn row(
     over: Over,
     dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
 ) -> Dissector {
-    Dissector {
-        name,
-        over,
-        dissect,
-    }
+    Dissector { name, over, dissect }
 }
 
 /// The protocol that an IP protocol number names by itself, as IANA assigns them: what carries
