@@ -128,22 +128,19 @@ fn datagrams(opening: &Opening<'_>) -> Outcome {
 
 /// A message of the DHT: a dictionary with a query, a response or an error, as `y` says.
 ///
-/// Keys are sorted, so arguments (`a`), error (`e`) or the address of BEP 42 come first and the
-/// kind (`y`) last, after transaction (`t`) and version (`v`).
+/// Keys are sorted, so arguments (`a`), error (`e`), the address of BEP 42 (`ip`) or the response
+/// (`r`) come first; `y` stands after the transaction (`t`) and the version (`v`) near the end.
 fn is_dht(datagram: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 6] = [
-        b"d1:ad2:id20:",
-        b"d1:rd2:id20:",
-        b"d2:ip6:",
-        b"d2:ip18:",
-        b"d1:el",
-        // `ro` of BEP 43 and others come before `id` never, but `bs` of a response may.
-        b"d1:rd2:bs",
-    ];
-    const KINDS: [&[u8]; 3] = [b"1:y1:qe", b"1:y1:re", b"1:y1:ee"];
-    BEGINNINGS.iter().any(|b| datagram.starts_with(b))
-        && (KINDS.iter().any(|kind| datagram.ends_with(kind))
-            || datagram.ends_with(b"e") && memmem::find(datagram, b"1:y1:").is_some())
+    const NODE: &[u8] = b"2:id20:";
+    const WINDOW: usize = 64;
+    let window = datagram.get(..WINDOW).unwrap_or(datagram);
+    let begins = window.starts_with(b"d1:el")
+        || [&b"d1:ad"[..], b"d1:rd", b"d2:ip"]
+            .iter()
+            .any(|key| window.starts_with(key))
+            && memmem::find(window, NODE).is_some();
+    let kind = |kind: &[u8]| memmem::rfind(datagram, kind).is_some();
+    begins && datagram.ends_with(b"e") && (kind(b"1:y1:q") || kind(b"1:y1:r") || kind(b"1:y1:e"))
 }
 
 /// The header of a uTP packet (BEP 29).
@@ -342,7 +339,19 @@ mod tests {
                 b"d2:ip6:\x01\x02\x03\x04\x05\x061:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re",
                 Outcome::Done,
             ),
+            (
+                b"d1:ad2:bsi1e2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:UT011:y1:qe",
+                Outcome::Done,
+            ),
             (b"d1:ad2:id20:abcdefghij", Outcome::NotMine),
+            (
+                b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:xe",
+                Outcome::NotMine,
+            ),
+            (
+                b"d1:ad2:ix20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe",
+                Outcome::NotMine,
+            ),
             (b"d4:spam4:eggse", Outcome::NotMine),
             (
                 b"\0\0\x04\x17\x27\x10\x19\x80\0\0\0\0\x12\x34\x56\x78",
