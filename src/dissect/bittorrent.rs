@@ -148,6 +148,8 @@ fn is_dht(datagram: &[u8]) -> bool {
 struct Utp<'a> {
     kind: u8,
     connection: u16,
+    /// Microseconds on the sender's clock.
+    time: u32,
     sequence: u16,
     acknowledged: u16,
     payload: &'a [u8],
@@ -167,8 +169,9 @@ impl<'a> Utp<'a> {
         }
         let mut extension = reader.u8()?;
         let connection = reader.be16()?;
-        // Time, difference, window.
-        reader.skip(12)?;
+        let time = reader.be32()?;
+        // Difference of the clocks, window.
+        reader.skip(8)?;
         let (sequence, acknowledged) = (reader.be16()?, reader.be16()?);
         // Selective acknowledgement, extension bits, close reason: a list that ends with zero.
         while extension != 0 {
@@ -184,6 +187,7 @@ impl<'a> Utp<'a> {
         (kind == ST_DATA || payload.is_empty()).then_some(Self {
             kind,
             connection,
+            time,
             sequence,
             acknowledged,
             payload,
@@ -216,6 +220,9 @@ fn is_utp(opening: &Opening<'_>) -> bool {
             return true;
         }
     }
+    if is_utp_run(opening.client) || is_utp_run(opening.server) {
+        return true;
+    }
     // Joined in the middle: identifiers differ by one and stay, and each side acknowledges what
     // the other is sending.
     const NEAR: u16 = 256;
@@ -238,6 +245,39 @@ fn is_utp(opening: &Opening<'_>) -> bool {
     matches!(a.connection.wrapping_sub(b.connection), 1 | u16::MAX)
         && near(a.acknowledged, b.sequence)
         && near(b.acknowledged, a.sequence)
+}
+
+/// Whether one side alone goes on as uTP does: one connection, a clock that runs, numbers that
+/// rise a little with each packet and never fall.
+fn is_utp_run(stream: Stream<'_>) -> bool {
+    const PACKETS: usize = 5;
+    const MAX_STEP: u16 = 64;
+    const MAX_PAUSE: u32 = 10_000_000;
+    let mut before: Option<Utp<'_>> = None;
+    let (mut acknowledged, mut sent) = (0, 0);
+    for message in stream.messages() {
+        let Some(packet) = Utp::read(message).filter(|p| matches!(p.kind, ST_DATA | ST_STATE))
+        else {
+            return false;
+        };
+        if let Some(last) = before {
+            let pause = packet.time.wrapping_sub(last.time);
+            let sequence = packet.sequence.wrapping_sub(last.sequence);
+            let step = packet.acknowledged.wrapping_sub(last.acknowledged);
+            let goes_on = packet.connection == last.connection
+                && (1..=MAX_PAUSE).contains(&pause)
+                && sequence <= MAX_STEP
+                && step <= MAX_STEP;
+            if !goes_on {
+                return false;
+            }
+            sent += u32::from(sequence);
+            acknowledged += u32::from(step);
+        }
+        before = Some(packet);
+    }
+    // Something was sent or acknowledged: a counter that stands still proves nothing.
+    stream.count() >= PACKETS && sent + acknowledged > 0
 }
 
 #[cfg(test)]
@@ -437,6 +477,30 @@ mod tests {
         };
         assert_eq!(run(&middle(1)).0, Outcome::Done);
         assert_eq!(run(&middle(2)).0, Outcome::NeedMore);
+        let alone = |time: fn(u8) -> u8, step: u16| {
+            (0..5_u8).fold(Script::udp(9), |script, n| {
+                let mut packet = utp(ST_STATE, 800, 91, 50 + step * u16::from(n), b"");
+                packet[4..8].copy_from_slice(&[1, 2, time(n), 4]);
+                script.server(&packet)
+            })
+        };
+        assert_eq!(run(&alone(|n| n, 1)).0, Outcome::Done);
+        assert_eq!(
+            run(&alone(|_| 7, 1)).0,
+            Outcome::NeedMore,
+            "the clock stands"
+        );
+        assert_eq!(
+            run(&alone(|n| 9 - n, 1)).0,
+            Outcome::NeedMore,
+            "the clock runs back"
+        );
+        assert_eq!(
+            run(&alone(|n| n, 0)).0,
+            Outcome::NeedMore,
+            "nothing is acknowledged"
+        );
+        assert_eq!(run(&alone(|n| n, 999)).0, Outcome::NeedMore, "numbers leap");
         let mut extended = utp(ST_STATE, 5, 1, 1, b"\0\x04abcd");
         extended[1] = 1;
         assert!(Utp::read(&extended).is_some());
