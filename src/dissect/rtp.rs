@@ -70,9 +70,11 @@ impl Seen {
         let mut sources: [Option<Source>; SOURCES] = [None; SOURCES];
         for message in stream.messages() {
             match message {
-                [0x80..=0xbf, 192..=223, ..] => match report(message)? {
-                    1 => seen.reports = seen.reports.saturating_add(1),
-                    _ => seen.compound = true,
+                [0x80..=0xbf, 192..=223, ..] => match report(message) {
+                    Some(1) => seen.reports = seen.reports.saturating_add(1),
+                    Some(_) => seen.compound = true,
+                    None if is_encrypted_report(message) => {}
+                    None => return None,
                 },
                 [0x80..=0xbf, ..] => {
                     let packet = Packet::read(message)?;
@@ -169,10 +171,17 @@ impl Source {
     }
 }
 
+/// Whether this may be SRTCP (RFC 3711 section 3.4): the first eight bytes are readable, and an
+/// index and a tag stand behind the last packet. That proves nothing, but does not disprove RTP.
+fn is_encrypted_report(bytes: &[u8]) -> bool {
+    let mut reader = Reader::new(bytes);
+    let kind = reader.be16().map(|both| both & 0xff);
+    let words = reader.be16().map(usize::from);
+    matches!(kind, Some(200..=207))
+        && words.is_some_and(|words| words > 0 && words * 4 + 4 <= reader.left())
+}
+
 /// How many RTCP packets a compound one holds; `None` when they do not add up to its last byte.
-///
-/// SRTCP (RFC 3711 section 3.4) leaves the first eight bytes readable and puts an index and a tag
-/// behind the last: it counts as one packet that proves little.
 fn report(bytes: &[u8]) -> Option<u8> {
     let mut reader = Reader::new(bytes);
     let mut count = 0_u8;
@@ -369,6 +378,19 @@ mod tests {
         let (outcome, facts) = run(&media);
         assert_eq!((outcome, facts.proto), (Outcome::Done, Some(Proto::RTP)));
         assert_eq!(facts.rtp_payload_type, Some(0));
+    }
+
+    #[test]
+    fn encrypted_reports_do_not_disprove_media() {
+        let encrypted = [COMPOUND, b"\x80\0\0\x01tagtagtagt"].concat();
+        assert_eq!(run(&Script::udp(9).client(&encrypted)).0, Outcome::NeedMore);
+        let start = Script::udp(9).client(&rtp(111, 1, 0, 1)).client(&encrypted);
+        let media = start
+            .client(&rtp(111, 2, 960, 1))
+            .client(&rtp(111, 3, 1920, 1));
+        assert_eq!(run(&media).0, Outcome::Done);
+        let short = Script::udp(9).client(b"\x80\xc9\0\x09abcdefgh");
+        assert_eq!(run(&short).0, Outcome::NotMine);
     }
 
     #[test]

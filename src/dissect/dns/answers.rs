@@ -50,7 +50,7 @@ pub fn answers(message: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) {
     }
 }
 
-/// As [`answers`], over a run of DNS messages in TCP, each behind its length (RFC 1035 section 4.2.2).
+/// As [`answers`], over DNS messages in TCP, each behind its length (RFC 1035 section 4.2.2).
 ///
 /// A message the run cuts off gives the answers that are in it.
 pub fn answers_in_stream(bytes: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) {
@@ -345,7 +345,8 @@ mod tests {
             compressed in any::<bool>(),
         ) {
             // A name that comes back would make a loop, in which no address belongs to anyone.
-            let mut all: Vec<_> = targets.iter().chain([&asked]).map(|n| n.to_lowercase()).collect();
+            let names = targets.iter().chain([&asked]);
+            let mut all: Vec<_> = names.map(|n| n.to_lowercase()).collect();
             all.sort();
             all.dedup();
             prop_assume!(all.len() == targets.len() + 1);

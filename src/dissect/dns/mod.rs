@@ -3,7 +3,7 @@
 //! One message format under three names, told apart by port. On the port of the service a header
 //! that adds up is enough, since servers and tunnels bend the rest; on any other port the whole
 //! message must parse to its last byte. NetBIOS names look the same and are `netbios`'s. The
-//! first message decides; what responses teach is read by [`answers`].
+//! first message decides; what responses teach is read by [`answers()`].
 
 mod answers;
 mod message;
@@ -19,7 +19,6 @@ use crate::wire::reader::Reader;
 const PORT_DNS: u16 = 53;
 const PORT_MDNS: u16 = 5353;
 const PORT_LLMNR: u16 = 5355;
-const PORT_NETBIOS_NS: u16 = 137;
 
 const TYPE_TXT: u16 = 16;
 
@@ -69,6 +68,8 @@ struct Service {
     proto: Proto,
     /// It is on its own port.
     usual: bool,
+    /// A message is a datagram, so what is missing at its end will not come.
+    udp: bool,
 }
 
 impl Service {
@@ -83,10 +84,7 @@ impl Service {
         } else {
             (Proto::DNS, false)
         };
-        Self {
-            proto,
-            usual: usual && !(udp && opening.has_port(PORT_NETBIOS_NS)),
-        }
+        Self { proto, usual, udp }
     }
 }
 
@@ -101,7 +99,7 @@ struct Read {
 fn read_whole(message: &[u8], service: Service, name: &mut NameText) -> Result<Read, Outcome> {
     let header = Header::read(message).ok_or(Outcome::NotMine)?;
     let read = if service.usual {
-        usual(message, header, message.len(), service.proto, name)
+        usual(message, header, message.len(), service, name)
     } else {
         unusual(message, header, name)
     };
@@ -135,7 +133,7 @@ fn read_framed(
         });
     };
     if service.usual {
-        let read = usual(message, header, len, service.proto, name).ok_or(Outcome::NotMine)?;
+        let read = usual(message, header, len, service, name).ok_or(Outcome::NotMine)?;
         if read.rr_type.is_none() && header.questions > 0 && message.len() < len && !ended {
             return Err(Outcome::NeedMore);
         }
@@ -155,7 +153,7 @@ fn usual(
     message: &[u8],
     header: Header,
     len: usize,
-    proto: Proto,
+    service: Service,
     name: &mut NameText,
 ) -> Option<Read> {
     if !known_opcode(header.opcode()) {
@@ -165,14 +163,16 @@ fn usual(
     let adds_up = header.least_len() <= len && (entries > 0 || header.is_response());
     // An announcement asks nothing: the name of its first record is what it is about, and the
     // type and class stand where a question has them.
-    let announces = header.is_response() && proto == Proto::MDNS;
+    let announces = header.is_response() && service.proto == Proto::MDNS;
     let question = (header.questions > 0 || announces)
         .then(|| name.read(message, HEADER_LEN))
         .flatten()
         .and_then(|end| Question::read(message, end));
     let known = |q: Question| known_class(q.class) && known_type(q.rr_type);
-    // One standard question, as nearly every message has, is enough of a header.
+    // One standard question, as nearly every message has, is enough of a header. Not in a stream:
+    // there a TLS ClientHello of 512 bytes has its handshake type where this count is.
     let asks = header.opcode() == 0 && header.questions == 1 && !header.has_reserved_bit();
+    let asks = asks && service.udp;
     // A truncated response still counts the records it left out.
     let truncated = header.is_truncated() && header.is_response() && header.questions <= 1;
     if !adds_up && !asks && !truncated && !question.is_some_and(known) {
@@ -473,8 +473,14 @@ mod tests {
                 "{bytes:?}"
             );
         }
-        let request = b"GET /index.html HTTP/1.1\r\n";
-        assert_eq!(run(&Script::tcp(53).client(request)).0, Outcome::NotMine);
+        let hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\x9a\x1f\x7e\x41\xd0\x33\x58";
+        for bytes in [&b"GET /index.html HTTP/1.1\r\n"[..], hello] {
+            assert_eq!(
+                run(&Script::tcp(53).client(bytes)).0,
+                Outcome::NotMine,
+                "{bytes:?}"
+            );
+        }
     }
 
     proptest! {

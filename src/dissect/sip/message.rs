@@ -1,4 +1,4 @@
-//! SIP's text: start line, headers, body (RFC 3261 section 7), and the cut of a stream into messages.
+//! SIP's text (RFC 3261 section 7): start line, headers, body, and where a message ends.
 //!
 //! SIP-C, which Fetion speaks, has the same shape with a version, methods and header names of its
 //! own: `R fetion.com.cn SIP-C/4.0`.
@@ -201,7 +201,7 @@ pub(super) fn content_length(head: &[u8]) -> usize {
         .unwrap_or(0)
 }
 
-/// The host of the first SIP URI in `value`: `"Bob" <sip:bob@example.com:5060;transport=tcp>;tag=1`.
+/// The host of the first SIP URI in `value`: `"Bob" <sip:bob@example.com:5060;lr>;tag=1`.
 pub(super) fn uri_host(value: &[u8]) -> Option<Box<str>> {
     let scheme = |from: &[u8]| {
         let colon = memchr(b':', from.get(..5).unwrap_or(from))?;

@@ -102,24 +102,28 @@ mod tests {
             // RFC 8866 section 5
             (
                 "v=0\r\no=jdoe 1 2 IN IP4 198.51.100.1\r\nc=IN IP4 233.252.0.1/127\r\nt=0 0\r\n\
-              m=audio 49170 RTP/AVP 0\r\nm=video 51372 RTP/AVP 99\r\na=rtpmap:99 h263-1998/90000\r\n",
+              m=audio 49170 RTP/AVP 0\r\nm=video 51372 RTP/AVP 99\r\n",
                 &["233.252.0.1:49170", "233.252.0.1:51372"],
             ),
             (
-                "m=audio 4000/2 RTP/AVP 8\nc=IN IP6 2001:db8::1\nm=video 0 RTP/AVP 99\nc=IN IP4 192.0.2.1",
+                "m=audio 4000/2 RTP/AVP 8\nc=IN IP6 2001:db8::1\n\
+                 m=video 0 RTP/AVP 99\nc=IN IP4 192.0.2.1",
                 &["[2001:db8::1]:4000"],
             ),
             ("c=IN IP4 0.0.0.0\r\nm=audio 9 RTP/AVP 0\r\n", &[]),
             (
-                "c=IN IP4 192.0.2.1\r\nm=image 4000 udptl t38\r\na=candidate:1 1 UDP 2130706431 10.0.1.1 8998 typ host\r\n",
+                "c=IN IP4 192.0.2.1\r\nm=image 4000 udptl t38\r\n\
+                 a=candidate:1 1 UDP 2130706431 10.0.1.1 8998 typ host\r\n",
                 &["10.0.1.1:8998", "192.0.2.1:4000"],
             ),
             (
-                "--b\r\nContent-Type: application/sdp\r\n\r\nv=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4 RTP/AVP 0\r\n--b--",
+                "--b\r\nContent-Type: application/sdp\r\n\r\n\
+                 v=0\r\nc=IN IP4 192.0.2.1\r\nm=audio 4 RTP/AVP 0\r\n--b--",
                 &["192.0.2.1:4"],
             ),
             (
-                "c=IN IP4 host.example\r\nm=audio 70000 RTP/AVP\r\nm=audio\r\nc=\r\nm=\r\na=candidate:1 1 UDP",
+                "c=IN IP4 host.example\r\nm=audio 70000 RTP/AVP\r\n\
+                 m=audio\r\nc=\r\nm=\r\na=candidate:1 1 UDP",
                 &[],
             ),
         ];

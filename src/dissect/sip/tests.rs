@@ -26,7 +26,8 @@ const INVITE: &str = "INVITE sip:bob@biloxi.example.com SIP/2.0\r\n\
     v=0\r\nc=IN IP4 192.0.2.101\r\nt=0 0\r\nm=audio 49172 RTP/AVP 0\r\n";
 
 const OK: &str = "SIP/2.0 200 OK\r\nv: SIP/2.0/UDP x\r\nt: <sip:bob@biloxi.example.com>;tag=a\r\n\
-    f: <sip:alice@atlanta.example.com>;tag=b\r\nm: <sip:bob@192.0.2.4>\r\nServer: PBX/2\r\nl: 42\r\n\r\n\
+    f: <sip:alice@atlanta.example.com>;tag=b\r\n\
+    m: <sip:bob@192.0.2.4>\r\nServer: PBX/2\r\nl: 42\r\n\r\n\
     c=IN IP4 192.0.2.201\nm=audio 3456 RTP/AVP 0\n";
 
 const FETION: &str = "R fetion.com.cn SIP-C/4.0\r\nF: 916098834\r\nI: 1\r\nQ: 1 R\r\n\

@@ -136,7 +136,6 @@ fn is_answered(opening: &Opening<'_>) -> bool {
 }
 
 fn streams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
-    let claimed = facts.stun.is_some();
     let mut undecided = false;
     for side in [Side::Client, Side::Server] {
         let stream = opening.stream(side);
@@ -157,10 +156,7 @@ fn streams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         }
     }
     match (facts.stun.is_some(), undecided) {
-        (true, _) => {
-            debug_assert!(claimed || facts.proto.is_some());
-            Outcome::Partial
-        }
+        (true, _) => Outcome::Partial,
         (false, true) => Outcome::NeedMore,
         (false, false) => Outcome::NotMine,
     }

@@ -4,8 +4,11 @@
 //! Announces over HTTP are HTTP. Message stream encryption looks like random bytes from its first
 //! one and is not claimed.
 
+mod utp;
+
 use memchr::memmem;
 
+use self::utp::Packet;
 use super::plain::text;
 use super::{Facts, Outcome};
 use crate::app::Proto;
@@ -116,10 +119,10 @@ fn datagrams(opening: &Opening<'_>) -> Outcome {
     if sure {
         return Outcome::Done;
     }
-    if Utp::read(newest).is_none() {
+    if Packet::read(newest).is_none() {
         return Outcome::NotMine;
     }
-    if is_utp(opening) {
+    if utp::is_connection(opening) {
         Outcome::Done
     } else {
         Outcome::NeedMore
@@ -128,119 +131,19 @@ fn datagrams(opening: &Opening<'_>) -> Outcome {
 
 /// A message of the DHT: a dictionary with a query, a response or an error, as `y` says.
 ///
-/// Keys are sorted, so arguments (`a`), error (`e`) or the address of BEP 42 come first and the
-/// kind (`y`) last, after transaction (`t`) and version (`v`).
+/// Keys are sorted, so arguments (`a`), error (`e`), the address of BEP 42 (`ip`) or the response
+/// (`r`) come first; `y` stands after the transaction (`t`) and the version (`v`) near the end.
 fn is_dht(datagram: &[u8]) -> bool {
-    const BEGINNINGS: [&[u8]; 6] = [
-        b"d1:ad2:id20:",
-        b"d1:rd2:id20:",
-        b"d2:ip6:",
-        b"d2:ip18:",
-        b"d1:el",
-        // `ro` of BEP 43 and others come before `id` never, but `bs` of a response may.
-        b"d1:rd2:bs",
-    ];
-    const KINDS: [&[u8]; 3] = [b"1:y1:qe", b"1:y1:re", b"1:y1:ee"];
-    BEGINNINGS.iter().any(|b| datagram.starts_with(b))
-        && (KINDS.iter().any(|kind| datagram.ends_with(kind))
-            || datagram.ends_with(b"e") && memmem::find(datagram, b"1:y1:").is_some())
-}
-
-/// The header of a uTP packet (BEP 29).
-#[derive(Clone, Copy, Debug)]
-struct Utp<'a> {
-    kind: u8,
-    connection: u16,
-    sequence: u16,
-    acknowledged: u16,
-    payload: &'a [u8],
-}
-
-const ST_DATA: u8 = 0;
-const ST_STATE: u8 = 2;
-const ST_SYN: u8 = 4;
-
-impl<'a> Utp<'a> {
-    fn read(datagram: &'a [u8]) -> Option<Self> {
-        let mut reader = Reader::new(datagram);
-        let first = reader.u8()?;
-        let (kind, version) = (first >> 4, first & 0x0f);
-        if kind > ST_SYN || version != 1 {
-            return None;
-        }
-        let mut extension = reader.u8()?;
-        let connection = reader.be16()?;
-        // Time, difference, window.
-        reader.skip(12)?;
-        let (sequence, acknowledged) = (reader.be16()?, reader.be16()?);
-        // Selective acknowledgement, extension bits, close reason: a list that ends with zero.
-        while extension != 0 {
-            if extension > 3 {
-                return None;
-            }
-            extension = reader.u8()?;
-            let len = reader.u8()?;
-            reader.skip(usize::from(len))?;
-        }
-        let payload = reader.rest();
-        // Only data carries any.
-        (kind == ST_DATA || payload.is_empty()).then_some(Self {
-            kind,
-            connection,
-            sequence,
-            acknowledged,
-            payload,
-        })
-    }
-}
-
-/// Whether the packets of both sides, or of one for long enough, hang together as uTP.
-fn is_utp(opening: &Opening<'_>) -> bool {
-    let packets = |side| opening.stream(side).messages().map_while(Utp::read);
-    for side in [Side::Client, Side::Server] {
-        if packets(side).any(|p| p.kind == ST_DATA && p.payload.starts_with(HANDSHAKE)) {
-            return true;
-        }
-        // Opened here: the answer has the identifier of the SYN and acknowledges its number, and
-        // what follows the SYN has the next identifier and the next number.
-        let Some(syn) = packets(side).find(|p| p.kind == ST_SYN) else {
-            continue;
-        };
-        let next = |n: u16| n.wrapping_add(1);
-        let answered = packets(!side).any(|p| {
-            p.kind == ST_STATE && p.connection == syn.connection && p.acknowledged == syn.sequence
-        });
-        let continued = packets(side).any(|p| {
-            p.kind == ST_DATA
-                && p.connection == next(syn.connection)
-                && p.sequence == next(syn.sequence)
-        });
-        if answered || continued {
-            return true;
-        }
-    }
-    // Joined in the middle: identifiers differ by one and stay, and each side acknowledges what
-    // the other is sending.
-    const NEAR: u16 = 256;
-    let same = |side| {
-        let first = packets(side).next()?;
-        let mut count = 0;
-        for packet in packets(side) {
-            let steady = packet.kind != ST_SYN && packet.connection == first.connection;
-            count += usize::from(steady);
-            if !steady {
-                return None;
-            }
-        }
-        (count >= 2 && count == opening.stream(side).count()).then_some(first)
-    };
-    let (Some(a), Some(b)) = (same(Side::Client), same(Side::Server)) else {
-        return false;
-    };
-    let near = |x: u16, y: u16| x.wrapping_sub(y).wrapping_add(NEAR) <= 2 * NEAR;
-    matches!(a.connection.wrapping_sub(b.connection), 1 | u16::MAX)
-        && near(a.acknowledged, b.sequence)
-        && near(b.acknowledged, a.sequence)
+    const NODE: &[u8] = b"2:id20:";
+    const WINDOW: usize = 64;
+    let window = datagram.get(..WINDOW).unwrap_or(datagram);
+    let begins = window.starts_with(b"d1:el")
+        || [&b"d1:ad"[..], b"d1:rd", b"d2:ip"]
+            .iter()
+            .any(|key| window.starts_with(key))
+            && memmem::find(window, NODE).is_some();
+    let kind = |kind: &[u8]| memmem::rfind(datagram, kind).is_some();
+    begins && datagram.ends_with(b"e") && (kind(b"1:y1:q") || kind(b"1:y1:r") || kind(b"1:y1:e"))
 }
 
 #[cfg(test)]
@@ -261,16 +164,6 @@ mod tests {
 
     fn handshake() -> Vec<u8> {
         [HANDSHAKE, &[0; 8], &[7; 20], b"-UT3550-abcdefghijkl"].concat()
-    }
-
-    fn utp(kind: u8, connection: u16, sequence: u16, acknowledged: u16, payload: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![kind << 4 | 1, 0];
-        bytes.extend_from_slice(&connection.to_be_bytes());
-        bytes.extend_from_slice(b"time" as &[u8]);
-        bytes.extend_from_slice(b"diffwndw");
-        bytes.extend_from_slice(&sequence.to_be_bytes());
-        bytes.extend_from_slice(&acknowledged.to_be_bytes());
-        [&bytes, payload].concat()
     }
 
     #[test]
@@ -342,7 +235,19 @@ mod tests {
                 b"d2:ip6:\x01\x02\x03\x04\x05\x061:rd2:id20:mnopqrstuvwxyz123456e1:t2:aa1:y1:re",
                 Outcome::Done,
             ),
+            (
+                b"d1:ad2:bsi1e2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:v4:UT011:y1:qe",
+                Outcome::Done,
+            ),
             (b"d1:ad2:id20:abcdefghij", Outcome::NotMine),
+            (
+                b"d1:ad2:id20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:xe",
+                Outcome::NotMine,
+            ),
+            (
+                b"d1:ad2:ix20:abcdefghij0123456789e1:q4:ping1:t2:aa1:y1:qe",
+                Outcome::NotMine,
+            ),
             (b"d4:spam4:eggse", Outcome::NotMine),
             (
                 b"\0\0\x04\x17\x27\x10\x19\x80\0\0\0\0\x12\x34\x56\x78",
@@ -362,77 +267,6 @@ mod tests {
         for (bytes, want) in rows {
             assert_eq!(run(&Script::udp(6881).client(bytes)).0, *want, "{bytes:?}");
         }
-    }
-
-    #[test]
-    fn utp_must_hang_together() {
-        let syn = utp(ST_SYN, 700, 1, 0, b"");
-        let syn = || Script::udp(40_000).client(&syn);
-        let rows = [
-            (
-                "answered",
-                syn().server(&utp(ST_STATE, 700, 9, 1, b"")),
-                Outcome::Done,
-            ),
-            (
-                "continued",
-                syn().client(&utp(ST_DATA, 701, 2, 8, b"x")),
-                Outcome::Done,
-            ),
-            ("alone", syn(), Outcome::NeedMore),
-            (
-                "repeated",
-                syn().client(&utp(ST_SYN, 700, 1, 0, b"")),
-                Outcome::NeedMore,
-            ),
-            (
-                "wrong identifier",
-                syn().server(&utp(ST_STATE, 702, 9, 1, b"")),
-                Outcome::NeedMore,
-            ),
-            (
-                "wrong acknowledgement",
-                syn().server(&utp(ST_STATE, 700, 9, 5, b"")),
-                Outcome::NeedMore,
-            ),
-            (
-                "handshake inside",
-                Script::udp(9).client(&utp(ST_DATA, 5, 2, 8, &handshake())),
-                Outcome::Done,
-            ),
-            (
-                "payload in a SYN",
-                Script::udp(9).client(&utp(ST_SYN, 5, 2, 8, b"x")),
-                Outcome::NotMine,
-            ),
-            (
-                "kind 5",
-                Script::udp(9).client(&utp(5, 5, 2, 8, b"")),
-                Outcome::NotMine,
-            ),
-            (
-                "cut",
-                Script::udp(9).client(&utp(ST_SYN, 5, 2, 8, b"")[..19]),
-                Outcome::NotMine,
-            ),
-        ];
-        for (what, script, want) in rows {
-            assert_eq!(run(&script).0, want, "{what}");
-        }
-        let middle = |step: u16| {
-            Script::udp(9)
-                .client(&utp(ST_DATA, 800, 50, 90, b"abc"))
-                .server(&utp(ST_STATE, 800 + step, 91, 50, b""))
-                .client(&utp(ST_DATA, 800, 51, 90, b"abc"))
-                .server(&utp(ST_STATE, 800 + step, 91, 51, b""))
-        };
-        assert_eq!(run(&middle(1)).0, Outcome::Done);
-        assert_eq!(run(&middle(2)).0, Outcome::NeedMore);
-        let mut extended = utp(ST_STATE, 5, 1, 1, b"\0\x04abcd");
-        extended[1] = 1;
-        assert!(Utp::read(&extended).is_some());
-        extended[1] = 9;
-        assert!(Utp::read(&extended).is_none());
     }
 
     proptest! {
