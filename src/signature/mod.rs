@@ -220,3 +220,6 @@ impl SignatureSet {
             .then_some(first)
     }
 }
+
+#[cfg(test)]
+mod tests;
