@@ -4,18 +4,14 @@
 //! character or by an automaton over the globs' longest pieces. Its other keys are compared only
 //! then.
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
-
 use super::address::AddressTable;
 use super::glob::Glob;
+use super::needles::{MAX_NEEDLES, Needles};
 use super::rule::{Found, Guard};
 use crate::app::Proto;
 use crate::dissect::{Facts, Sip, Stun};
 use crate::flow::Opening;
 use crate::verdict::Tag;
-
-/// Needles in one automaton: as many as the record of those seen has bits.
-const MAX_NEEDLES: usize = 512;
 
 /// A text, or a list of texts, that a rule may look at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -333,9 +329,9 @@ impl FactTable {
 struct GlobIndex {
     /// Globs that begin with a character, sorted by it.
     anchored: Vec<(u8, Glob, u32)>,
-    /// Globs that begin with `*` and have a piece to search for.
+    /// Globs whose longest piece is not their beginning, to be searched for by it.
     floating: Vec<(Glob, u32)>,
-    automaton: Option<AhoCorasick>,
+    needles: Option<Needles>,
     /// Globs that say next to nothing.
     rest: Vec<(Glob, u32)>,
 }
@@ -344,30 +340,26 @@ impl GlobIndex {
     fn new(globs: Vec<(Glob, u32)>) -> Self {
         let mut index = Self::default();
         for (glob, rule) in globs {
-            if let Some(&first) = glob.prefix().first() {
+            let piece = glob.longest_literal().len();
+            if let Some(&first) = glob.prefix().first()
+                && glob.prefix().len() >= piece
+            {
                 index.anchored.push((first, glob, rule));
-            } else if glob.longest_literal().len() > 1 && index.floating.len() < MAX_NEEDLES {
+            } else if piece > 1 && index.floating.len() < MAX_NEEDLES {
                 index.floating.push((glob, rule));
             } else {
                 index.rest.push((glob, rule));
             }
         }
         index.anchored.sort_by_key(|&(first, ..)| first);
-        if !index.floating.is_empty() {
-            let automaton = AhoCorasick::builder()
-                .ascii_case_insensitive(true)
-                .match_kind(MatchKind::Standard)
-                .kind(Some(AhoCorasickKind::DFA))
-                .build(
-                    index
-                        .floating
-                        .iter()
-                        .map(|(glob, _)| glob.longest_literal()),
-                );
-            match automaton {
-                Ok(automaton) => index.automaton = Some(automaton),
-                Err(_) => index.rest.append(&mut index.floating),
-            }
+        let pieces: Vec<_> = index
+            .floating
+            .iter()
+            .map(|(glob, _)| glob.longest_literal())
+            .collect();
+        index.needles = Needles::new(&pieces, true);
+        if index.needles.is_none() {
+            index.rest.append(&mut index.floating);
         }
         index
     }
@@ -387,23 +379,14 @@ impl GlobIndex {
                 }
             }
         }
-        if let Some(automaton) = &self.automaton {
-            let mut seen = [0_u64; MAX_NEEDLES / 64];
-            for hit in automaton.find_overlapping_iter(text) {
-                let pattern = hit.pattern().as_usize();
-                let Some(word) = seen.get_mut(pattern / 64) else {
-                    continue;
-                };
-                let bit = 1 << (pattern % 64);
-                if *word & bit == 0 {
-                    *word |= bit;
-                    if let Some((glob, rule)) = self.floating.get(pattern)
-                        && glob.matches(text)
-                    {
-                        attempt(*rule);
-                    }
+        if let Some(needles) = &self.needles {
+            needles.find(text, |number| {
+                if let Some((glob, rule)) = self.floating.get(number)
+                    && glob.matches(text)
+                {
+                    attempt(*rule);
                 }
-            }
+            });
         }
         for (glob, rule) in &self.rest {
             if glob.matches(text) {

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 use hashbrown::HashMap;
 
 use super::condition::{Input, KnownFact};
+use super::needles::{MAX_NEEDLES, Needles};
 use super::pattern::ByteSet;
 use super::payload::PayloadRule;
 use crate::flow::Opening;
@@ -19,8 +19,6 @@ use crate::flow::Opening;
 const MAX_CHOICES: u32 = 64;
 /// A rule that requires one of more ports is not found by its port.
 const MAX_PORTS: usize = 64;
-/// Needles in one automaton: as many as the record of those seen has bits.
-const MAX_NEEDLES: usize = 1024;
 
 /// A rule in an index, with what can be said of it without looking at it.
 #[derive(Clone, Debug)]
@@ -91,7 +89,7 @@ pub(super) fn head_of(bytes: &[u8]) -> u64 {
 pub(super) struct MessageIndex {
     groups: Vec<Group>,
     by_port: HashMap<u16, Vec<Entry>, foldhash::fast::FixedState>,
-    needles: Option<Needles>,
+    contained: Option<Contained>,
     rest: Vec<Entry>,
     /// The most any rule reaches.
     reach: usize,
@@ -108,8 +106,8 @@ struct Group {
 
 /// Rules that have only `contains` to be found by.
 #[derive(Debug)]
-struct Needles {
-    automaton: AhoCorasick,
+struct Contained {
+    needles: Needles,
     entries: Vec<Entry>,
     within: usize,
 }
@@ -148,8 +146,8 @@ impl MessageIndex {
             .into_iter()
             .map(|(offset, rules)| Group::new(offset, &rules))
             .collect();
-        match Needles::new(&needles, rules) {
-            Some(automaton) => index.needles = Some(automaton),
+        match Contained::new(&needles, rules) {
+            Some(contained) => index.contained = Some(contained),
             None => index.rest.extend(needles),
         }
         index
@@ -191,8 +189,8 @@ impl MessageIndex {
             }
         }
         try_all(&self.rest);
-        if let Some(needles) = &self.needles {
-            needles.candidates(input, |entry| try_all(std::slice::from_ref(entry)));
+        if let Some(contained) = &self.contained {
+            contained.candidates(input, |entry| try_all(std::slice::from_ref(entry)));
         }
     }
 }
@@ -225,10 +223,10 @@ impl Group {
     }
 }
 
-impl Needles {
+impl Contained {
     /// `None` without rules, or if the automaton would be too large: then each is searched alone.
     fn new(entries: &[Entry], rules: &[PayloadRule]) -> Option<Self> {
-        let mut longest = Vec::with_capacity(entries.len());
+        let mut longest: Vec<&[u8]> = Vec::with_capacity(entries.len());
         let mut within = 0;
         for entry in entries {
             let rule = rules.get(entry.rule as usize)?;
@@ -240,16 +238,9 @@ impl Needles {
             within = within.max(contains.within);
             longest.push(&contains.needle);
         }
-        if longest.is_empty() {
-            return None;
-        }
-        let automaton = AhoCorasick::builder()
-            .match_kind(MatchKind::Standard)
-            .kind(Some(AhoCorasickKind::DFA))
-            .build(longest)
-            .ok()?;
+        let needles = Needles::new(&longest, false)?;
         Some(Self {
-            automaton,
+            needles,
             entries: entries.to_vec(),
             within,
         })
@@ -257,20 +248,11 @@ impl Needles {
 
     fn candidates(&self, input: &Input<'_>, mut attempt: impl FnMut(&Entry)) {
         let searched = input.bytes.get(..self.within).unwrap_or(input.bytes);
-        let mut seen = [0_u64; MAX_NEEDLES / 64];
-        for hit in self.automaton.find_overlapping_iter(searched) {
-            let pattern = hit.pattern().as_usize();
-            let Some(word) = seen.get_mut(pattern / 64) else {
-                continue;
-            };
-            let bit = 1 << (pattern % 64);
-            if *word & bit == 0 {
-                *word |= bit;
-                if let Some(entry) = self.entries.get(pattern) {
-                    attempt(entry);
-                }
+        self.needles.find(searched, |needle| {
+            if let Some(entry) = self.entries.get(needle) {
+                attempt(entry);
             }
-        }
+        });
     }
 }
 

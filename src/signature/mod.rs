@@ -20,6 +20,7 @@ mod flow;
 mod glob;
 mod index;
 mod list;
+mod needles;
 mod pattern;
 mod payload;
 mod port;
@@ -220,3 +221,6 @@ impl SignatureSet {
             .then_some(first)
     }
 }
+
+#[cfg(test)]
+mod tests;

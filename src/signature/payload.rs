@@ -237,6 +237,11 @@ impl PayloadRule {
         }
     }
 
+    /// Whether `repeat` is met by the messages of both sides together.
+    fn counts_both_sides(&self) -> bool {
+        self.direction == Direction::Either && self.repeat > 1
+    }
+
     /// How many of a side's messages match, counted up to `enough`.
     fn count(&self, opening: &Opening<'_>, side: Side, enough: usize) -> usize {
         let messages = opening.stream(side).messages().take(MAX_MESSAGES);
@@ -426,7 +431,17 @@ impl TransportRules {
             self.first[side].candidates(&input, opening, seen, |rule| attempt(rule, side, None));
         }
         let input = input_of_message(opening, side, newest);
-        self.any[side].candidates(&input, opening, 0, |rule| attempt(rule, side, Some(newest)));
+        self.any[side].candidates(&input, opening, 0, |rule| {
+            attempt(rule, side, Some(newest));
+            // The message may be the last one that the other side's were short of.
+            if self
+                .rules
+                .get(rule as usize)
+                .is_some_and(PayloadRule::counts_both_sides)
+            {
+                attempt(rule, !side, None);
+            }
+        });
         self.woken(opening, !side, seen, attempt);
     }
 

@@ -352,7 +352,7 @@ fn where_to(test: &TestTable, rule: &str, file: &SignatureFile) -> (Transport, u
 
 /// Reads a message: hex in which `00*20` is a byte repeated, or `t:` and text with the escapes
 /// `\r \n \t \0 \\ \xNN`.
-fn parse_message(text: &str) -> Result<Vec<u8>, String> {
+pub(super) fn parse_message(text: &str) -> Result<Vec<u8>, String> {
     let mut message = Vec::new();
     match text.strip_prefix("t:") {
         Some(text) => parse_text(text, &mut message)?,

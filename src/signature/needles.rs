@@ -1,0 +1,104 @@
+//! Many texts searched for at once: which of them occur.
+//!
+//! The automaton is used as the concrete `dfa::DFA`: behind the `AhoCorasick` type an overlapping
+//! search is a virtual call for every byte, several times slower.
+
+use aho_corasick::automaton::{Automaton, OverlappingState};
+use aho_corasick::dfa::DFA;
+use aho_corasick::{Anchored, Input, MatchKind, StartKind, packed};
+
+/// The most needles in one automaton: as many as the record of those seen has bits.
+pub(super) const MAX_NEEDLES: usize = 1024;
+
+/// A compiled set of needles.
+#[derive(Clone, Debug)]
+pub(super) struct Needles {
+    /// Says quickly, with vector instructions, that none occurs; only for few needles, and only
+    /// where case matters.
+    gate: Option<packed::Searcher>,
+    automaton: DFA,
+}
+
+impl Needles {
+    /// Compiles `needles`; `None` if there are none, one is empty, or they are too many.
+    pub(super) fn new(needles: &[&[u8]], ignore_case: bool) -> Option<Self> {
+        let fits = (1..=MAX_NEEDLES).contains(&needles.len());
+        if !fits || needles.iter().any(|needle| needle.is_empty()) {
+            return None;
+        }
+        let automaton = DFA::builder()
+            .match_kind(MatchKind::Standard)
+            .start_kind(StartKind::Unanchored)
+            .ascii_case_insensitive(ignore_case)
+            // Letters of either case are not rare: asking for them first only costs.
+            .prefilter(!ignore_case)
+            .build(needles)
+            .ok()?;
+        // One or two bytes occur too often to be worth asking twice.
+        let worthwhile = !ignore_case && needles.iter().all(|needle| needle.len() > 2);
+        let gate = worthwhile.then(|| packed::Searcher::new(needles)).flatten();
+        Some(Self { gate, automaton })
+    }
+
+    /// Calls `found` with the number of each needle that occurs in `text`, once each.
+    pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
+        if self
+            .gate
+            .as_ref()
+            .is_some_and(|gate| gate.find(text).is_none())
+        {
+            return;
+        }
+        let input = Input::new(text).anchored(Anchored::No);
+        let mut state = OverlappingState::start();
+        let mut seen = [0_u64; MAX_NEEDLES / 64];
+        // One step a match; at one place no needle is reported twice.
+        while self
+            .automaton
+            .try_find_overlapping(&input, &mut state)
+            .is_ok()
+        {
+            let Some(hit) = state.get_match() else { return };
+            let needle = hit.pattern().as_usize();
+            let bit = 1 << (needle % 64);
+            if let Some(word) = seen.get_mut(needle / 64)
+                && *word & bit == 0
+            {
+                *word |= bit;
+                found(needle);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_searched_for_is_refused() {
+        assert!(Needles::new(&[], false).is_none());
+        assert!(Needles::new(&[b"a", b""], false).is_none());
+        assert!(Needles::new(&vec![&b"a"[..]; MAX_NEEDLES + 1], false).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn it_finds_each_needle_that_occurs_once(
+            needles in prop::collection::vec("[abAB]{1,4}", 1..6),
+            text in "[abAB]{0,30}",
+            ignore_case in any::<bool>(),
+        ) {
+            let bytes: Vec<&[u8]> = needles.iter().map(String::as_bytes).collect();
+            let mut found = Vec::new();
+            Needles::new(&bytes, ignore_case).unwrap().find(text.as_bytes(), |n| found.push(n));
+            found.sort_unstable();
+            let fold = |text: &str| if ignore_case { text.to_lowercase() } else { text.to_owned() };
+            let occurs = |n: &usize| fold(&text).contains(&fold(&needles[*n]));
+            let expected: Vec<usize> = (0..needles.len()).filter(occurs).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
