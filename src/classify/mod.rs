@@ -334,7 +334,12 @@ impl Classifier {
                 {
                     continue;
                 }
-                let outcome = (dissector.dissect)(opening, &mut self.scratch);
+                // The owner adds to what it has read; the others get a clean sheet each time.
+                let sheet = match facts.as_deref_mut() {
+                    Some(facts) if inspection.owner.is_some() => facts,
+                    _ => &mut self.scratch,
+                };
+                let outcome = (dissector.dissect)(opening, sheet);
                 match outcome {
                     Outcome::NotMine => {
                         if inspection.owner.is_none() {
@@ -343,14 +348,13 @@ impl Classifier {
                     }
                     Outcome::NeedMore => {}
                     Outcome::Partial | Outcome::Done => {
-                        let read = std::mem::take(&mut self.scratch);
+                        if inspection.owner.is_none() {
+                            *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
+                        }
                         inspection.owner = Some(place);
                         inspection.done = outcome == Outcome::Done;
-                        if facts.as_deref() != Some(&read) {
-                            *facts = Some(Box::new(read));
-                            changed = true;
-                            note(Step::dissected(number, opening, place, outcome));
-                        }
+                        changed = true;
+                        note(Step::dissected(number, opening, place, outcome));
                         break;
                     }
                 }
