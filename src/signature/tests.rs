@@ -340,6 +340,9 @@ fn tags_say_what_the_file_says() {
     assert_eq!(set.rule_tag(found[0].rule), Some(found[0]));
 }
 
+/// Keys of the rule, the flow's messages, and whether the rule holds after the last.
+type Case<'a> = (&'a str, &'a [(Side, Vec<u8>)], bool);
+
 #[test]
 fn flow_rules_look_at_the_first_messages() {
     let random: Vec<u8> = (0..=255_u8)
@@ -348,7 +351,7 @@ fn flow_rules_look_at_the_first_messages() {
     let (client, server) = (Side::Client, Side::Server);
     let message = |side, len: usize| (side, random[..len].to_vec());
     let packets = "packets = ['c 48', 's 80', 'c 100-200']";
-    let cases: &[(&str, &[(Side, Vec<u8>)], bool)] = &[
+    let cases: &[Case<'_>] = &[
         (
             packets,
             &[
@@ -913,5 +916,45 @@ fn messages_of_tests_are_hex_or_text() {
             *expected,
             "{text}"
         );
+    }
+}
+
+proptest::proptest! {
+    /// A file is somebody's text: whatever is in it, it is read or reported.
+    #[test]
+    fn no_file_makes_reading_panic(
+        cut in 0..1200_usize,
+        place in 0..1200_usize,
+        put in proptest::prop_oneof![
+            "[\\[\\]{}='\"*|?.,0-9a-z \n-]{0,12}",
+            proptest::prelude::any::<String>(),
+        ],
+    ) {
+        let whole = format!(
+            "{APP}[[payload]]\nname = 'p'\nsource = 's'\ntransport = ['tcp', 'sctp']\nport = [1, '2-3']\n\
+             repeat = 2\nat = [{{ offset = -4, hex = '16 0? 03|04 ??' }}]\ncontains = [{{ text = 'abc', within = 9 }}]\n\
+             where = ['be16(3) + 5 <= len && u8(-1) in [1, 5..9]']\nreply = {{ where = ['peer_len == 4'] }}\n\
+             [[domain]]\nsuffix = ['a.test']\n[[address]]\nprefix = ['10.0.0.0/8', '2001:db8::/32']\n\
+             [[flow]]\nname = 'f'\nsource = 's'\npackets = ['c 1', 's 2-3', 'c *']\nentropy = {{ client = 7.0 }}\n\
+             [[tls]]\nalpn = ['h*']\nsource = 's'\n[[stun]]\ntype = [1]\nsource = 's'\n\
+             [[port]]\ntransport = 'udp'\nport = [5060]\n[[test]]\nrule = 'p'\nclient = ['00*3 01', 't:x\\\\x00']\n"
+        );
+        let mut text = whole;
+        let at = |text: &str, place: usize| (0..=place.min(text.len())).rev().find(|&n| text.is_char_boundary(n));
+        if let Some(place) = at(&text, place) {
+            text.insert_str(place, &put);
+        }
+        if cut % 3 == 0 && let Some(cut) = at(&text, cut) {
+            text.truncate(cut);
+        }
+        let files = [SourceFile::new("signatures/chat/acme.toml", text)];
+        let found = check(&files);
+        let (set, _) = SignatureSet::compile_leniently(&files);
+        let mut tags = Vec::new();
+        set.by_payload(&Script::tcp(1).client(b"\x16\x03\x03\x00").server(b"abcd").opening(), &mut tags);
+        set.by_flow(&Script::tcp(1).client(b"a").opening(), &mut tags);
+        for one in found {
+            let _ = one.to_string();
+        }
     }
 }

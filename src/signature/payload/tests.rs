@@ -43,12 +43,20 @@ fn matches(set: &SignatureSet, start: Script, messages: &[(Side, &[u8])]) -> Vec
 const C: Side = Side::Client;
 const S: Side = Side::Server;
 
+/// Keys of the rule, the flow, its messages, and at which of them the rule is found.
+type Case = (
+    &'static str,
+    Script,
+    &'static [(Side, &'static [u8])],
+    &'static [usize],
+);
+
 #[test]
 fn rules_mean_what_the_manual_says() {
     let tcp = || Script::tcp(443);
     let udp = || Script::udp(9999);
     #[rustfmt::skip]
-    let cases: &[(&str, Script, &[(Side, &[u8])], &[usize])] = &[
+    let cases: &[Case] = &[
         // Offsets, alternatives, ends.
         ("at = [{ offset = 0, hex = '16 03|04' }]", tcp(), &[(C, &[0x16, 4, 9])], &[1]),
         ("at = [{ offset = 0, hex = '16 03|04' }]", tcp(), &[(C, &[0x16, 5, 9])], &[]),
