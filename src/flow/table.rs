@@ -522,24 +522,22 @@ impl<T: Default> FlowTable<T> {
 
     /// Ends all flows, in the order they began.
     pub fn finish(&mut self, mut ended: impl FnMut(Flow<T>, EndReason)) {
-        self.index.clear();
-        let mut flows: Vec<Flow<T>> = std::mem::take(&mut self.chunks)
-            .into_iter()
-            .flatten()
-            .flatten()
-            .collect();
-        flows.sort_unstable_by_key(|flow| flow.first_number);
-        self.free.clear();
+        self.index = HashTable::new();
+        self.free = Vec::new();
         self.wheel = Wheel::new();
-        for flow in flows {
+        let mut order: Vec<(u64, u32)> = Vec::new();
+        for (slot, flow) in (0..).zip(self.chunks.iter().flatten()) {
+            order.extend(flow.as_ref().map(|flow| (flow.first_number, slot)));
+        }
+        order.sort_unstable();
+        for (_, slot) in order {
+            let Some(flow) = place_mut(&mut self.chunks, slot).and_then(Option::take) else {
+                continue;
+            };
             let reason = flow.end_reason(EndReason::EndOfInput);
             ended(flow, reason);
         }
-    }
-
-    /// All flows held, in no order.
-    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Flow<T>> {
-        self.chunks.iter_mut().flatten().flatten()
+        self.chunks = Vec::new();
     }
 
     fn insert(&mut self, packet: &Packet<'_>, key: FlowKey, end: End, hash: u64) -> Touch {
