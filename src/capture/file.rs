@@ -33,7 +33,7 @@ impl Default for Options {
         Self {
             filter: None,
             // Half of what a core has for itself; measured: 32 ns a frame, 256 KiB 34, 1 MiB 31.
-            block_size: 512 * 1024,
+            block_size: 256 * 1024,
         }
     }
 }

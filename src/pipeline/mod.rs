@@ -35,7 +35,7 @@ use self::steer::{Entry, Steer};
 use self::worker::Worker;
 
 /// Blocks under way for each worker: enough to keep it busy, few enough to stay in the cache.
-const BLOCKS_A_WORKER: usize = 4;
+const BLOCKS_A_WORKER: usize = 2;
 
 /// What a run needs to know.
 #[derive(Clone, Debug, Default)]
