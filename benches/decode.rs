@@ -63,7 +63,8 @@ fn gtp_u(index: u8) -> Vec<u8> {
 fn decode(c: &mut Criterion) {
     let mut group = c.benchmark_group("decode");
     group.throughput(Throughput::Elements(FRAMES as u64));
-    let workloads: [(&str, fn(u8) -> Vec<u8>); 4] = [
+    type Workload = (&'static str, fn(u8) -> Vec<u8>);
+    let workloads: [Workload; 4] = [
         ("ethernet-ipv4-tcp", ethernet_ipv4_tcp),
         ("ethernet-ipv4-udp", ethernet_ipv4_udp),
         ("vlan-ipv6-udp", vlan_ipv6_udp),

@@ -221,7 +221,8 @@ mod tests {
         let app = |evidence| vec![tag(Some(1), None, evidence, 1)];
         let proto = |evidence| vec![tag(None, Some(Proto::SIP), evidence, 1)];
         // tags, owner, done, undecided, at end, settled
-        let cases: &[(Vec<Tag>, bool, bool, bool, bool, bool)] = &[
+        type Case = (Vec<Tag>, bool, bool, bool, bool, bool);
+        let cases: &[Case] = &[
             (vec![], false, false, true, false, false),
             (vec![], false, false, true, true, true),
             (app(PayloadProof), false, false, true, false, true),

@@ -325,6 +325,7 @@ impl Classifier {
             }
         };
         let mut changed = false;
+        let was_claimed = inspection.owner.is_some();
         if !inspection.done {
             for (place, dissector) in (0u8..).zip(DISSECTORS) {
                 let bit = 1u64 << place;
@@ -361,14 +362,19 @@ impl Classifier {
             }
         }
         self.found.clear();
-        if changed && let Some(facts) = facts.as_deref() {
-            self.set.by_facts(opening, facts, &mut self.found);
-        }
-        if inspection.owner.is_none() {
+        // On the message a dissector claims, rules over bytes are asked as well: an application may
+        // speak a known protocol in a way of its own, if it can be proved.
+        if inspection.owner.is_none() || !was_claimed {
             self.set.by_payload(opening, &mut self.found);
-            if self.found.is_empty() && inspection.tags.is_empty() {
+            if inspection.owner.is_some() {
+                self.found
+                    .retain(|tag| tag.evidence == Evidence::PayloadProof);
+            } else if self.found.is_empty() && inspection.tags.is_empty() {
                 self.set.by_flow(opening, &mut self.found);
             }
+        }
+        if changed && let Some(facts) = facts.as_deref() {
+            self.set.by_facts(opening, facts, &mut self.found);
         }
         for &tag in &self.found {
             if inspection.tags.len() < MAX_TAGS

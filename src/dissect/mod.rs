@@ -95,6 +95,7 @@ pub struct Dissector {
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
 pub const DISSECTORS: &[Dissector] = &[
+    row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
     row("whatsapp", Over::Tcp, whatsapp::dissect),
     row("mmtls", Over::Tcp, mmtls::dissect),
     row("tls", Over::Tcp, tls::dissect),
@@ -126,12 +127,11 @@ pub const DISSECTORS: &[Dissector] = &[
     row("snmp", Over::Udp, snmp::dissect),
     row("kerberos", Over::TcpAndUdp, kerberos::dissect),
     row("ldap", Over::TcpAndUdp, ldap::dissect),
-    row("radius", Over::TcpAndUdp, radius::dissect),
-    row("ntp", Over::Udp, ntp::dissect),
     row("socks", Over::Tcp, socks::dissect),
     row("bittorrent", Over::TcpAndUdp, bittorrent::dissect),
+    row("ntp", Over::Udp, ntp::dissect),
+    row("radius", Over::TcpAndUdp, radius::dissect),
     row("oicq", Over::TcpAndUdp, oicq::dissect),
-    row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
     row("rtp", Over::Udp, rtp::dissect),
 ];
 
@@ -140,7 +140,11 @@ const fn row(
     over: Over,
     dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
 ) -> Dissector {
-    Dissector { name, over, dissect }
+    Dissector {
+        name,
+        over,
+        dissect,
+    }
 }
 
 /// The protocol that an IP protocol number names by itself, as IANA assigns them: what carries

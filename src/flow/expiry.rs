@@ -33,7 +33,7 @@ impl Wheel {
 
     /// Reminds of a flow once `due` has passed. `now` is where an empty wheel starts.
     pub(super) fn remind(&mut self, reminder: Reminder, now: Timestamp, due: Timestamp) {
-        let next = *self.next.get_or_insert(seconds(now));
+        let next = *self.next.get_or_insert_with(|| seconds(now));
         // A flow is due when its second is over, hence one bucket later.
         let at = (seconds(due) + 1).clamp(next, next + SLOTS - 1);
         if let Some(bucket) = self.buckets.get_mut((at % SLOTS) as usize) {

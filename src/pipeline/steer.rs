@@ -76,7 +76,7 @@ impl Steer {
         let drops = &mut self.drops;
         self.decoder
             .expire(block.watermark, &mut |reason, frames, bytes| {
-                drops.count(reason, u64::from(frames), u64::from(bytes));
+                drops.count(reason, u64::from(frames), bytes);
             });
         shares
     }
@@ -85,7 +85,7 @@ impl Steer {
     pub(super) fn finish(mut self) -> Drops {
         let drops = &mut self.drops;
         self.decoder.finish(&mut |reason, frames, bytes| {
-            drops.count(reason, u64::from(frames), u64::from(bytes));
+            drops.count(reason, u64::from(frames), bytes);
         });
         self.drops
     }
@@ -111,10 +111,8 @@ impl Steer {
                 Decoded::Fragment => return,
                 Decoded::Datagram(inner) => inner,
                 Decoded::Dropped(reason) => {
-                    let (frames, bytes) = (datagram.frames, datagram.wire_len);
-                    return self
-                        .drops
-                        .count(reason, u64::from(frames), u64::from(bytes));
+                    let (frames, bytes) = (datagram.frames, u64::from(datagram.wire_len));
+                    return self.drops.count(reason, u64::from(frames), bytes);
                 }
             };
             datagram = next;

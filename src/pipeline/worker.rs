@@ -125,7 +125,7 @@ impl Worker {
         let drops = &mut self.drops;
         self.decoder
             .expire(watermark, &mut |reason, frames, bytes| {
-                drops.count(reason, u64::from(frames), u64::from(bytes));
+                drops.count(reason, u64::from(frames), bytes);
             });
         let desk = &mut self.desk;
         self.flows
@@ -160,7 +160,7 @@ impl Worker {
     pub(super) fn finish(mut self) -> Report {
         let drops = &mut self.drops;
         self.decoder.finish(&mut |reason, frames, bytes| {
-            drops.count(reason, u64::from(frames), u64::from(bytes));
+            drops.count(reason, u64::from(frames), bytes);
         });
         let desk = &mut self.desk;
         self.flows.finish(|flow, reason| desk.end(flow, reason));
@@ -194,7 +194,9 @@ impl Worker {
         let mut other = None;
         let mut next = first;
         for slot in &mut batch {
-            let Some(frame) = block.frame(next) else { break };
+            let Some(frame) = block.frame(next) else {
+                break;
+            };
             next += 1;
             match self.decoder.decode(frame) {
                 Decoded::Packet(packet) => {
@@ -203,7 +205,8 @@ impl Worker {
                 }
                 Decoded::Fragment => {}
                 Decoded::Dropped(reason) => {
-                    self.drops.count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
+                    self.drops
+                        .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
                 }
                 datagram @ Decoded::Datagram(_) => {
                     // It comes after the packets before it: end the batch here.
@@ -284,10 +287,8 @@ impl Worker {
                 Decoded::Fragment => return,
                 Decoded::Datagram(inner) => inner,
                 Decoded::Dropped(reason) => {
-                    let (frames, bytes) = (datagram.frames, datagram.wire_len);
-                    return self
-                        .drops
-                        .count(reason, u64::from(frames), u64::from(bytes));
+                    let (frames, bytes) = (datagram.frames, u64::from(datagram.wire_len));
+                    return self.drops.count(reason, u64::from(frames), bytes);
                 }
             };
             datagram = next;

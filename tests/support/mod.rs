@@ -7,7 +7,7 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 /// Runs `ottometer` with these arguments.
-pub fn ottometer<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
+pub(crate) fn ottometer<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ottometer"))
         .args(arguments)
         .output()
@@ -15,7 +15,7 @@ pub fn ottometer<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Out
 }
 
 /// Runs it, expects success, gives standard output.
-pub fn succeed<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> String {
+pub(crate) fn succeed<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> String {
     let output = ottometer(arguments);
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{:?}: {stderr}", output.status);
@@ -23,7 +23,7 @@ pub fn succeed<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Strin
 }
 
 /// The flow records of a capture.
-pub fn flows(capture: &Path, more: &[&str]) -> Vec<Value> {
+pub(crate) fn flows(capture: &Path, more: &[&str]) -> Vec<Value> {
     let mut arguments = vec!["read", capture.to_str().unwrap(), "--flows", "-", "--quiet"];
     arguments.extend(more);
     succeed(arguments)
@@ -33,12 +33,12 @@ pub fn flows(capture: &Path, more: &[&str]) -> Vec<Value> {
 }
 
 /// The project's root.
-pub fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// All captures in `pcaps/`, by name.
-pub fn captures() -> Vec<PathBuf> {
+pub(crate) fn captures() -> Vec<PathBuf> {
     let mut captures: Vec<PathBuf> = std::fs::read_dir(root().join("pcaps"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
