@@ -234,7 +234,7 @@ fn stun_call(trace: &mut Trace) {
         .client(&ask)
         .server(&grant)
         .client(&ping)
-        .is("stun", "whatsapp", "voice");
+        .is("turn", "whatsapp", "voice");
     // The same socket sends media straight to the other phone: the call's.
     let meant = ["rtp", "whatsapp", "voice"];
     talk(

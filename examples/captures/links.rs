@@ -219,6 +219,7 @@ fn fragments(trace: &mut Trace) {
             );
             trace.packet(&packet);
         }
+        // Without its first fragment a datagram has no ports, and is no flow.
         if order.contains(&0) {
             trace.intent(
                 "UDP",
@@ -226,9 +227,6 @@ fn fragments(trace: &mut Trace) {
                 server,
                 ["sip", "libon", "voice"],
             );
-        } else {
-            // Without its first fragment there are no ports.
-            trace.intent("UDP", client, "198.51.100.91", ["-", "-", "-"]);
         }
     }
     let ends = ["[2001:db8::71]:5060", "[2001:db8:1::91]:5060"]
@@ -342,12 +340,12 @@ fn mid_stream(trace: &mut Trace) {
             b"1",
         ))
         .is("http", "wechat", "web");
-    // The inside of a record.
+    // The inside of a record, from one side: who speaks first counts as the client.
     let (inside, more) = (trace.noise(1400), trace.noise(1400));
     trace
-        .tcp("10.73.0.4:32004", "198.51.100.95:40000")
-        .server(inside)
-        .server(more)
+        .tcp("198.51.100.95:40000", "10.73.0.4:32004")
+        .client(inside)
+        .client(more)
         .is("-", "-", "-");
 }
 
@@ -375,10 +373,13 @@ fn odd(trace: &mut Trace) {
     trace.frame(tree);
     trace.frame(vec![0x5a; 10]);
     trace.frame(ethernet_frame(EtherTypes::Ipv4, &[0x45, 0, 0, 20, 0, 0]));
-    // Lying lengths: IPv4 longer than the frame, header length below 20, UDP longer than its packet.
+    // Lying lengths: a header of less than 20 octets, more octets than the frame has.
     let ends = ["10.74.0.3:33000", "198.51.100.96:9"].map(|end| end.parse::<SocketAddr>().unwrap());
     let mut packet = datagram(ends[0], ends[1], &[0x5a; 32]);
     packet[0] = 0x42;
+    trace.packet(&packet);
+    let mut packet = datagram(ends[0], ends[1], &[0x5a; 32]);
+    packet[2..4].copy_from_slice(&0x0400_u16.to_be_bytes());
     trace.packet(&packet);
     // An echo request: a flow without ports.
     let mut bytes = vec![0; 40];
