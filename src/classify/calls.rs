@@ -1,14 +1,15 @@
 //! Endpoints of calls: a UDP socket that sent an application's STUN is that application's, and so
-//! are the peers it asked its relay for; media from or to them belongs to the call.
+//! are the peers it asked its relay for and the addresses that its SIP announces for media; media
+//! from or to them belongs to the call.
 //!
-//! Learning is stateless towards flows, as in [`super::names`]: each STUN message is read by itself.
+//! Learning is stateless towards flows, as in [`super::names`]: each message is read by itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::names::Generations;
 use crate::decode::{IpProtocol, Packet};
-use crate::dissect::{Facts, stun};
+use crate::dissect::{Facts, Outcome, sip, stun};
 use crate::flow::{Flow, Opening, Side, Stream, Transport};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -18,15 +19,36 @@ use crate::verdict::Tag;
 /// 3.2: a permission lives 300 seconds.
 const LIFETIME: Duration = Duration::from_secs(300);
 
+/// Addresses one message may announce.
+const MAX_MEDIA: usize = 8;
+
 /// An endpoint learned less than this ago is not learned anew.
 const REFRESH: Duration = Duration::from_secs(30);
 
 /// RFC 8489 section 5.
 const MAGIC_COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 
-/// Whether `packet` is a STUN message by its cookie.
+/// The ports registered for SIP: what its requests look like alone would cost a look at every packet.
+const SIP_PORTS: [u16; 2] = [5060, 5061];
+
+/// Whether `packet` may name endpoints of calls.
 #[inline]
 pub(super) fn teaches(packet: &Packet<'_>) -> bool {
+    is_stun(packet) || is_sip(packet)
+}
+
+/// Whether `packet` may be, or begin with, a SIP message.
+#[inline]
+fn is_sip(packet: &Packet<'_>) -> bool {
+    let ports = [packet.source_port, packet.destination_port];
+    ports.iter().any(|port| SIP_PORTS.contains(port))
+        && matches!(packet.protocol, IpProtocol::UDP | IpProtocol::TCP)
+        && packet.payload.first().is_some_and(u8::is_ascii_uppercase)
+}
+
+/// Whether `packet` is a STUN message by its cookie.
+#[inline]
+fn is_stun(packet: &Packet<'_>) -> bool {
     packet.protocol == IpProtocol::UDP
         && packet.payload.get(4..8) == Some(&MAGIC_COOKIE)
         && packet.payload.len() >= 20
@@ -41,6 +63,7 @@ pub(super) fn teaches(packet: &Packet<'_>) -> bool {
 pub(super) struct Calls {
     endpoints: Generations<SocketAddr, Member>,
     found: Vec<Tag>,
+    media: Vec<SocketAddr>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,8 +74,42 @@ struct Member {
 }
 
 impl Calls {
-    /// Learns from one STUN message.
+    /// Learns from one message.
     pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
+        if is_stun(packet) {
+            self.learn_stun(packet, set);
+        } else {
+            self.learn_sip(packet, set);
+        }
+    }
+
+    /// RFC 3264: SDP in an offer and in its answer says where each side wants to get media.
+    fn learn_sip(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
+        let mut media = std::mem::take(&mut self.media);
+        media.clear();
+        sip::media(packet.payload, &mut |address| {
+            if media.len() < MAX_MEDIA {
+                media.push(address);
+            }
+        });
+        if !media.is_empty() {
+            let source = SocketAddr::new(packet.source.to_ip(packet.version), packet.source_port);
+            let destination = SocketAddr::new(
+                packet.destination.to_ip(packet.version),
+                packet.destination_port,
+            );
+            let tag = self.application(packet, source, destination, sip::dissect, set);
+            if tag.is_some() {
+                for &address in &media {
+                    let learned = packet.at;
+                    self.endpoints.insert(address, Member { tag, learned });
+                }
+            }
+        }
+        self.media = media;
+    }
+
+    fn learn_stun(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
         let source = SocketAddr::new(packet.source.to_ip(packet.version), packet.source_port);
         let destination = SocketAddr::new(
             packet.destination.to_ip(packet.version),
@@ -68,7 +125,7 @@ impl Calls {
             |member: Member| member.tag.is_some() && packet.at.since(member.learned) < REFRESH;
         let known = self.endpoints.get(&asker).filter(|&member| fresh(member));
         let tag = known.and_then(|member| member.tag).or_else(|| {
-            let tag = self.application(packet, source, destination, set);
+            let tag = self.application(packet, source, destination, stun::dissect, set);
             if tag.is_some() {
                 self.endpoints.insert(
                     asker,
@@ -113,11 +170,15 @@ impl Calls {
         packet: &Packet<'_>,
         source: SocketAddr,
         destination: SocketAddr,
+        dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
         set: &SignatureSet,
     ) -> Option<Tag> {
         let ends = [u32::try_from(packet.payload.len()).ok()?];
         let opening = Opening {
-            transport: Transport::Udp,
+            transport: match packet.protocol {
+                IpProtocol::TCP => Transport::Tcp,
+                _ => Transport::Udp,
+            },
             client_ip: source.ip(),
             server_ip: destination.ip(),
             client_port: source.port(),
@@ -131,7 +192,7 @@ impl Calls {
             latest: Side::Client,
         };
         let mut facts = Facts::default();
-        stun::dissect(&opening, &mut facts);
+        dissect(&opening, &mut facts);
         self.found.clear();
         set.by_facts(&opening, &facts, &mut self.found);
         self.found.iter().copied().find(|tag| tag.app.is_some())

@@ -36,7 +36,7 @@ pub fn media(payload: &[u8], each: &mut dyn FnMut(SocketAddr)) {
 }
 
 /// Reads the newest message over UDP; over TCP what the newest segment's side sent.
-pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+pub(crate) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     match opening.transport {
         Transport::Udp => datagram(opening, facts),
         Transport::Tcp => streams(opening, facts),

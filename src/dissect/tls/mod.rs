@@ -32,6 +32,9 @@ pub(crate) const SERVER_HELLO_DONE: u8 = 14;
 /// The handshake type `client_key_exchange`.
 const CLIENT_KEY_EXCHANGE: u8 = 16;
 
+/// How many of a server's segments may come before the client's hello does.
+const MAX_OVERTAKING: usize = 4;
+
 /// How many segments of a stream whose start was not seen are searched for a record.
 const MAX_SEARCHED: usize = 8;
 
@@ -89,7 +92,9 @@ pub(crate) fn dissect_streams(
         Asked::Waiting => false,
         Asked::Nothing => {
             let begun = client.chain.headers > 0 || client.stream.mid_stream;
-            begun || client.stream.ended || server.chain.encrypted || server.stream.mid_stream
+            // Frames of the two directions may have been captured in another order than sent.
+            let late = server.chain.encrypted && server.stream.count() > MAX_OVERTAKING;
+            begun || client.stream.ended || late || server.stream.mid_stream
         }
     };
     let server_final = match answered {

@@ -1,0 +1,133 @@
+//! Peer to peer: BitTorrent (BEP 3, 5, 15, 29) and WireGuard.
+
+use crate::Capture;
+use crate::net::{Trace, join};
+
+pub const CAPTURES: &[Capture] = &[
+    (
+        "bittorrent",
+        "BitTorrent: peers over TCP and uTP, DHT, a tracker over UDP and over HTTP",
+        bittorrent,
+    ),
+    ("wireguard", "WireGuard: handshake and data", wireguard),
+];
+
+fn handshake(trace: &mut Trace, info_hash: &[u8]) -> Vec<u8> {
+    join([
+        &b"\x13BitTorrent protocol"[..],
+        &[0, 0, 0, 0, 0, 0x10, 0, 0x05],
+        info_hash,
+        b"-UT3550-",
+        &trace.noise(12),
+    ])
+}
+
+/// A uTP header (BEP 29): kind and version, no extension, then connection, times, window, numbers.
+fn utp(kind: u8, connection: u16, sequence: u16, ack: u16, data: &[u8]) -> Vec<u8> {
+    join([
+        &[kind << 4 | 1, 0][..],
+        &connection.to_be_bytes(),
+        &[0x10, 0x20, 0x30, 0x40, 0, 0, 0, 0x20, 0, 0x10, 0, 0],
+        &sequence.to_be_bytes(),
+        &ack.to_be_bytes(),
+        data,
+    ])
+}
+
+fn bittorrent(trace: &mut Trace) {
+    let hash = trace.noise(20);
+    let (up, down) = (handshake(trace, &hash), handshake(trace, &hash));
+    let bitfield = join([&[0, 0, 0, 5, 5][..], &[0xff; 4]]);
+    trace
+        .tcp("10.60.0.5:51413", "203.0.113.200:6881")
+        .open()
+        .client(&up)
+        .server(join([&down[..], &bitfield]))
+        .client([0, 0, 0, 1, 2])
+        .close()
+        .is("bittorrent", "bittorrent", "file");
+    // SYN (4) with connection id n, answered by STATE (2); data (0) goes with n + 1.
+    trace
+        .udp("10.60.0.5:51413", "203.0.113.201:6881")
+        .client(utp(4, 0x1234, 1, 0, &[]))
+        .server(utp(2, 0x1234, 0x7000, 1, &[]))
+        .client(utp(0, 0x1235, 2, 0x7000, &up))
+        .server(utp(0, 0x1234, 0x7000, 2, &down))
+        .is("bittorrent", "bittorrent", "file");
+    let (own, target) = (trace.noise(20), trace.noise(20));
+    let query = join([
+        &b"d1:ad2:id20:"[..],
+        &own,
+        b"9:info_hash20:",
+        &target,
+        b"e1:q9:get_peers1:t2:aa1:y1:qe",
+    ]);
+    let found = join([
+        &b"d1:rd2:id20:"[..],
+        &target,
+        b"5:token8:5a5a5a5a6:valuesl6:\xcb\x00\x71\xc9\x1a\xe1ee1:t2:aa1:y1:re",
+    ]);
+    trace
+        .udp("10.60.0.5:51414", "203.0.113.202:6881")
+        .client(query)
+        .server(found)
+        .is("bittorrent", "bittorrent", "file");
+    // BEP 15: connect, and its answer with a connection id.
+    let transaction = trace.noise(4);
+    let connect = join([
+        &[0, 0, 4, 0x17, 0x27, 0x10, 0x19, 0x80, 0, 0, 0, 0][..],
+        &transaction,
+    ]);
+    let connected = join([&[0, 0, 0, 0][..], &transaction, &trace.noise(8)]);
+    trace
+        .udp("10.60.0.5:51415", "203.0.113.203:1337")
+        .client(connect)
+        .server(connected)
+        .is("bittorrent", "bittorrent", "file");
+    let path = "/announce?info_hash=%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a&peer_id=-UT3550-5a5a5a5a5a5a&port=51413&uploaded=0&downloaded=0&left=0&compact=1";
+    let headers = [
+        ("Host", "tracker.example.org:6969"),
+        ("User-Agent", "Transmission/3.00"),
+    ];
+    trace
+        .tcp("10.60.0.5:51416", "203.0.113.204:6969")
+        .open()
+        .client(crate::plain::request("GET", path, &headers, b""))
+        .server(crate::plain::answer(
+            "200 OK",
+            &[],
+            b"d8:intervali1800e5:peers0:e",
+        ))
+        .close()
+        .is("bittorrent", "bittorrent", "file");
+}
+
+fn wireguard(trace: &mut Trace) {
+    let message = |trace: &mut Trace, kind: u8, len: usize| {
+        join([&[kind, 0, 0, 0][..], &trace.noise(len - 4)])
+    };
+    let mut first = message(trace, 1, 148);
+    // The last MAC is zero unless the peer is under load (section 5.4.4).
+    first[132..].fill(0);
+    let sender = first[4..8].to_vec();
+    let mut second = message(trace, 2, 92);
+    second[8..12].copy_from_slice(&sender);
+    second[76..].fill(0);
+    let receiver = second[4..8].to_vec();
+    let data = |trace: &mut Trace, to: &[u8], count: u64| {
+        join([
+            &[4, 0, 0, 0][..],
+            to,
+            &count.to_le_bytes(),
+            &trace.noise(96),
+        ])
+    };
+    let (up, down) = (data(trace, &receiver, 0), data(trace, &sender, 0));
+    trace
+        .udp("10.60.0.6:40000", "203.0.113.205:51820")
+        .client(first)
+        .server(second)
+        .client(up)
+        .server(down)
+        .is("wireguard", "-", "-");
+}
