@@ -170,8 +170,18 @@ fn conversations() {
             Partial,
         ),
         (
-            "server only, data",
+            "server first, data",
             tcp().server(&[server_hello_record(0x0304), ccs(), data(90)].concat()),
+            Partial,
+        ),
+        (
+            "server only, data",
+            tcp()
+                .server(&[server_hello_record(0x0304), ccs(), data(90)].concat())
+                .server(&data(9))
+                .server(&data(9))
+                .server(&data(9))
+                .server(&data(9)),
             Done,
         ),
         ("one record of data", tcp().client(&data(50)), Done),
