@@ -205,6 +205,11 @@ impl Classifier {
             settle(flow, &class, names);
             return true;
         }
+        if packet.payload.is_empty() {
+            // Nothing to inspect; a SYN still tells where its stream begins.
+            flow.read_opening(packet, side, config, |_| true);
+            return false;
+        }
         let mut inspection = class(&mut flow.class).inspection.take().unwrap_or_default();
         let mut facts = class(&mut flow.class).facts.take();
         let mut steps = class(&mut flow.class).steps.take();

@@ -124,6 +124,8 @@ pub struct Flow<T> {
     pub last: Timestamp,
     /// What each side sent.
     pub counters: PerSide<Counters>,
+    /// Where the byte streams of the low and the high end begin, if their SYN was seen.
+    starts: [Option<u32>; 2],
     opening: Option<Box<OpeningBuffer>>,
     /// What classification keeps.
     pub class: T,
@@ -150,6 +152,16 @@ struct OpeningBuffer {
 }
 
 impl OpeningBuffer {
+    /// Tells streams where they begin, unless they have begun.
+    fn start_at(&mut self, [low, high]: [Option<u32>; 2]) {
+        if let Some(low) = low {
+            self.low.start_at(low);
+        }
+        if let Some(high) = high {
+            self.high.start_at(high);
+        }
+    }
+
     const fn of(&mut self, end: End) -> &mut Reassembly {
         match end {
             End::Low => &mut self.low,
@@ -247,26 +259,17 @@ impl<T> Flow<T> {
         read: impl FnOnce(&Opening<'_>) -> bool,
     ) -> Option<bool> {
         let end = self.end_of(side);
-        if packet.payload.is_empty() && packet.tcp.is_none() {
+        let sequence = packet.tcp.map(|tcp| self.expect(tcp, end));
+        if packet.payload.is_empty() {
             return None;
         }
+        // Only now: a flow without a payload costs no buffer.
         let mut buffer = self.opening.take().unwrap_or_default();
+        buffer.start_at(self.starts);
         let mine = buffer.of(end);
-        let arrival = match packet.tcp {
+        let arrival = match sequence {
             None => mine.datagram(packet.payload, config.opening_bytes),
-            Some(tcp) => {
-                let mut sequence = tcp.sequence;
-                if tcp.has(TcpSegment::SYN) {
-                    sequence = sequence.wrapping_add(1);
-                    mine.start_at(sequence);
-                    if tcp.has(TcpSegment::ACK) {
-                        buffer.of(not(end)).start_at(tcp.acknowledgement);
-                    }
-                }
-                buffer
-                    .of(end)
-                    .segment(sequence, packet.payload, config.opening_bytes)
-            }
+            Some(sequence) => mine.segment(sequence, packet.payload, config.opening_bytes),
         };
         let said = match arrival {
             Arrival::Nothing => None,
@@ -292,6 +295,22 @@ impl<T> Flow<T> {
         };
         self.opening = Some(buffer);
         said
+    }
+
+    /// Notes where the streams begin, as SYN segments tell. Returns the sequence number of the
+    /// segment's first payload byte.
+    fn expect(&mut self, tcp: TcpSegment, end: End) -> u32 {
+        if !tcp.has(TcpSegment::SYN) {
+            return tcp.sequence;
+        }
+        let first = tcp.sequence.wrapping_add(1);
+        let other = tcp.has(TcpSegment::ACK).then_some(tcp.acknowledgement);
+        let (low, high) = match end {
+            End::Low => (Some(first), other),
+            End::High => (other, Some(first)),
+        };
+        self.starts = [self.starts[0].or(low), self.starts[1].or(high)];
+        first
     }
 
     fn view<'a>(&self, low: Stream<'a>, high: Stream<'a>, latest: Side) -> Opening<'a> {
@@ -556,6 +575,7 @@ impl<T: Default> FlowTable<T> {
             first: packet.at,
             last: packet.at,
             counters: PerSide::default(),
+            starts: [None; 2],
             opening: None,
             class: T::default(),
         };
