@@ -172,6 +172,14 @@ fn conversations() {
         (
             "server only, data",
             tcp().server(&[server_hello_record(0x0304), ccs(), data(90)].concat()),
+            Partial,
+        ),
+        (
+            "server only, more data",
+            (0..4).fold(
+                tcp().server(&[server_hello_record(0x0304), ccs(), data(90)].concat()),
+                |script, _| script.server(&data(90)),
+            ),
             Done,
         ),
         ("one record of data", tcp().client(&data(50)), Done),
