@@ -586,7 +586,7 @@ fn andfetion(trace: &mut Trace) {
             ("Call-ID", "1j9FpLxk3uxtm8tn@10.13.0.8"),
             (
                 "Contact",
-                "<sip:+8613900000000@10.13.0.8:5060;transport=tcp>",
+                "<sip:+8613900000000@10.13.0.8:5060;transport=tcp>;+g.3gpp.iari-ref=\"urn%3Aurn-7%3A3gpp-application.ims.iari.rcse.im\"",
             ),
         ],
     );

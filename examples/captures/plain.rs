@@ -15,6 +15,16 @@ pub const CAPTURES: &[Capture] = &[
         "HTTP: a name, a range, WebSocket, CONNECT, HTTP/2 in the clear",
         http,
     ),
+    (
+        "proxies",
+        "SOCKS 4a and 5 to a name, TLS behind them",
+        proxies,
+    ),
+    (
+        "odd-ports",
+        "Protocols on the ports of others: HTTP on OICQ's, SSH on HTTPS's, TLS on SIP's, BitTorrent on HTTP's",
+        odd_ports,
+    ),
     ("mail", "SMTP with STARTTLS, IMAP, POP3", mail),
     ("mqtt", "MQTT 3.1.1 and 5", mqtt),
     (
@@ -178,6 +188,25 @@ fn dns_learned(trace: &mut Trace) {
         .server(reply)
         .close()
         .is("tls", "wechat", "web");
+    // An alias: the name that was asked for counts, not the host it leads to.
+    let identifier = trace.number() as u16;
+    let mut reply = dns_header(identifier, 0x8180, [1, 2, 0, 0]);
+    let alias = dns_name("edge.cdn.example.net");
+    reply.extend(join([&dns_name("help.libon.com")[..], &[0, 1, 0, 1]]));
+    reply.extend(join([
+        &[0xc0, 0x0c, 0, 5, 0, 1, 0, 0, 0, 60][..],
+        &vector(2, &alias),
+    ]));
+    reply.extend(join([
+        &alias[..],
+        &[0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 12],
+    ]));
+    trace
+        .udp("10.50.0.8:40006", "192.0.2.53:53")
+        .client(dns_query(identifier, "help.libon.com", 1))
+        .server(reply)
+        .is("dns", "-", "-");
+    nameless(trace, "10.50.0.8:50007", "192.0.2.12:443", ["libon", "-"]);
     // Somebody else asked: this client did not.
     nameless(trace, "10.50.0.6:50004", "192.0.2.10:443", ["-", "-"]);
     let resolver = "[2001:db8:1::53]:53";
@@ -474,4 +503,104 @@ fn infrastructure(trace: &mut Trace) {
             &[0, 12, 0, 1],
         ]))
         .is("mdns", "-", "-");
+}
+
+fn proxies(trace: &mut Trace) {
+    let hello = client_hello(trace, Some("web.whatsapp.com"), &["h2"]);
+    let reply = server_hello(trace);
+    // RFC 1928: methods, the choice; CONNECT to a name, granted.
+    let name = vector(1, b"web.whatsapp.com");
+    trace
+        .tcp("10.55.0.5:49000", "192.0.2.70:1080")
+        .open()
+        .client([5, 1, 0])
+        .server([5, 0])
+        .client(join([&[5, 1, 0, 3][..], &name, &[0x01, 0xbb]]))
+        .server([5, 0, 0, 1, 192, 0, 2, 70, 0x04, 0x38])
+        .client(&hello)
+        .server(&reply)
+        .close()
+        .is("socks5", "whatsapp", "chat");
+    // SOCKS 4a: an address that is none, the user, the name.
+    trace
+        .tcp("10.55.0.5:49001", "192.0.2.70:1080")
+        .open()
+        .client(b"\x04\x01\x01\xbb\0\0\0\x01user\0web.whatsapp.com\0")
+        .server([0, 0x5a, 0, 0, 0, 0, 0, 0])
+        .client(&hello)
+        .server(&reply)
+        .close()
+        .is("socks4", "whatsapp", "chat");
+}
+
+fn odd_ports(trace: &mut Trace) {
+    let headers = [("Host", "www.example.com"), ("User-Agent", "Mozilla/5.0")];
+    trace
+        .tcp("10.56.0.5:49100", "192.0.2.71:8000")
+        .open()
+        .client(request("GET", "/", &headers, b""))
+        .server(answer("200 OK", &[], b"hello"))
+        .close()
+        .is("http", "-", "-");
+    trace
+        .tcp("10.56.0.5:49101", "192.0.2.71:443")
+        .open()
+        .server("SSH-2.0-Example_1.0\r\n")
+        .client("SSH-2.0-Example_1.0\r\n")
+        .close()
+        .is("ssh", "-", "-");
+    let (hello, reply) = (
+        client_hello(trace, Some("pbx.example.com"), &[]),
+        server_hello(trace),
+    );
+    trace
+        .tcp("10.56.0.5:49102", "192.0.2.71:5061")
+        .open()
+        .client(hello)
+        .server(reply)
+        .close()
+        .is("tls", "-", "-");
+    let first = join([&b"\x13BitTorrent protocol"[..], &[0; 8], &trace.noise(40)]);
+    trace
+        .tcp("10.56.0.5:49103", "192.0.2.71:80")
+        .open()
+        .client(&first)
+        .server(&first)
+        .close()
+        .is("bittorrent", "bittorrent", "file");
+    // QUIC elsewhere, DNS on OICQ's port.
+    let hello = ottometer::dissect::quic::build::client_hello("www.example.com", &["h3"], 0);
+    let id = trace.noise(8);
+    let mut udp = trace.udp("10.56.0.5:49104", "192.0.2.71:8000");
+    for packet in ottometer::dissect::quic::build::initial_packets(1, &id, b"", &hello) {
+        udp = udp.client(packet);
+    }
+    udp.is("quic", "-", "-");
+    // Noise where mmtls, SIP, and Telegram's transport would be.
+    for (port, server) in [
+        (49105, "192.0.2.71:8080"),
+        (49106, "192.0.2.71:443"),
+        (49107, "192.0.2.71:5222"),
+    ] {
+        let (up, down) = (trace.noise(217), trace.noise(161));
+        trace
+            .tcp(&format!("10.56.0.5:{port}"), server)
+            .open()
+            .client(up)
+            .server(down)
+            .close()
+            .is("-", "-", "-");
+    }
+    for (port, server) in [
+        (49108, "192.0.2.71:8000"),
+        (49109, "192.0.2.71:443"),
+        (49110, "192.0.2.71:3478"),
+    ] {
+        let (up, down) = (trace.noise(92), trace.noise(75));
+        trace
+            .udp(&format!("10.56.0.5:{port}"), server)
+            .client(up)
+            .server(down)
+            .is("-", "-", "-");
+    }
 }
