@@ -17,8 +17,8 @@ use crate::net::{
     From, Trace, datagram, ethernet, ethernet_frame, fragment, ip, join, network_type, udp_bytes,
     vlan,
 };
-use crate::plain::{answer, request};
 use crate::secure::{client_hello, hello_with_share, server_hello, tls_data, tls_flow};
+use crate::web::{answer, request};
 
 pub const CAPTURES: &[Capture] = &[
     (
