@@ -25,6 +25,11 @@ pub const CAPTURES: &[Capture] = &[
     ),
     ("wechat-tls", "WeChat: a name in TLS", wechat_tls),
     (
+        "mmtls-neighbour",
+        "Neighbour of WeChat: records with mmtls's version whose lengths do not agree, TLS on its ports",
+        mmtls_neighbour,
+    ),
+    (
         "bilibili-danmaku",
         "Neighbour of WeChat before 2016: Bilibili's live comments share the 16-byte header",
         bilibili,
@@ -318,4 +323,40 @@ fn qq_neighbours(trace: &mut Trace) {
         .server(framed(reply))
         .close()
         .is("dns", "-", "-");
+}
+
+fn mmtls_neighbour(trace: &mut Trace) {
+    // The message's length is not its record's, and no record follows where one ends.
+    let hello = join([
+        &[0, 0, 1, 0, 0x01, 0x03, 0xf1, 0x01, 0xc0, 0x2b][..],
+        &trace.noise(150),
+    ]);
+    let down = trace.noise(300);
+    trace
+        .tcp("10.11.0.11:50400", "203.0.113.17:443")
+        .open()
+        .client(mmtls(0x16, 3, &hello))
+        .server(down)
+        .close()
+        .is("-", "-", "-");
+    // One record's header, then noise, both ways.
+    let (up, down) = (trace.noise(400), trace.noise(300));
+    trace
+        .tcp("10.11.0.11:50401", "203.0.113.17:443")
+        .open()
+        .client(join([&[0x17, 0xf1, 0x03, 0x00, 0x20][..], &up]))
+        .server(join([&[0x17, 0xf1, 0x03, 0x00, 0x30][..], &down]))
+        .close()
+        .is("-", "-", "-");
+    let (hello, reply) = (
+        client_hello(trace, Some("www.example.com"), &["h2"]),
+        server_hello(trace),
+    );
+    trace
+        .tcp("10.11.0.11:50402", "203.0.113.17:8080")
+        .open()
+        .client(hello)
+        .server(reply)
+        .close()
+        .is("tls", "-", "-");
 }
