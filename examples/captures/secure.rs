@@ -379,6 +379,7 @@ fn quic_retry(trace: &mut Trace) {
     udp.is("quic", "signal", "chat");
 
     // Section 17.2.5: the server chooses a connection ID; keys derive from it from then on.
+    let (dcid, scid) = (trace.noise(8), trace.noise(8));
     let (token, tag) = (trace.noise(40), trace.noise(16));
     let retry = join([&[0xf0, 0, 0, 0, 1][..], &ids(&scid, &chosen), &token, &tag]);
     // The first packet holds only the front of the ClientHello: the name comes after the Retry.
