@@ -393,7 +393,7 @@ fn signal_turn(trace: &mut Trace) {
     let transport = (0x0019, vec![17, 0, 0, 0]);
     let peer = (XOR_PEER_ADDRESS, xor_address(52_100, [203, 0, 113, 98]));
     let messages = [
-        stun(trace, 0x0003, &[transport.clone()]),
+        stun(trace, 0x0003, std::slice::from_ref(&transport)),
         stun(
             trace,
             0x0113,
