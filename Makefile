@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a new user needs; see README.md.
-.PHONY: demo test lint setup build bench bench-peers fuzz
+.PHONY: demo test lint setup build captures bench bench-peers fuzz
 
 CARGO ?= cargo
 BENCH_DATA ?= bench-data
@@ -15,6 +15,10 @@ build: setup
 # Builds, then names the applications in the project's own captures.
 demo: build
 	target/release/ottometer read pcaps/*.pcap*
+
+# Builds the captures of pcaps/ that are not recorded; nothing changes unless a builder did.
+captures: setup
+	$(CARGO) run --locked --quiet --example captures -- pcaps
 
 test: setup
 	$(CARGO) test --locked

@@ -21,6 +21,11 @@ pub const CAPTURES: &[Capture] = &[
         stun_call,
     ),
     (
+        "signal-turn",
+        "Signal: TURN with its realm, ChannelData, then the peer it asked for, directly",
+        signal_turn,
+    ),
+    (
         "stun-plain",
         "Neighbour of calls: STUN, DTLS and SRTP of no known application",
         stun_plain,
@@ -89,6 +94,7 @@ struct Call<'a> {
     agent: &'a str,
     client: &'a str,
     media: (&'a str, u16),
+    over_tcp: bool,
 }
 
 impl Call<'_> {
@@ -135,14 +141,35 @@ impl Call<'_> {
             )
         };
         let (address, port) = self.media;
-        trace
-            .udp(&format!("{}:5060", self.client), server)
-            .client(self.request("REGISTER", 1, ""))
-            .server(self.answer("REGISTER", 1, ""))
-            .client(self.request("INVITE", 2, &sdp(self.client, 16384)))
-            .server(self.answer("INVITE", 2, &sdp(address, port)))
-            .client(self.request("ACK", 2, ""))
-            .is(meant[0], meant[1], meant[2]);
+        let client = format!("{}:5060", self.client);
+        let messages = [
+            self.request("REGISTER", 1, ""),
+            self.answer("REGISTER", 1, ""),
+            self.request("INVITE", 2, &sdp(self.client, 16384)),
+            self.answer("INVITE", 2, &sdp(address, port)),
+            self.request("ACK", 2, ""),
+        ];
+        let [register, registered, invite, accepted, ack] = &messages;
+        if self.over_tcp {
+            trace
+                .tcp(&client, server)
+                .open()
+                .client(register)
+                .server(registered)
+                .client(invite)
+                .server(accepted)
+                .client(ack)
+                .is(meant[0], meant[1], meant[2]);
+        } else {
+            trace
+                .udp(&client, server)
+                .client(register)
+                .server(registered)
+                .client(invite)
+                .server(accepted)
+                .client(ack)
+                .is(meant[0], meant[1], meant[2]);
+        }
         let media = format!("{address}:{port}");
         let meant = ["rtp", meant[1], meant[2]];
         talk(
@@ -162,6 +189,14 @@ fn libon(trace: &mut Trace) {
         agent: "Libon/3.0",
         client: "10.27.0.5",
         media: ("198.51.100.81", 20000),
+        over_tcp: false,
+    };
+    call.run(trace, "198.51.100.80:5060", ["sip", "libon", "voice"]);
+    let call = Call {
+        client: "10.27.0.9",
+        media: ("198.51.100.81", 20002),
+        over_tcp: true,
+        ..call
     };
     call.run(trace, "198.51.100.80:5060", ["sip", "libon", "voice"]);
     let name = "www.libon.com";
@@ -180,6 +215,7 @@ fn sip_plain(trace: &mut Trace) {
         agent: "Softphone/1.0",
         client: "10.27.0.6",
         media: ("198.51.100.84", 20000),
+        over_tcp: false,
     };
     call.run(trace, "198.51.100.83:5060", ["sip", "-", "-"]);
 }
@@ -344,4 +380,71 @@ fn facebook_turn(trace: &mut Trace) {
         .client(ask)
         .server(refuse)
         .is("turn", "messenger", "voice");
+}
+
+const USERNAME: u16 = 0x0006;
+const XOR_PEER_ADDRESS: u16 = 0x0012;
+const CHANNEL_NUMBER: u16 = 0x000c;
+
+/// RFC 8656 with long-term credentials: refused once for its realm, then granted.
+fn signal_turn(trace: &mut Trace) {
+    let realm = (REALM, b"turn.signal.org".to_vec());
+    let user = (USERNAME, b"1767326645:5a".to_vec());
+    let transport = (0x0019, vec![17, 0, 0, 0]);
+    let peer = (XOR_PEER_ADDRESS, xor_address(52_100, [203, 0, 113, 98]));
+    let messages = [
+        stun(trace, 0x0003, std::slice::from_ref(&transport)),
+        stun(
+            trace,
+            0x0113,
+            &[
+                (0x0009, b"\0\0\x04\x01Unauthorized".to_vec()),
+                realm.clone(),
+            ],
+        ),
+        stun(trace, 0x0003, &[transport, user.clone(), realm.clone()]),
+        stun(
+            trace,
+            0x0103,
+            &[
+                (0x0016, xor_address(50_000, [198, 51, 100, 89])),
+                (XOR_MAPPED_ADDRESS, xor_address(44_100, [198, 51, 100, 7])),
+                (0x000d, vec![0, 0, 2, 0x58]),
+            ],
+        ),
+        stun(
+            trace,
+            0x0009,
+            &[(CHANNEL_NUMBER, vec![0x40, 0, 0, 0]), peer, user, realm],
+        ),
+        stun(trace, 0x0109, &[]),
+    ];
+    let media: Vec<Vec<u8>> = (0..4)
+        .map(|n| {
+            let packet = rtp(trace, 111, n, 960 * u32::from(n), 0x5555_0005, 88);
+            join([
+                &[0x40, 0][..],
+                &(packet.len() as u16).to_be_bytes(),
+                &packet,
+            ])
+        })
+        .collect();
+    let mut udp = trace.udp("10.28.0.6:44100", "198.51.100.89:3478");
+    for pair in messages.chunks(2) {
+        udp = udp.client(&pair[0]).server(&pair[1]);
+    }
+    for packet in media {
+        udp = udp.client(packet);
+    }
+    udp.is("turn", "signal", "voice");
+    // The peer answers without the relay, from the address that was asked for.
+    let meant = ["rtp", "signal", "voice"];
+    talk(
+        trace,
+        "10.28.0.6:44101",
+        "203.0.113.98:52100",
+        111,
+        5,
+        meant,
+    );
 }

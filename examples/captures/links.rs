@@ -17,8 +17,8 @@ use crate::net::{
     From, Trace, datagram, ethernet, ethernet_frame, fragment, ip, join, network_type, udp_bytes,
     vlan,
 };
-use crate::plain::{answer, request};
 use crate::secure::{client_hello, hello_with_share, server_hello, tls_data, tls_flow};
+use crate::web::{answer, request};
 
 pub const CAPTURES: &[Capture] = &[
     (
@@ -130,11 +130,14 @@ fn gtp(packet: &[u8]) -> Vec<u8> {
     routers_udp(2152, &join([&head[..], packet]))
 }
 
+/// Makes a frame of an IP packet.
+type Wrap = fn(&[u8]) -> Vec<u8>;
+
 fn tunnels(trace: &mut Trace) {
     let server = "198.51.100.90:443";
     let name = "web.whatsapp.com";
     let meant = ["whatsapp", "chat"];
-    let wraps: [(&str, fn(&[u8]) -> Vec<u8>); 11] = [
+    let wraps: &[(&str, Wrap)] = &[
         ("10.70.0.1:30001", |p| {
             ethernet_frame(EtherTypes::Vlan, &vlan(7, network_type(p), p))
         }),
@@ -157,7 +160,7 @@ fn tunnels(trace: &mut Trace) {
             ethernet(&ip(ends[0], ends[1], IpNextHeaderProtocols::Ipv4, p))
         }),
     ];
-    for (client, wrap) in wraps {
+    for &(client, wrap) in wraps {
         trace.wrap(wrap);
         tls_flow(trace, client, server, name, meant);
     }
@@ -244,11 +247,13 @@ fn fragments(trace: &mut Trace) {
     );
 }
 
+/// Parts of a ClientHello in the order in which they arrive.
+type Parts = &'static [(usize, usize)];
+
 fn disorder(trace: &mut Trace) {
     const DATA: u8 = TcpFlags::PSH | TcpFlags::ACK;
     let server = "198.51.100.92:443";
-    // (parts of the ClientHello in the order in which they arrive)
-    let orders: [(&str, &[(usize, usize)], bool); 5] = [
+    let orders: &[(&str, Parts, bool)] = &[
         // reordered
         (
             "10.72.0.1:31001",
@@ -276,7 +281,7 @@ fn disorder(trace: &mut Trace) {
         // a hole where the name is
         ("10.72.0.5:31005", &[(0, 40), (900, 1600)], false),
     ];
-    for (client, parts, complete) in orders {
+    for &(client, parts, complete) in orders {
         let hello = hello_with_share(trace, Some("chat.signal.org"), &["h2"], 1216);
         let (reply, down) = (server_hello(trace), tls_data(trace, 700));
         let mut tcp = trace.tcp(client, server).open();

@@ -22,8 +22,11 @@ mod net;
 // TLS, QUIC and DTLS as clients open them.
 mod secure;
 
-// China's messaging systems.
-mod china;
+// WeChat and QQ.
+mod tencent;
+
+// The messaging systems of China's operators.
+mod operators;
 
 // The other messaging systems.
 mod messaging;
@@ -31,7 +34,13 @@ mod messaging;
 // Voice and video: SIP, STUN, RTP.
 mod calls;
 
-// Plain protocols.
+// DNS and what it teaches.
+mod dns;
+
+// HTTP, proxies, foreign ports.
+mod web;
+
+// Other plain protocols.
 mod plain;
 
 // Peer to peer.
@@ -44,10 +53,13 @@ mod links;
 type Capture = (&'static str, &'static str, fn(&mut Trace));
 
 const FAMILIES: &[&[Capture]] = &[
-    china::CAPTURES,
+    tencent::CAPTURES,
+    operators::CAPTURES,
     messaging::CAPTURES,
     calls::CAPTURES,
     secure::CAPTURES,
+    dns::CAPTURES,
+    web::CAPTURES,
     plain::CAPTURES,
     peers::CAPTURES,
     links::CAPTURES,

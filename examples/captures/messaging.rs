@@ -56,6 +56,16 @@ pub const CAPTURES: &[Capture] = &[
         discord,
     ),
     (
+        "viber-call",
+        "Viber: chat frames that hold their length, a call's first exchange",
+        viber,
+    ),
+    (
+        "zoom-sfu",
+        "Zoom: handshake with a media server; audio joined in the middle",
+        zoom,
+    ),
+    (
         "threema-chat",
         "Threema: handshake known by lengths and entropy",
         threema,
@@ -414,4 +424,53 @@ fn threema(trace: &mut Trace) {
         .client(&parts[2])
         .server(&parts[3])
         .is("threema", "threema", "chat");
+}
+
+fn viber(trace: &mut Trace) {
+    // The frame's length, little-endian, counts itself.
+    let mut frame = |len: usize| {
+        let mut bytes = join([&(len as u16).to_le_bytes()[..], &trace.noise(len - 2)]);
+        bytes[6..8].copy_from_slice(&[0xfc, 0xff]);
+        bytes[9] = 0x80;
+        bytes
+    };
+    let (up, down) = (frame(96), frame(180));
+    trace
+        .tcp("10.29.0.5:36500", "198.51.100.73:4244")
+        .open()
+        .client(up)
+        .server(down)
+        .close()
+        .is("viber", "viber", "chat");
+    let ping = join([&trace.noise(2)[..], &[0x03, 0x00], &trace.noise(8)]);
+    let pong = join([&trace.noise(2)[..], &[0x04, 0x00], &trace.noise(8)]);
+    trace
+        .udp("10.29.0.5:36501", "198.51.100.73:7985")
+        .client(ping)
+        .server(pong)
+        .is("viber", "viber", "voice");
+}
+
+fn zoom(trace: &mut Trace) {
+    let ask = join([&[1, 0, 3][..], &trace.noise(100)]);
+    let grant = join([&[2, 0, 3][..], &trace.noise(100)]);
+    // Eight octets to the media server, kind of media 15, RTP nineteen octets after it begins.
+    let audio: Vec<Vec<u8>> = (0..5)
+        .map(|n| {
+            let media = crate::calls::rtp(trace, 112, n, 640 * u32::from(n), 0x0100_0401, 90);
+            join([&[5][..], &trace.noise(7), &[15], &trace.noise(18), &media])
+        })
+        .collect();
+    // What a handshake opens is not known yet.
+    trace
+        .udp("10.29.0.6:36502", "198.51.100.74:8801")
+        .client(ask)
+        .server(grant)
+        .is("zoom", "zoom", "-");
+    // Joined in the middle.
+    let mut udp = trace.udp("10.29.0.6:36503", "198.51.100.74:8801");
+    for packet in audio {
+        udp = udp.client(packet);
+    }
+    udp.is("zoom", "zoom", "voice");
 }

@@ -92,8 +92,8 @@ fn bittorrent(trace: &mut Trace) {
     trace
         .tcp("10.60.0.5:51416", "203.0.113.204:6969")
         .open()
-        .client(crate::plain::request("GET", path, &headers, b""))
-        .server(crate::plain::answer(
+        .client(crate::web::request("GET", path, &headers, b""))
+        .server(crate::web::answer(
             "200 OK",
             &[],
             b"d8:intervali1800e5:peers0:e",

@@ -17,6 +17,11 @@ pub const CAPTURES: &[Capture] = &[
         quic,
     ),
     (
+        "quic-retry",
+        "QUIC: version negotiation, and a Retry after which the keys change",
+        quic_retry,
+    ),
+    (
         "dtls-hello",
         "DTLS 1.2: HelloVerifyRequest and a second ClientHello",
         dtls,
@@ -348,4 +353,49 @@ fn dtls(trace: &mut Trace) {
         .client(second)
         .client(data)
         .is("dtls", "-", "-");
+}
+
+fn quic_retry(trace: &mut Trace) {
+    let hello = build::client_hello("chat.signal.org", &["h3"], 0);
+    let server = "198.51.100.23:443";
+    let (dcid, scid, chosen) = (trace.noise(8), trace.noise(8), trace.noise(8));
+    let ids = |to: &[u8], from: &[u8]| join([&vector(1, to)[..], &vector(1, from)]);
+
+    // RFC 9000 section 6.3 and 15: a version set aside for this, answered by those there are.
+    let head = join([&[0xc3, 0x1a, 0x2a, 0x3a, 0x4a][..], &ids(&dcid, &scid)]);
+    // No token, the length of what is left.
+    let rest = 1200 - head.len() - 3;
+    let length = (0x4000 | rest as u16).to_be_bytes();
+    let greased = join([&head[..], &[0], &length, &trace.noise(rest)]);
+    let versions = [0, 0, 0, 1, 0x6b, 0x33, 0x43, 0xcf];
+    let offered = join([&[0xca, 0, 0, 0, 0][..], &ids(&scid, &dcid), &versions]);
+    let mut udp = trace
+        .udp("10.40.0.8:52101", server)
+        .client(greased)
+        .server(offered);
+    for datagram in build::initial_packets(1, &dcid, &scid, &hello) {
+        udp = udp.client(datagram);
+    }
+    udp.is("quic", "signal", "chat");
+
+    // Section 17.2.5: the server chooses a connection ID; keys derive from it from then on.
+    let (dcid, scid) = (trace.noise(8), trace.noise(8));
+    let (token, tag) = (trace.noise(40), trace.noise(16));
+    let retry = join([&[0xf0, 0, 0, 0, 1][..], &ids(&scid, &chosen), &token, &tag]);
+    // The first packet holds only the front of the ClientHello: the name comes after the Retry.
+    let front = build::crypto_frame(1, 0, &hello[..50]).unwrap_or_default();
+    let first = build::Initial::first(1, &dcid, &scid).packet(&front, 1200);
+    let frame = build::crypto_frame(1, 0, &hello).unwrap_or_default();
+    let second = build::Initial {
+        token: &token,
+        number: 1,
+        ..build::Initial::first(1, &chosen, &scid)
+    };
+    let second = second.packet(&frame, 1200);
+    trace
+        .udp("10.40.0.8:52102", server)
+        .client(first.unwrap_or_default())
+        .server(retry)
+        .client(second.unwrap_or_default())
+        .is("quic", "signal", "chat");
 }

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 use crate::verdict::Tag;
 
 /// Entries a generation holds; two are kept.
-const GENERATION: usize = 32_768;
+const GENERATION: usize = 8_192;
 
 /// An answer is used by a connection that begins a little later than its time to live says.
 const GRACE: Duration = Duration::from_secs(10);

@@ -120,7 +120,10 @@ impl Reassembly {
             self.end();
             return;
         }
+        // Exactly: openings are many and short, so room to spare adds up.
+        self.bytes.reserve_exact(taken.len());
         self.bytes.extend_from_slice(taken);
+        self.ends.reserve_exact(1);
         self.ends
             .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
         if let Some(next) = &mut self.next_sequence {

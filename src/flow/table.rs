@@ -125,18 +125,22 @@ pub struct Flow<T> {
     /// What each side sent.
     pub counters: PerSide<Counters>,
     /// Where the byte streams of the low and the high end begin, if their SYN was seen.
-    starts: [Option<u32>; 2],
+    starts: [u32; 2],
     opening: Option<Box<OpeningBuffer>>,
     /// What classification keeps.
     pub class: T,
 }
 
-/// Control bits seen, of either side.
+/// Control bits seen, of either side, and whose SYN was.
 #[derive(Clone, Copy, Debug, Default)]
 struct TcpFlags {
     fin_low: bool,
     fin_high: bool,
     rst: bool,
+    /// `Flow::starts` holds the low end's start.
+    start_low: bool,
+    /// `Flow::starts` holds the high end's start.
+    start_high: bool,
 }
 
 impl TcpFlags {
@@ -265,7 +269,11 @@ impl<T> Flow<T> {
         }
         // Only now: a flow without a payload costs no buffer.
         let mut buffer = self.opening.take().unwrap_or_default();
-        buffer.start_at(self.starts);
+        let [low, high] = self.starts;
+        buffer.start_at([
+            self.tcp.start_low.then_some(low),
+            self.tcp.start_high.then_some(high),
+        ]);
         let mine = buffer.of(end);
         let arrival = match sequence {
             None => mine.datagram(packet.payload, config.opening_bytes),
@@ -309,7 +317,14 @@ impl<T> Flow<T> {
             End::Low => (Some(first), other),
             End::High => (other, Some(first)),
         };
-        self.starts = [self.starts[0].or(low), self.starts[1].or(high)];
+        if let (Some(low), false) = (low, self.tcp.start_low) {
+            self.starts[0] = low;
+            self.tcp.start_low = true;
+        }
+        if let (Some(high), false) = (high, self.tcp.start_high) {
+            self.starts[1] = high;
+            self.tcp.start_high = true;
+        }
         first
     }
 
@@ -575,7 +590,7 @@ impl<T: Default> FlowTable<T> {
             first: packet.at,
             last: packet.at,
             counters: PerSide::default(),
-            starts: [None; 2],
+            starts: [0; 2],
             opening: None,
             class: T::default(),
         };
