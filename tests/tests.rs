@@ -16,4 +16,7 @@ mod signatures;
 // Which module may import which.
 mod layers;
 
+// Every dissector has a fuzz target.
+mod fuzz;
+
 mod support;

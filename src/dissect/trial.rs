@@ -4,11 +4,14 @@
 //! untouched until it is sure, and what is sure stays so.
 #![allow(clippy::indexing_slicing)]
 
+use std::fs;
+use std::path::Path;
+
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Facts, Outcome};
+use super::{DISSECTORS, Facts, Outcome};
 use crate::flow::opening::Script;
 use crate::flow::{Opening, Side, Transport};
 
@@ -147,6 +150,9 @@ impl Trial {
 
 /// Shows `dissect` mutations of `seeds` and random bytes: it must keep the contract and not panic.
 pub(super) fn withstands(dissect: Dissect, seeds: &[Trial]) {
+    if let Some(corpus) = std::env::var_os("OTTOMETER_FUZZ_SEEDS") {
+        write_seeds(dissect, seeds, Path::new(&corpus));
+    }
     let mutation = (
         any::<Index>(),
         proptest::collection::vec((any::<Index>(), any::<u8>()), 0..6),
@@ -184,6 +190,32 @@ pub(super) fn withstands(dissect: Dissect, seeds: &[Trial]) {
         Ok(())
     });
     run.unwrap();
+}
+
+/// Writes `seeds` into the corpora of the fuzz targets `dissect_NAME` and `dissect`, in the form
+/// `fuzz/src/lib.rs` reads.
+fn write_seeds(dissect: Dissect, seeds: &[Trial], corpus: &Path) {
+    let is_row = |row: &super::Dissector| std::ptr::fn_addr_eq(row.dissect, dissect);
+    let place = DISSECTORS.iter().position(is_row).unwrap();
+    for (index, trial) in seeds.iter().enumerate() {
+        let is_udp = u8::from(trial.transport == Transport::Udp);
+        let mut seed = vec![is_udp | if trial.mid_stream { 6 } else { 0 }];
+        seed.extend(trial.ports.0.to_be_bytes());
+        seed.extend(trial.ports.1.to_be_bytes());
+        for (side, message) in &trial.messages {
+            let message = &message[..message.len().min(0x7fff)];
+            let side = u16::from(*side == Side::Server) << 15;
+            seed.extend((side | message.len() as u16).to_be_bytes());
+            seed.extend(message);
+        }
+        let name = DISSECTORS[place].name;
+        let chosen = [&[place as u8], &seed[..]].concat();
+        for (target, seed) in [(format!("dissect_{name}"), seed), ("dissect".into(), chosen)] {
+            let folder = corpus.join(target);
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(folder.join(format!("unit-test-{name}-{index}")), seed).unwrap();
+        }
+    }
 }
 
 /// A TLS record with a ClientHello whose only extension is the server's name, `a.example`.

@@ -1,0 +1,121 @@
+//! Any capture through the whole pipeline, with one worker and with two: the ledger closes, and
+//! both write the same.
+//!
+//! The first byte holds the settings; the rest is the file.
+#![no_main]
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use libfuzzer_sys::fuzz_target;
+use ottometer::capture::file::Options;
+use ottometer::capture::inputs::Inputs;
+use ottometer::export::Exporter;
+use ottometer::export::csv::Csv;
+use ottometer::export::json::Json;
+use ottometer::pipeline::{Config, run};
+use ottometer::signature::SignatureSet;
+use ottometer::time::Timestamp;
+use ottometer::usage::{Cells, FlowRecord, Summary};
+
+static SET: LazyLock<Arc<SignatureSet>> = LazyLock::new(|| Arc::new(SignatureSet::builtin()));
+
+/// The file a run reads.
+static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+    let name = format!("ottometer-fuzz-{}.pcap", std::process::id());
+    let memory = PathBuf::from("/dev/shm");
+    let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    folder.join(name)
+});
+
+fuzz_target!(
+    init: {
+        LazyLock::force(&SET);
+    },
+    |input: &[u8]| {
+        let Some((&settings, file)) = input.split_first() else {
+            return;
+        };
+        // A few compressed bytes can stand for gigabytes; `capture_file` looks at those.
+        if file.starts_with(b"\x1f\x8b") || file.starts_with(b"\x28\xb5\x2f\xfd") {
+            return;
+        }
+        fs::write(&*FILE, file).expect("the folder of temporary files is writable");
+        let (one, two) = (go(settings, 1), go(settings, 2));
+        fs::remove_file(&*FILE).expect("the file is there");
+        let (Some((one, one_wrote)), Some((two, two_wrote))) = (one, two) else {
+            return;
+        };
+        assert!(one.ledger.closes(), "{}", one.ledger);
+        assert_eq!(one.ledger, two.ledger);
+        assert_eq!(one.cells, two.cells);
+        assert_eq!(one.clients, two.clients);
+        assert_eq!(one.flows, two.flows);
+        assert_eq!(one.span, two.span);
+        assert_eq!(text(&one_wrote.json), text(&two_wrote.json));
+        assert_eq!(text(&one_wrote.csv), text(&two_wrote.csv));
+        for line in text(&one_wrote.json).lines() {
+            serde_json::from_str::<serde_json::Value>(line).expect("a line of JSON");
+        }
+    }
+);
+
+/// What was written.
+#[derive(Default)]
+struct Written {
+    json: Vec<u8>,
+    csv: Vec<u8>,
+}
+
+impl Exporter for Written {
+    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> std::io::Result<()> {
+        Json::flows(&mut self.json).flow(record, set)?;
+        let mut csv = Csv::flows(&mut self.csv);
+        csv.flow(record, set)?;
+        csv.finish()
+    }
+
+    fn interval(
+        &mut self,
+        start: Timestamp,
+        sequence: u64,
+        cells: &Cells,
+        set: &SignatureSet,
+    ) -> std::io::Result<()> {
+        Json::usage(&mut self.json).interval(start, sequence, cells, set)?;
+        let mut csv = Csv::usage(&mut self.csv);
+        csv.interval(start, sequence, cells, set)?;
+        csv.finish()
+    }
+
+    fn finish(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A run over the file; `None` when it is no capture.
+fn go(settings: u8, workers: usize) -> Option<(Summary, Written)> {
+    let options = Options {
+        filter: (settings & 0x80 != 0).then(|| "udp or vlan".to_owned()),
+        block_size: 64 << (settings >> 3 & 15),
+    };
+    let mut inputs = Inputs::open(&[&*FILE], &options).ok()?;
+    let mut config = Config {
+        workers,
+        records: true,
+        steps: settings & 1 != 0,
+        stats: settings & 2 != 0,
+        ..Config::default()
+    };
+    config.usage.clients = true;
+    config.usage.interval = (settings & 4 != 0).then_some(Duration::from_secs(60));
+    let mut written = Written::default();
+    let summary = run(&mut inputs, &SET, &config, &mut written, &mut |_| {}).ok()?;
+    Some((summary, written))
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("records are text")
+}
