@@ -210,7 +210,10 @@ fn write_seeds(dissect: Dissect, seeds: &[Trial], corpus: &Path) {
         }
         let name = DISSECTORS[place].name;
         let chosen = [&[place as u8], &seed[..]].concat();
-        for (target, seed) in [(format!("dissect_{name}"), seed), ("dissect".into(), chosen)] {
+        for (target, seed) in [
+            (format!("dissect_{name}"), seed),
+            ("dissect".into(), chosen),
+        ] {
             let folder = corpus.join(target);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join(format!("unit-test-{name}-{index}")), seed).unwrap();
