@@ -95,6 +95,9 @@ impl Trial {
             let sure = matches!(outcome, Outcome::Partial | Outcome::Done);
             if sure {
                 assert!(facts.proto.is_some(), "sure, but of what? {self:?}");
+                let mut again = facts.clone();
+                let answer = dissect(&opening, &mut again);
+                assert_eq!((answer, &again), (outcome, &facts), "asked again: {self:?}");
             } else {
                 assert_eq!(facts, before, "facts of a protocol that is not sure");
                 assert!(!was_sure, "what was sure was taken back: {self:?}");
@@ -210,7 +213,10 @@ fn write_seeds(dissect: Dissect, seeds: &[Trial], corpus: &Path) {
         }
         let name = DISSECTORS[place].name;
         let chosen = [&[place as u8], &seed[..]].concat();
-        for (target, seed) in [(format!("dissect_{name}"), seed), ("dissect".into(), chosen)] {
+        for (target, seed) in [
+            (format!("dissect_{name}"), seed),
+            ("dissect".into(), chosen),
+        ] {
             let folder = corpus.join(target);
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join(format!("unit-test-{name}-{index}")), seed).unwrap();
