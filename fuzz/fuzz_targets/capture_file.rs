@@ -56,13 +56,17 @@ fn read(file: &[u8], filter: Option<String>, block_size: usize) -> Option<(u64, 
         }
         seen += block.bytes.len();
         for index in 0..block.frames.len() {
-            let frame = block.frame(index).expect("a listed frame lies in its block");
+            let frame = block
+                .frame(index)
+                .expect("a listed frame lies in its block");
             assert!(frame.wire_len as usize >= frame.bytes.len());
             assert!(frame.number > number);
             number = frame.number;
             watermark = watermark.max(frame.at);
             listed += 1;
-            sum = sum.wrapping_mul(31).wrapping_add(frame.at.0 ^ u64::from(frame.wire_len));
+            sum = sum
+                .wrapping_mul(31)
+                .wrapping_add(frame.at.0 ^ u64::from(frame.wire_len));
             for &octet in frame.bytes {
                 sum = sum.wrapping_mul(31).wrapping_add(octet.into());
             }

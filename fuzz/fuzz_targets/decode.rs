@@ -95,10 +95,16 @@ fuzz_target!(|input: &[u8]| {
             Decoded::Packet(packet) => counted(&packet, &mut out),
             Decoded::Dropped(_) => out.count(1, frame.wire_len.into()),
             Decoded::Fragment => {}
-            Decoded::Datagram(datagram) => decode_datagram(&mut decoder, datagram, max_depth, &mut out),
+            Decoded::Datagram(datagram) => {
+                decode_datagram(&mut decoder, datagram, max_depth, &mut out)
+            }
         }
         // A datagram just begun may go beyond by what it costs itself.
-        assert!(decoder.fragments_held() <= limit, "{} of {limit}", decoder.fragments_held());
+        assert!(
+            decoder.fragments_held() <= limit,
+            "{} of {limit}",
+            decoder.fragments_held()
+        );
         if settings & BLOCK_END != 0 {
             decoder.expire(watermark, &mut |reason, frames, bytes| {
                 given_up(reason);

@@ -26,7 +26,11 @@ static SET: LazyLock<Arc<SignatureSet>> = LazyLock::new(|| Arc::new(SignatureSet
 static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
     let name = format!("ottometer-fuzz-{}.pcap", std::process::id());
     let memory = PathBuf::from("/dev/shm");
-    let folder = if memory.is_dir() { memory } else { std::env::temp_dir() };
+    let folder = if memory.is_dir() {
+        memory
+    } else {
+        std::env::temp_dir()
+    };
     folder.join(name)
 });
 

@@ -34,7 +34,11 @@ fuzz_target!(|input: &[u8]| {
         tcp_idle: Duration::from_secs(20),
         tcp_closed: Duration::from_secs(2),
         udp_idle: Duration::from_secs(10),
-        scope: if settings & 0x80 == 0 { Scope::None } else { Scope::Tunnel },
+        scope: if settings & 0x80 == 0 {
+            Scope::None
+        } else {
+            Scope::Tunnel
+        },
         ..Config::default()
     };
     let mut table: FlowTable<Seen> = FlowTable::new(config.clone());
@@ -69,7 +73,10 @@ fuzz_target!(|input: &[u8]| {
         let payload: Vec<u8> = (0..len as u32)
             .map(|index| first.wrapping_add(index).to_le_bytes()[0])
             .collect();
-        let mut ends = [(Address::v4([10, 0, 0, 1]), 50_000), (Address::v4([10, 0, 0, 2]), 443)];
+        let mut ends = [
+            (Address::v4([10, 0, 0, 1]), 50_000),
+            (Address::v4([10, 0, 0, 2]), 443),
+        ];
         ends[0].1 += u16::from(who >> 2 & 7);
         if who & 2 != 0 {
             ends.reverse();
@@ -79,7 +86,11 @@ fuzz_target!(|input: &[u8]| {
             at,
             number,
             version: 4,
-            protocol: if is_tcp { IpProtocol::TCP } else { IpProtocol::UDP },
+            protocol: if is_tcp {
+                IpProtocol::TCP
+            } else {
+                IpProtocol::UDP
+            },
             source: ends[0].0,
             destination: ends[1].0,
             source_port: ends[0].1,
@@ -150,17 +161,29 @@ fn look(seen: &mut Seen, opening: &Opening<'_>, config: &Config, latest: Side) {
         let stream = opening.stream(side);
         assert!(stream.bytes.len() <= config.opening_bytes);
         assert!(stream.ends.is_sorted_by(|a, b| a < b), "{:?}", stream.ends);
-        assert_eq!(stream.ends.last().map_or(0, |&end| end as usize), stream.bytes.len());
+        assert_eq!(
+            stream.ends.last().map_or(0, |&end| end as usize),
+            stream.bytes.len()
+        );
         let messages: usize = stream.messages().map(<[u8]>::len).sum();
         assert_eq!(messages, stream.bytes.len());
         if opening.transport == Transport::Tcp {
             let in_order = |pair: &[u8]| pair[1] == pair[0].wrapping_add(1);
             assert!(stream.bytes.windows(2).all(in_order), "{:?}", stream.bytes);
         }
-        assert!(stream.bytes.starts_with(&seen.bytes[side]), "shown bytes changed");
-        assert!(stream.ends.starts_with(&seen.ends[side]), "shown ends changed");
+        assert!(
+            stream.bytes.starts_with(&seen.bytes[side]),
+            "shown bytes changed"
+        );
+        assert!(
+            stream.ends.starts_with(&seen.ends[side]),
+            "shown ends changed"
+        );
         let ended = seen.ended[side];
-        assert!(!ended || stream.bytes.len() == seen.bytes[side].len(), "grew after its end");
+        assert!(
+            !ended || stream.bytes.len() == seen.bytes[side].len(),
+            "grew after its end"
+        );
         seen.bytes[side] = stream.bytes.to_vec();
         seen.ends[side] = stream.ends.to_vec();
         seen.ended[side] = stream.ended;

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
 use ottometer::dissect::{DISSECTORS, Facts, Outcome, Over};
-use ottometer::flow::opening::Script;
 use ottometer::flow::Transport;
+use ottometer::flow::opening::Script;
 use ottometer::signature::{SignatureSet, SourceFile, check, list, test};
 
 fuzz_target!(|input: &[u8]| {
@@ -23,23 +23,38 @@ fuzz_target!(|input: &[u8]| {
     for finding in found.iter().chain(&check(&files)) {
         let _ = finding.to_string();
     }
-    let _ = test(&files, Path::new("nowhere"), &mut |_| Err("no captures".to_owned()));
+    let _ = test(&files, Path::new("nowhere"), &mut |_| {
+        Err("no captures".to_owned())
+    });
     let _ = list(&files);
     ask(&set);
 });
 
 /// Asks all matchers about fixed openings.
 fn ask(set: &SignatureSet) {
-    let http = b"GET /index.html?q=1 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Test/1.0\r\n\r\n";
+    let http =
+        b"GET /index.html?q=1 HTTP/1.1\r\nHost: www.example.com\r\nUser-Agent: Test/1.0\r\n\r\n";
     let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03com\x00\x00\x01\x00\x01";
     let binding = b"\x00\x01\x00\x08\x21\x12\xa4\x42abcdefghijkl\x80\x22\x00\x04test";
     let scripts = [
-        Script::tcp(80).client(http).server(b"HTTP/1.1 200 OK\r\nServer: test\r\n\r\nbody"),
-        Script::tcp(443).client(b"\x16\xf1\x03\x00\x05\x01\x03\xf1\x00\x00").server(b"\x16\xf1\x03"),
-        Script::tcp(9999).server(&[0; 64]).client(&[0xff; 300]).client(b"a").server(b"bc"),
+        Script::tcp(80)
+            .client(http)
+            .server(b"HTTP/1.1 200 OK\r\nServer: test\r\n\r\nbody"),
+        Script::tcp(443)
+            .client(b"\x16\xf1\x03\x00\x05\x01\x03\xf1\x00\x00")
+            .server(b"\x16\xf1\x03"),
+        Script::tcp(9999)
+            .server(&[0; 64])
+            .client(&[0xff; 300])
+            .client(b"a")
+            .server(b"bc"),
         Script::udp(53).client(query).server(query),
         Script::udp(3478).client(binding).client(binding),
-        Script::udp(9999).client(&[0; 1200]).server(b"\0").client(&[7; 64]).server(&[7; 64]),
+        Script::udp(9999)
+            .client(&[0; 1200])
+            .server(b"\0")
+            .client(&[7; 64])
+            .server(&[7; 64]),
         Script::new(Transport::Other(132), 0, 0).client(&[1; 40]),
     ];
     for script in &scripts {
@@ -75,7 +90,14 @@ fn ask(set: &SignatureSet) {
         let _ = set.by_address(opening.server_ip);
         let _ = set.by_port(opening.transport, opening.server_port);
     }
-    for name in ["", ".", "www.example.com", "example.com", "a.b.c.d.e.f.g.h.com", "xn--0zwm56d"] {
+    for name in [
+        "",
+        ".",
+        "www.example.com",
+        "example.com",
+        "a.b.c.d.e.f.g.h.com",
+        "xn--0zwm56d",
+    ] {
         let _ = set.by_name(name);
     }
 }

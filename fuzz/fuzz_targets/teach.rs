@@ -16,7 +16,9 @@ fuzz_target!(|input: &[u8]| {
     let mut name = |answer: &NameAnswer<'_>| {
         count += 1;
         assert!(!answer.name.is_empty() && answer.name.len() <= 255);
-        assert!(!answer.name.ends_with('.') && !answer.name.contains(|c: char| c.is_ascii_uppercase()));
+        assert!(
+            !answer.name.ends_with('.') && !answer.name.contains(|c: char| c.is_ascii_uppercase())
+        );
     };
     match choice % 4 {
         0 => dns::answers(payload, &mut name),

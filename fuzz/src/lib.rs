@@ -150,21 +150,23 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// Asks the dissector. Whether that was the last time.
     fn ask(&mut self, opening: &Opening<'_>) -> bool {
+        let name = self.dissector.name;
         let before = self.facts.clone();
-        let was_sure = self.outcome == Outcome::Partial;
         self.outcome = (self.dissector.dissect)(opening, &mut self.facts);
         match self.outcome {
             Outcome::Partial | Outcome::Done => {
-                assert!(self.facts.proto.is_some(), "sure, but of what?");
+                assert!(self.facts.proto.is_some(), "{name}: sure, but of what?");
                 assert_bounded(&self.facts);
                 let mut again = self.facts.clone();
                 let outcome = (self.dissector.dissect)(opening, &mut again);
-                assert_eq!(outcome, self.outcome, "another answer about the same");
-                assert_eq!(again, self.facts, "other facts about the same");
+                assert_eq!(
+                    outcome, self.outcome,
+                    "{name}: another answer about the same"
+                );
+                assert_eq!(again, self.facts, "{name}: other facts about the same");
             }
             Outcome::NotMine | Outcome::NeedMore => {
-                assert_eq!(self.facts, before, "facts of a protocol that is not sure");
-                assert!(!was_sure, "what was sure was taken back");
+                assert_eq!(self.facts, before, "{name}: facts, but not sure");
             }
         }
         matches!(self.outcome, Outcome::NotMine | Outcome::Done)

@@ -350,6 +350,9 @@ impl Classifier {
                     Outcome::NotMine => {
                         if inspection.owner.is_none() {
                             inspection.ruled_out |= bit;
+                        } else {
+                            // It was sure; what came since cannot be read.
+                            inspection.done = true;
                         }
                     }
                     Outcome::NeedMore => {}
@@ -462,4 +465,67 @@ fn undecided(transport: Transport, ruled_out: u64) -> bool {
     (0..)
         .zip(DISSECTORS)
         .any(|(place, dissector)| ruled_out & (1 << place) == 0 && takes(dissector.over, transport))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::{Address, IpProtocol, TcpSegment, Vlans};
+    use crate::flow::FlowTable;
+    use crate::time::Timestamp;
+
+    /// The `number`th segment of a client towards port 80.
+    fn segment(number: u64, sequence: u32, payload: &[u8]) -> Packet<'_> {
+        let len = u32::try_from(payload.len()).unwrap();
+        Packet {
+            at: Timestamp::new(1, 0),
+            number,
+            version: 4,
+            protocol: IpProtocol::TCP,
+            source: Address::v4([10, 0, 0, 1]),
+            destination: Address::v4([203, 0, 113, 9]),
+            source_port: 50_000,
+            destination_port: 80,
+            icmp: (0, 0),
+            tcp: Some(TcpSegment {
+                sequence,
+                acknowledgement: 0,
+                flags: TcpSegment::ACK,
+            }),
+            payload,
+            payload_len: len,
+            wire_len: 54 + len,
+            ip_len: 40 + len,
+            frames: 1,
+            vlans: Vlans::default(),
+            tunnel: None,
+            tunnel_id: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_sure_stays_when_the_rest_cannot_be_read() {
+        let set = Arc::new(SignatureSet::default());
+        let mut classifier = Classifier::new(set, false);
+        let config = flow::Config::default();
+        let mut table: FlowTable<Classification> = FlowTable::new(config.clone());
+        let (start, rest): (&[u8], &[u8]) = (b"GET /watch?v=1 HTT", b"\0 no such version\r\n\r\n");
+        let packets = [segment(1, 1, start), segment(2, 19, rest)];
+        let settled = packets.map(|packet| {
+            let located = table.locate(&packet);
+            let touch = table.touch(&packet, located, Classification::is_settled, |_, _| {});
+            let flow = table.flow(touch.unwrap()).unwrap();
+            classifier.on_packet(flow, |class| class, &packet, Side::Client, &config);
+            flow.class.verdict
+        });
+        assert_eq!(
+            settled[0],
+            Verdict::Pending,
+            "a long request: more may follow"
+        );
+        let Verdict::Settled { named, at_packet } = settled[1] else {
+            panic!("nothing more can be learned");
+        };
+        assert_eq!((named.proto, at_packet), (Some(Proto::HTTP), 2));
+    }
 }

@@ -141,6 +141,8 @@ fn read_tunnel(
     }
     let client_stream = tls::after(client.stream, client.offset() + request_end);
     let host = facts.server_name.take();
+    // `host` was told anew: read the hello's name anew as well, which is skipped once it is hashed.
+    facts.ja4 = None;
     let outcome = tls::dissect_streams(client_stream, server_stream, facts);
     facts.proto = Some(Proto::HTTP);
     facts.server_name = match (host, facts.server_name.take()) {

@@ -18,7 +18,11 @@ fn run(script: &Script) -> (Outcome, Facts) {
     let outcome = dissect(&script.opening(), &mut facts);
     let mine = matches!(outcome, Outcome::Partial | Outcome::Done);
     assert_eq!(facts.proto.is_some(), mine);
-    if !mine {
+    if mine {
+        let mut again = facts.clone();
+        assert_eq!(dissect(&script.opening(), &mut again), outcome);
+        assert_eq!(again, facts, "asked again");
+    } else {
         assert_eq!(facts, Facts::default());
     }
     (outcome, facts)

@@ -60,7 +60,8 @@ use crate::flow::Opening;
 /// What a dissector says of an opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Not this protocol, whatever follows: the dissector is not asked again.
+    /// Not this protocol, whatever follows: the dissector is not asked again. After
+    /// [`Outcome::Partial`]: nothing more can be read, and what was read stays.
     NotMine,
     /// Too few bytes to tell.
     NeedMore,

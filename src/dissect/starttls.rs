@@ -22,6 +22,9 @@ pub(super) fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) ->
 /// Reads TLS records of both sides. What is spoken stays the protocol that asked for TLS.
 pub(super) fn read_records(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
     let (proto, swapped) = (facts.proto, facts.swapped);
+    // The caller has told its own name again: read the hello's again as well, which is skipped
+    // once it has been hashed.
+    facts.ja4 = None;
     let outcome = tls::dissect_streams(client, server, facts);
     facts.proto = proto;
     facts.swapped = swapped;
@@ -65,6 +68,10 @@ mod tests {
             (facts.swapped, facts.server_name.as_deref()),
             (true, Some("a.example"))
         );
+        // The greeting is read again with every segment, and must not take the name back.
+        let answered = upgraded(&hex(CLIENT_HELLO)).server(hex("16 03 03 00 50 02 00 00 4c"));
+        let facts = answered.facts(smtp::dissect);
+        assert_eq!(facts.server_name.as_deref(), Some("a.example"));
     }
 
     #[test]

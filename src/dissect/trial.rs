@@ -95,6 +95,9 @@ impl Trial {
             let sure = matches!(outcome, Outcome::Partial | Outcome::Done);
             if sure {
                 assert!(facts.proto.is_some(), "sure, but of what? {self:?}");
+                let mut again = facts.clone();
+                let answer = dissect(&opening, &mut again);
+                assert_eq!((answer, &again), (outcome, &facts), "asked again: {self:?}");
             } else {
                 assert_eq!(facts, before, "facts of a protocol that is not sure");
                 assert!(!was_sure, "what was sure was taken back: {self:?}");

@@ -43,8 +43,10 @@ impl Wheel {
 
     /// Takes all reminders due by `now`.
     pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<Reminder>) {
-        let Some(next) = self.next else { return };
         let now = seconds(now);
+        // Time goes on for an empty wheel as well: when a flow that begins late is looked at must
+        // not hang on whether there were others.
+        let next = *self.next.get_or_insert(now);
         if now < next {
             return;
         }
@@ -103,6 +105,24 @@ mod tests {
             [1, 3],
             "a leap empties the wheel once"
         );
+    }
+
+    #[test]
+    fn what_is_late_waits_as_long_in_an_empty_wheel() {
+        let reminder = |slot| Reminder {
+            slot,
+            generation: 0,
+        };
+        for others in [0, 1] {
+            let mut wheel = Wheel::new();
+            for _ in 0..others {
+                wheel.remind(reminder(1), at(50), at(110));
+            }
+            due_at(&mut wheel, 1_000);
+            wheel.remind(reminder(2), at(100), at(160));
+            assert!(due_at(&mut wheel, 1_000).is_empty(), "{others} others");
+            assert_eq!(due_at(&mut wheel, 1_001), [2], "{others} others");
+        }
     }
 
     #[test]
