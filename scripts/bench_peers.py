@@ -12,7 +12,7 @@ def run(command):
     """Wall seconds, CPU seconds and peak memory (all and anonymous, MiB) of one run."""
     began = time.monotonic()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    anonymous = 0.0
+    peak = anonymous = 0.0
     while True:
         pid, code, usage = os.wait4(child.pid, os.WNOHANG)
         if pid:
@@ -20,7 +20,10 @@ def run(command):
         try:
             with open(f"/proc/{child.pid}/status") as lines:
                 for line in lines:
-                    if line.startswith("RssAnon:"):
+                    # The peak the kernel keeps; getrusage's would include this interpreter's own.
+                    if line.startswith("VmHWM:"):
+                        peak = int(line.split()[1]) / 1024
+                    elif line.startswith("RssAnon:"):
                         anonymous = max(anonymous, int(line.split()[1]) / 1024)
         except (OSError, ValueError):
             pass
@@ -29,7 +32,7 @@ def run(command):
     child.returncode = code
     if code:
         sys.exit(f"{' '.join(command)}: ended with {code}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, anonymous
+    return wall, usage.ru_utime + usage.ru_stime, peak, anonymous
 
 
 def main():

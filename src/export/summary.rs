@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use comfy_table::presets::UTF8_HORIZONTAL_ONLY;
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
 use crate::signature::SignatureSet;
@@ -243,6 +242,12 @@ fn names(key: &CellKey, set: &SignatureSet, by: By) -> (String, String, String) 
     }
 }
 
+/// Lines above and below the rows, none between them.
+const RULED: TableStyle = {
+    let line = LineStyle::none().fill('─').junction('─');
+    TableStyle::new().header_separator(line).bottom_border(line)
+};
+
 fn table(rows: &[Row], summary: &Summary, by: By) -> String {
     let title = match by {
         By::App | By::Client => "application",
@@ -266,7 +271,7 @@ fn table(rows: &[Row], summary: &Summary, by: By) -> String {
     }
     let mut table = Table::new();
     table
-        .load_style(UTF8_HORIZONTAL_ONLY)
+        .load_style(RULED)
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
     let whole = summary.ledger.wire.bytes.max(1);
