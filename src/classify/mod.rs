@@ -229,7 +229,7 @@ impl Classifier {
             settled_by = ladder::settles(&self.view(opening, &inspection, facts.as_deref()), false);
             settled_by.is_none()
         });
-        let exhausted = more == Some(true) && flow.payload_packets() >= config.opening_packets;
+        let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
         let swapped = facts.as_ref().is_some_and(|facts| facts.swapped);
         let state = class(&mut flow.class);
         state.inspection = Some(inspection);
@@ -263,6 +263,10 @@ impl Classifier {
         let number = packets(flow);
         let had_payload = flow.payload_packets() > 0;
         let mut names = match flow.last_look() {
+            Some(opening) if opening.client.is_empty() && opening.server.is_empty() => {
+                inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
+                Named::default()
+            }
             Some(opening) => {
                 self.read(
                     &opening,

@@ -21,13 +21,19 @@ pub(super) struct Wheel {
     buckets: Vec<Vec<Reminder>>,
     /// The second whose bucket is emptied next; `None` before the first entry.
     next: Option<u64>,
+    /// Reminders held, of flows that are gone included.
+    len: usize,
 }
+
+/// Reminders a bucket keeps room for when it is empty.
+const ROOM: usize = 256;
 
 impl Wheel {
     pub(super) fn new() -> Self {
         Self {
             buckets: vec![Vec::new(); SLOTS as usize],
             next: None,
+            len: 0,
         }
     }
 
@@ -38,31 +44,52 @@ impl Wheel {
         let at = (seconds(due) + 1).clamp(next, next + SLOTS - 1);
         if let Some(bucket) = self.buckets.get_mut((at % SLOTS) as usize) {
             bucket.push(reminder);
+            self.len += 1;
+        }
+    }
+
+    /// How many reminders are held.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Forgets the reminders for which `wanted` does not hold.
+    pub(super) fn retain(&mut self, wanted: impl Fn(Reminder) -> bool) {
+        self.len = 0;
+        for bucket in &mut self.buckets {
+            bucket.retain(|&reminder| wanted(reminder));
+            bucket.shrink_to(ROOM);
+            self.len += bucket.len();
         }
     }
 
     /// Takes all reminders due by `now`.
     pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<Reminder>) {
         let now = seconds(now);
+<<<<<<< HEAD
         // Time goes on for an empty wheel as well: when a flow that begins late is looked at must
         // not hang on whether there were others.
         let next = *self.next.get_or_insert(now);
+=======
+        // Also a wheel with no entries goes with the time: when a flow ends must not hang on
+        // whether its worker had others before.
+        let Some(next) = self.next else {
+            self.next = Some(now + 1);
+            return;
+        };
+>>>>>>> review
         if now < next {
             return;
         }
         for second in next..=now.min(next + SLOTS - 1) {
             if let Some(bucket) = self.buckets.get_mut((second % SLOTS) as usize) {
+                self.len -= bucket.len();
                 due.append(bucket);
+                // Else each bucket would keep what its busiest second needed.
+                bucket.shrink_to(ROOM);
             }
         }
         self.next = Some(now + 1);
-    }
-
-    /// Takes the reminder that is due first, however far ahead.
-    pub(super) fn take_first(&mut self) -> Option<Reminder> {
-        let next = self.next?;
-        (next..next + SLOTS)
-            .find_map(|second| self.buckets.get_mut((second % SLOTS) as usize)?.pop())
     }
 }
 
@@ -108,6 +135,7 @@ mod tests {
     }
 
     #[test]
+<<<<<<< HEAD
     fn what_is_late_waits_as_long_in_an_empty_wheel() {
         let reminder = |slot| Reminder {
             slot,
@@ -122,24 +150,56 @@ mod tests {
             wheel.remind(reminder(2), at(100), at(160));
             assert!(due_at(&mut wheel, 1_000).is_empty(), "{others} others");
             assert_eq!(due_at(&mut wheel, 1_001), [2], "{others} others");
+=======
+    fn an_empty_wheel_goes_with_the_time() {
+        let late = Reminder {
+            slot: 1,
+            generation: 0,
+        };
+        let mut fresh = Wheel::new();
+        let mut used = Wheel::new();
+        used.remind(late, at(90), at(95));
+        for wheel in [&mut fresh, &mut used] {
+            due_at(wheel, 100);
+            wheel.remind(late, at(20), at(30));
+            assert!(due_at(wheel, 100).is_empty(), "this second is over");
+            assert_eq!(due_at(wheel, 101), [1]);
+>>>>>>> review
         }
     }
 
     #[test]
+<<<<<<< HEAD
     fn first_is_the_earliest() {
+=======
+    fn forgets_what_is_not_wanted() {
+>>>>>>> review
         let mut wheel = Wheel::new();
-        for (slot, due) in [(1, 110), (2, 105)] {
+        for slot in 0..10 {
             wheel.remind(
                 Reminder {
                     slot,
                     generation: 0,
                 },
                 at(100),
-                at(due),
+                at(100 + u64::from(slot)),
             );
         }
-        assert_eq!(wheel.take_first().map(|reminder| reminder.slot), Some(2));
-        assert_eq!(wheel.take_first().map(|reminder| reminder.slot), Some(1));
-        assert_eq!(wheel.take_first(), None);
+        wheel.retain(|reminder| reminder.slot % 2 == 0);
+        assert_eq!(wheel.len(), 5);
+        assert_eq!(due_at(&mut wheel, 105), [0, 2, 4]);
+        assert_eq!(wheel.len(), 2);
+    }
+
+    #[test]
+    fn a_busy_second_is_not_remembered() {
+        let mut wheel = Wheel::new();
+        for slot in 0..100_000 {
+            let generation = 0;
+            wheel.remind(Reminder { slot, generation }, at(100), at(105));
+        }
+        assert_eq!(due_at(&mut wheel, 106).len(), 100_000);
+        let room: usize = wheel.buckets.iter().map(Vec::capacity).sum();
+        assert!(room <= ROOM, "{room}");
     }
 }

@@ -49,7 +49,7 @@ impl FlowKey {
                 .vlans
                 .as_slice()
                 .iter()
-                .fold(0, |ids, &id| ids << 12 | (u32::from(id) + 1)),
+                .fold(0, |ids, &id| ids << 13 | (u32::from(id) + 1)),
             Scope::Tunnel => packet.tunnel_id,
         };
         let source = (packet.source, packet.source_port);

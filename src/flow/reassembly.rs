@@ -89,6 +89,8 @@ impl Reassembly {
 
     /// Nothing more will come from this side.
     pub(super) fn end(&mut self) {
+        // What is held waited in vain for the first byte.
+        self.mid_stream |= self.bytes.is_empty() && !self.held.is_empty();
         self.ended = true;
         self.held = Vec::new();
     }
@@ -139,6 +141,7 @@ impl Reassembly {
         let held: usize = self.held.iter().map(|(_, bytes)| bytes.len()).sum();
         if self.held.len() >= MAX_HELD || held + self.bytes.len() + payload.len() > limit {
             // The gap was not filled in the room there is: what is beyond it is out of reach.
+            self.mid_stream |= self.bytes.is_empty();
             self.end();
             return;
         }
@@ -294,7 +297,7 @@ mod tests {
                 Some(1),
                 &[(2, b"bcdefgh"), (1, b"a")],
                 b"",
-                false,
+                true,
                 true,
             ),
         ];

@@ -241,14 +241,14 @@ impl<T> Flow<T> {
         self.opening = None;
     }
 
-    /// Marks the opening as ended and shows what is stored of it, for a last look.
+    /// Marks the opening as ended and shows what is stored of it, for a last look. `None`: no packet had a
+    /// payload. Nothing may be stored all the same, if the beginning is missing.
     pub fn last_look(&mut self) -> Option<Opening<'_>> {
         let buffer = self.opening.as_mut()?;
         buffer.low.end();
         buffer.high.end();
         let buffer = self.opening.as_ref()?;
-        let opening = self.view(buffer.low.stream(), buffer.high.stream(), Side::Server);
-        (!opening.client.is_empty() || !opening.server.is_empty()).then_some(opening)
+        Some(self.view(buffer.low.stream(), buffer.high.stream(), Side::Server))
     }
 
     /// Takes `packet`'s payload into the opening and shows the opening to `read` if it grew.
@@ -274,6 +274,8 @@ impl<T> Flow<T> {
             self.tcp.start_low.then_some(low),
             self.tcp.start_high.then_some(high),
         ]);
+        // Also those that cannot be read: a flow that shows nothing new must come to an end.
+        self.payload_packets = self.payload_packets.saturating_add(1);
         let mine = buffer.of(end);
         let arrival = match sequence {
             None => mine.datagram(packet.payload, config.opening_bytes),
@@ -282,12 +284,10 @@ impl<T> Flow<T> {
         let said = match arrival {
             Arrival::Nothing => None,
             Arrival::Grew => {
-                self.payload_packets += 1;
                 let (low, high) = (buffer.low.stream(), buffer.high.stream());
                 Some(read(&self.view(low, high, side)))
             }
             Arrival::First(fresh) => {
-                self.payload_packets += 1;
                 let ends = [u32::try_from(fresh.len()).unwrap_or(u32::MAX)];
                 let alone = buffer.of(end).borrowed(fresh, &ends);
                 let (low, high) = match end {
@@ -424,12 +424,21 @@ pub struct FlowTable<T> {
     wheel: Wheel,
     due: Vec<Reminder>,
     generation: u32,
+    /// The slot to look at next for a flow that may leave a full table.
+    hand: usize,
 }
 
 const CHUNK: usize = 1024;
 
 /// How many flows are looked at for one that may leave a full table.
 const EVICTION_TRIES: usize = 64;
+
+/// Reminders there may be for each flow, those of flows that are gone included, and some more, so
+/// that forgetting them costs a new flow little.
+const REMINDERS: (usize, usize) = (4, 1024);
+
+/// Reminders due at once that room is kept for.
+const DUE_ROOM: usize = 4096;
 
 impl<T: Default> FlowTable<T> {
     /// An empty table.
@@ -443,6 +452,7 @@ impl<T: Default> FlowTable<T> {
             wheel: Wheel::new(),
             due: Vec::new(),
             generation: 0,
+            hand: 0,
         }
     }
 
@@ -505,7 +515,15 @@ impl<T: Default> FlowTable<T> {
                 None
             };
             let Some(reason) = over else {
+                let was_open = !flow.tcp.closed();
                 let side = flow.count(packet, end);
+                if was_open && flow.tcp.closed() {
+                    // It is idle sooner than the reminder it has.
+                    let until = flow.last.after(flow.idle(&self.config));
+                    let generation = flow.generation;
+                    self.wheel
+                        .remind(Reminder { slot, generation }, packet.at, until);
+                }
                 return Some(Touch {
                     slot,
                     side,
@@ -551,6 +569,7 @@ impl<T: Default> FlowTable<T> {
                 self.wheel.remind(reminder, now, until);
             }
         }
+        due.shrink_to(DUE_ROOM);
         self.due = due;
     }
 
@@ -559,6 +578,7 @@ impl<T: Default> FlowTable<T> {
         self.index = HashTable::new();
         self.free = Vec::new();
         self.wheel = Wheel::new();
+        self.hand = 0;
         let mut order: Vec<(u64, u32)> = Vec::new();
         for (slot, flow) in (0..).zip(self.chunks.iter().flatten()) {
             order.extend(flow.as_ref().map(|flow| (flow.first_number, slot)));
@@ -606,6 +626,15 @@ impl<T: Default> FlowTable<T> {
             generation: self.generation,
         };
         self.wheel.remind(reminder, packet.at, until);
+        let (each, more) = REMINDERS;
+        if self.wheel.len() > each * self.index.len() + more {
+            // Many flows came and went while little time passed.
+            let chunks = &self.chunks;
+            self.wheel.retain(|reminder| {
+                flow_at(chunks, reminder.slot)
+                    .is_some_and(|flow| flow.generation == reminder.generation)
+            });
+        }
         Touch {
             slot,
             side,
@@ -641,34 +670,23 @@ impl<T: Default> FlowTable<T> {
         place_mut(&mut self.chunks, slot)?.take()
     }
 
-    /// The settled flow that has been quiet longest, of those that are due first.
+    /// The settled flow that has been quiet longest, of the [`EVICTION_TRIES`] next slots: each
+    /// time others, so that flows that may not leave never hide those that may.
     fn evict(&mut self, settled: &impl Fn(&T) -> bool) -> Option<Flow<T>> {
-        let mut passed_over = Vec::with_capacity(EVICTION_TRIES);
-        let mut chosen = None;
-        for _ in 0..EVICTION_TRIES {
-            let Some(reminder) = self.wheel.take_first() else {
-                break;
-            };
-            let Some(flow) = flow_at(&self.chunks, reminder.slot) else {
-                continue;
-            };
-            if flow.generation != reminder.generation {
-                continue;
+        let last = self.chunks.last()?.len();
+        let slots = (self.chunks.len() - 1) * CHUNK + last;
+        let mut chosen: Option<(Timestamp, u32)> = None;
+        for _ in 0..slots.min(EVICTION_TRIES) {
+            let slot = u32::try_from(self.hand).unwrap_or(u32::MAX);
+            self.hand = (self.hand + 1) % slots;
+            if let Some(flow) = flow_at(&self.chunks, slot)
+                && settled(&flow.class)
+                && chosen.is_none_or(|(quiet, _)| flow.last < quiet)
+            {
+                chosen = Some((flow.last, slot));
             }
-            if settled(&flow.class) {
-                chosen = Some(reminder.slot);
-                break;
-            }
-            passed_over.push((
-                reminder,
-                flow.last,
-                flow.last.after(flow.idle(&self.config)),
-            ));
         }
-        for (reminder, last, until) in passed_over {
-            self.wheel.remind(reminder, last, until);
-        }
-        self.remove(chosen?)
+        self.remove(chosen?.1)
     }
 }
 

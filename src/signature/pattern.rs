@@ -179,6 +179,11 @@ impl ByteSet {
     /// The bytes that are `value` under `mask`.
     pub(super) fn masked(mask: u8, value: u8) -> Self {
         let mut set = Self::NONE;
+        if mask == u8::MAX {
+            // Nearly every byte of every rule: worth not trying the other 255.
+            set.insert(value);
+            return set;
+        }
         for byte in 0..=u8::MAX {
             if byte & mask == value {
                 set.insert(byte);
