@@ -66,18 +66,12 @@ impl Wheel {
     /// Takes all reminders due by `now`.
     pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<Reminder>) {
         let now = seconds(now);
-<<<<<<< HEAD
-        // Time goes on for an empty wheel as well: when a flow that begins late is looked at must
-        // not hang on whether there were others.
-        let next = *self.next.get_or_insert(now);
-=======
         // Also a wheel with no entries goes with the time: when a flow ends must not hang on
         // whether its worker had others before.
         let Some(next) = self.next else {
             self.next = Some(now + 1);
             return;
         };
->>>>>>> review
         if now < next {
             return;
         }
@@ -135,22 +129,6 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
-    fn what_is_late_waits_as_long_in_an_empty_wheel() {
-        let reminder = |slot| Reminder {
-            slot,
-            generation: 0,
-        };
-        for others in [0, 1] {
-            let mut wheel = Wheel::new();
-            for _ in 0..others {
-                wheel.remind(reminder(1), at(50), at(110));
-            }
-            due_at(&mut wheel, 1_000);
-            wheel.remind(reminder(2), at(100), at(160));
-            assert!(due_at(&mut wheel, 1_000).is_empty(), "{others} others");
-            assert_eq!(due_at(&mut wheel, 1_001), [2], "{others} others");
-=======
     fn an_empty_wheel_goes_with_the_time() {
         let late = Reminder {
             slot: 1,
@@ -164,16 +142,11 @@ mod tests {
             wheel.remind(late, at(20), at(30));
             assert!(due_at(wheel, 100).is_empty(), "this second is over");
             assert_eq!(due_at(wheel, 101), [1]);
->>>>>>> review
         }
     }
 
     #[test]
-<<<<<<< HEAD
-    fn first_is_the_earliest() {
-=======
     fn forgets_what_is_not_wanted() {
->>>>>>> review
         let mut wheel = Wheel::new();
         for slot in 0..10 {
             wheel.remind(
