@@ -467,3 +467,6 @@ fn undecided(transport: Transport, ruled_out: u64) -> bool {
         .zip(DISSECTORS)
         .any(|(place, dissector)| ruled_out & (1 << place) == 0 && takes(dissector.over, transport))
 }
+
+#[cfg(test)]
+mod tests;
