@@ -25,6 +25,16 @@ fn wrong_usage_is_exit_code_2() {
         &["read", "x.pcap", "--workers", "0"],
         &["read", "x.pcap", "--interval", "0s"],
         &["read", "x.pcap", "--usage", "u.csv"],
+        &[
+            "read",
+            "x.pcap",
+            "--interval",
+            "1s",
+            "--flows",
+            "-",
+            "--usage",
+            "-",
+        ],
         &["explain", "x.pcap", "--flow", "nonsense"],
         &["frobnicate"],
     ] {

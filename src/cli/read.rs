@@ -96,6 +96,16 @@ enum By {
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let set = arguments.signatures.load()?;
+    if let (Some(flows), Some(usage)) = (&arguments.flows, &arguments.usage)
+        && flows == usage
+    {
+        // Each has a buffer of its own: lines would be torn.
+        eprintln!(
+            "error: --flows and --usage cannot be the same: {}",
+            flows.display()
+        );
+        return Ok(ExitCode::from(2));
+    }
     let mut inputs = arguments.input.open()?;
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
     if let Some(path) = &arguments.flows {

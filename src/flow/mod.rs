@@ -9,6 +9,9 @@ pub mod opening;
 mod reassembly;
 mod table;
 
+#[cfg(test)]
+pub(crate) mod samples;
+
 pub use key::{End, FlowKey, Scope};
 pub use opening::{Opening, PerSide, Side, Stream, Transport};
 pub use table::{Config, Counters, EndReason, Flow, FlowTable, Touch};

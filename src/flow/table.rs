@@ -723,3 +723,7 @@ fn place_mut<T>(chunks: &mut [Vec<Option<Flow<T>>>], slot: u32) -> Option<&mut O
     let slot = slot as usize;
     chunks.get_mut(slot / CHUNK)?.get_mut(slot % CHUNK)
 }
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

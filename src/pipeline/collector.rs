@@ -67,14 +67,13 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// The first error of the exporter; what comes after it is not written, but still counted.
+    /// The first error of the exporter. It ends the run: workers find nobody to report to.
     pub(super) fn run(
         mut self,
         reports: &Receiver<Report>,
         set: &SignatureSet,
         exporter: &mut dyn Exporter,
     ) -> io::Result<Summary> {
-        let mut outcome = Ok(());
         for report in reports {
             if let Some(last) = report.last {
                 self.summary.flows += last.flows;
@@ -102,13 +101,11 @@ impl Collector {
                 && first.get().reports == self.workers
             {
                 let block = first.remove();
-                let exported = self.export(block, set, exporter);
-                outcome = outcome.and(exported);
+                self.export(block, set, exporter)?;
             }
         }
-        outcome
-            .and_then(|()| exporter.finish())
-            .map(|()| self.summary)
+        exporter.finish()?;
+        Ok(self.summary)
     }
 
     fn export(
@@ -117,15 +114,13 @@ impl Collector {
         set: &SignatureSet,
         exporter: &mut dyn Exporter,
     ) -> io::Result<()> {
-        let mut outcome = Ok(());
         block.records.sort_unstable_by_key(|record| record.flow_id);
         for record in &block.records {
-            outcome = outcome.and_then(|()| exporter.flow(record, set));
+            exporter.flow(record, set)?;
         }
         for (start, cells) in &block.closed {
             if self.intervals {
-                let sequence = self.sequence;
-                outcome = outcome.and_then(|()| exporter.interval(*start, sequence, cells, set));
+                exporter.interval(*start, self.sequence, cells, set)?;
                 self.sequence += 1;
             }
             for (key, totals) in cells {
@@ -133,6 +128,6 @@ impl Collector {
                 self.summary.ledger.add_cell(key, totals);
             }
         }
-        outcome
+        Ok(())
     }
 }

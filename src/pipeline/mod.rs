@@ -34,6 +34,9 @@ use self::collector::{Collector, Report};
 use self::steer::{Entry, Steer};
 use self::worker::Worker;
 
+#[cfg(test)]
+mod tests;
+
 /// Blocks under way for each worker: enough to keep it busy, few enough to stay in the cache.
 const BLOCKS_A_WORKER: usize = 2;
 
@@ -157,7 +160,7 @@ fn read(
     };
     let mut index = 0;
     let mut outcome = Ok(());
-    loop {
+    'blocks: loop {
         let mut block = empty.try_recv().unwrap_or_default();
         match inputs.next_block(&mut block) {
             Ok(true) => {}
@@ -184,12 +187,16 @@ fn read(
             .into_iter();
         let block = Arc::new(block);
         for job in jobs {
-            // A send fails only when the worker is gone; the collector's end says why.
-            let _ = job.send(Job {
+            let sent = job.send(Job {
                 index,
                 block: Arc::clone(&block),
                 share: shares.next(),
             });
+            if sent.is_err() {
+                // The worker is gone, because nobody takes its reports any more or it panicked:
+                // the collector's end or the scope's says why. Reading on would be for nothing.
+                break 'blocks;
+            }
         }
         index += 1;
     }

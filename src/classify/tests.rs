@@ -1,0 +1,454 @@
+//! Flows through the [`Classifier`] with a small signature set: what settles them, and when.
+
+use super::*;
+use crate::flow::samples::{Host, dns_answer, tcp, udp};
+use crate::flow::{Config, FlowTable};
+use crate::signature::SourceFile;
+
+const A: Host = (1, 50_000);
+/// No rule knows this address or port.
+const B: Host = (2, 7777);
+/// In acme's prefix.
+const ACME: Host = (200, 7777);
+
+const ACME_FILE: &str = "
+[app]
+id = 1
+name = 'acme'
+title = 'Acme'
+category = 'messaging'
+owner = 'Acme'
+
+[[domain]]
+suffix = ['acme.test']
+service = 'chat'
+
+[[payload]]
+name = 'hello'
+transport = 'tcp'
+at = [{ offset = 0, hex = '16 03 03 7a' }]
+service = 'voice'
+source = 'a test'
+
+[[payload]]
+name = 'proof'
+transport = 'udp'
+evidence = 'payload-proof'
+at = [{ offset = 0, text = 'ACME-PROOF' }]
+source = 'a test'
+
+[[address]]
+prefix = ['10.0.0.200/32']
+
+[[port]]
+transport = 'udp'
+port = [6666]
+";
+
+const OTHER_FILE: &str = "
+[app]
+id = 2
+name = 'other'
+title = 'Other'
+category = 'messaging'
+owner = 'Other'
+
+[[domain]]
+suffix = ['other.test']
+";
+
+fn classifier() -> Classifier {
+    let files = [
+        SourceFile::new("signatures/messaging/acme.toml", ACME_FILE),
+        SourceFile::new("signatures/messaging/other.toml", OTHER_FILE),
+    ];
+    let set = SignatureSet::compile(&files).unwrap_or_else(|found| panic!("{found:?}"));
+    Classifier::new(Arc::new(set), true)
+}
+
+/// What a flow of these packets is called, and the packet that settled it; zero if only its end.
+/// Packets that teach are learned from, as the pipeline does. The last packet's flow is looked at.
+fn verdict(packets: &[Packet<'_>]) -> (Named, u32, Option<String>) {
+    let mut classifier = classifier();
+    let config = Config::default();
+    let mut table: FlowTable<Classification> = FlowTable::new(config.clone());
+    let mut at_packet = 0;
+    for packet in packets {
+        if Classifier::teaches(packet) {
+            classifier.learn(packet);
+        }
+        let located = table.locate(packet);
+        let touch = table
+            .touch(packet, located, Classification::is_settled, |_, _| {})
+            .unwrap();
+        let flow = table.flow(touch).unwrap();
+        if !flow.class.is_settled()
+            && classifier.on_packet(flow, |class| class, packet, touch.side, &config)
+            && let Verdict::Settled { at_packet: at, .. } = flow.class.verdict
+        {
+            at_packet = at;
+        }
+    }
+    let last = packets.last().unwrap();
+    let located = table.locate(last);
+    let touch = table
+        .touch(last, located, Classification::is_settled, |_, _| {})
+        .unwrap();
+    let flow = table.flow(touch).unwrap();
+    if !flow.class.is_settled() {
+        at_packet = 0;
+        classifier.finish(flow, |class| class, last.at);
+    }
+    let Verdict::Settled { named, .. } = flow.class.verdict else {
+        panic!("a finished flow has settled");
+    };
+    let set = classifier.set();
+    let app = named.app.map(|app| set.catalog().app_name(app).to_owned());
+    (named, at_packet, app)
+}
+
+const SYN: (u8, u32) = (2, 99);
+const JUNK: &[u8] = b"\xf1\x9ejunk that no protocol begins with";
+
+#[test]
+fn a_server_name_settles_at_once() {
+    let request = b"GET / HTTP/1.1\r\nHost: chat.acme.test\r\n\r\n";
+    let packets = [
+        tcp(1, A, B, SYN, b""),
+        tcp(1, A, B, (16, 100), request),
+        tcp(1, B, A, (16, 7), b"HTTP/1.1 200 OK\r\n\r\n"),
+    ];
+    let (named, at, app) = verdict(&packets);
+    assert_eq!(app.as_deref(), Some("acme"));
+    assert_eq!(named.service, Some(Service::Chat));
+    assert_eq!(
+        (named.proto, named.evidence),
+        (Some(Proto::HTTP), Some(Evidence::ServerName))
+    );
+    assert_eq!(at, 2);
+}
+
+#[test]
+fn proof_settles_at_once() {
+    let (named, at, app) = verdict(&[udp(1, A, B, b"ACME-PROOF and more"), udp(1, A, B, b"x")]);
+    assert_eq!((app.as_deref(), at), (Some("acme"), 1));
+    assert_eq!(named.evidence, Some(Evidence::PayloadProof));
+}
+
+/// What looks like a TLS record may still become one: the pattern's word waits for the dissector.
+#[test]
+fn a_payload_rule_waits_for_dissectors() {
+    let packets = [
+        tcp(1, A, B, SYN, b""),
+        tcp(1, A, B, (16, 100), &[0x16, 3, 3, 0x7a]),
+        tcp(
+            1,
+            A,
+            B,
+            (16, 104),
+            b"zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz",
+        ),
+    ];
+    let (named, at, app) = verdict(&packets);
+    assert_eq!(app.as_deref(), Some("acme"));
+    assert_eq!(
+        (named.evidence, named.service),
+        (Some(Evidence::Payload), Some(Service::Voice))
+    );
+    assert!(at != 2, "it must wait");
+    assert_eq!(
+        verdict(&packets[..2]).1,
+        0,
+        "nothing followed: the flow's end decides"
+    );
+    assert_eq!(verdict(&packets[..2]).2.as_deref(), Some("acme"));
+}
+
+#[test]
+fn nothing_known_settles_at_the_packet_limit() {
+    let limit = u32::from(Config::default().opening_packets);
+    let datagrams = vec![udp(1, A, B, JUNK); 40];
+    let in_order: Vec<_> = (0..40)
+        .map(|n| tcp(1, A, B, (16, 100 + n), b"\xf1"))
+        .collect();
+    let after_a_gap: Vec<_> = [tcp(1, A, B, SYN, b"")]
+        .into_iter()
+        .chain((0..40).map(|n| tcp(1, A, B, (16, 200 + n), b"\xf1")))
+        .collect();
+    let cut: Vec<_> = (0..40)
+        .map(|n| tcp(1, A, B, (16, 100 * n), b"\xf1"))
+        .collect();
+    let cases = [
+        ("datagrams", datagrams, limit, UnknownReason::NoMatch),
+        ("segments", in_order, limit, UnknownReason::MidStream),
+        (
+            "after a gap",
+            after_a_gap,
+            limit + 1,
+            UnknownReason::MidStream,
+        ),
+        ("cut by the capture", cut, limit, UnknownReason::MidStream),
+    ];
+    for (name, packets, at, reason) in cases {
+        let (named, settled_at, _) = verdict(&packets);
+        assert_eq!((settled_at, named.unknown), (at, Some(reason)), "{name}");
+        let few = packets.len() - 20;
+        assert_eq!(verdict(&packets[..few]).1, 0, "{name}: not before");
+    }
+}
+
+#[test]
+fn a_flow_without_a_name_says_why() {
+    let answer = dns_answer("x.test", 9, 1);
+    let syn = tcp(1, A, B, SYN, b"");
+    let cases: &[(&str, &[Packet<'_>], Option<UnknownReason>)] = &[
+        ("no payload", &[syn], Some(UnknownReason::NoPayload)),
+        (
+            "empty datagram",
+            &[udp(1, A, B, b"")],
+            Some(UnknownReason::NoPayload),
+        ),
+        (
+            "nothing fits",
+            &[syn, tcp(1, A, B, (16, 100), JUNK)],
+            Some(UnknownReason::NoMatch),
+        ),
+        (
+            "mid-stream",
+            &[tcp(1, A, B, (16, 100), JUNK)],
+            Some(UnknownReason::MidStream),
+        ),
+        (
+            "its first segment was lost",
+            &[syn, tcp(1, A, B, (16, 200), JUNK)],
+            Some(UnknownReason::MidStream),
+        ),
+        ("a protocol", &[udp(1, (2, 53), A, &answer)], None),
+    ];
+    for (name, packets, reason) in cases {
+        let (named, _, app) = verdict(packets);
+        assert_eq!((named.unknown, app), (*reason, None), "{name}");
+    }
+}
+
+#[test]
+fn a_protocol_number_settles_the_first_packet() {
+    let mut packet = udp(1, (1, 0), (200, 0), b"echo");
+    packet.protocol = crate::decode::IpProtocol::ICMP;
+    let (named, at, _) = verdict(&[packet]);
+    assert_eq!((named.proto, named.app, at), (Some(Proto::ICMP), None, 1));
+    assert_eq!(named.decider, Some(Decider::ProtocolNumber));
+}
+
+#[test]
+fn weak_evidence_names_what_nothing_forbids() {
+    let to_port: Host = (2, 6666);
+    let learned = dns_answer("chat.acme.test", 2, 60);
+    let lesson = udp(1, (9, 53), (1, 40_000), &learned);
+    let dns_to_acme = dns_answer("x.test", 9, 1);
+    let foreign = b"GET / HTTP/1.1\r\nHost: www.unheard-of.test\r\n\r\n";
+    let nameless = b"GET / HTTP/1.0\r\n\r\n";
+    let cases: &[(&str, &[Packet<'_>], Option<Evidence>)] = &[
+        ("address", &[udp(1, A, ACME, JUNK)], Some(Evidence::Address)),
+        (
+            "address of the client",
+            &[udp(1, ACME, A, JUNK)],
+            Some(Evidence::Address),
+        ),
+        (
+            "without a payload",
+            &[tcp(1, A, ACME, SYN, b"")],
+            Some(Evidence::Address),
+        ),
+        ("port", &[udp(1, A, to_port, JUNK)], Some(Evidence::Port)),
+        (
+            "address before port",
+            &[udp(1, A, (200, 6666), JUNK)],
+            Some(Evidence::Address),
+        ),
+        (
+            "port of the other transport",
+            &[tcp(1, A, to_port, (16, 1), JUNK)],
+            None,
+        ),
+        ("dns", &[lesson, udp(2, A, B, JUNK)], Some(Evidence::Dns)),
+        (
+            "dns before port",
+            &[lesson, udp(2, A, to_port, JUNK)],
+            Some(Evidence::Dns),
+        ),
+        (
+            "a protocol that is infrastructure",
+            &[udp(1, (200, 53), A, &dns_to_acme)],
+            None,
+        ),
+        (
+            "a name of its own",
+            &[
+                tcp(1, A, ACME, SYN, b""),
+                tcp(1, A, ACME, (16, 100), foreign),
+            ],
+            None,
+        ),
+        (
+            "a protocol without a name",
+            &[
+                tcp(1, A, ACME, SYN, b""),
+                tcp(1, A, ACME, (16, 100), nameless),
+            ],
+            Some(Evidence::Address),
+        ),
+    ];
+    for (name, packets, evidence) in cases {
+        let (named, _, app) = verdict(packets);
+        assert_eq!(app.as_deref(), evidence.map(|_| "acme"), "{name}");
+        if evidence.is_some() {
+            assert_eq!(named.evidence, *evidence, "{name}");
+            assert_eq!(named.unknown, None, "{name}");
+        }
+    }
+}
+
+/// Answers (second, client, name, address, TTL), then a flow (second, client, server): its name.
+#[test]
+fn names_are_learned_from_dns() {
+    type Answer = (u64, u8, &'static str, u8, u32);
+    let acme: Answer = (100, 1, "cdn.acme.test", 2, 60);
+    let cases: &[(&str, &[Answer], (u64, u8, u8), Option<&str>)] = &[
+        ("asked for", &[acme], (110, 1, 2), Some("acme")),
+        ("another address", &[acme], (110, 1, 3), None),
+        ("another client", &[acme], (110, 4, 2), None),
+        ("the server began", &[acme], (110, 2, 1), Some("acme")),
+        ("at the end of its time", &[acme], (170, 1, 2), Some("acme")),
+        ("expired", &[acme], (171, 1, 2), None),
+        (
+            "asked for again",
+            &[acme, (150, 1, "cdn.acme.test", 2, 60)],
+            (171, 1, 2),
+            Some("acme"),
+        ),
+        (
+            "names of two applications lead there",
+            &[(100, 4, "www.other.test", 2, 60), acme],
+            (110, 1, 2),
+            None,
+        ),
+        (
+            "a name of none leads there too",
+            &[acme, (101, 4, "www.unheard-of.test", 2, 60)],
+            (110, 1, 2),
+            None,
+        ),
+        (
+            "the other name is expired",
+            &[(10, 4, "www.other.test", 2, 5), acme],
+            (110, 1, 2),
+            Some("acme"),
+        ),
+        (
+            "two names of one application",
+            &[(90, 4, "www.acme.test", 2, 60), acme],
+            (110, 1, 2),
+            Some("acme"),
+        ),
+        (
+            "no rule knows it",
+            &[(100, 1, "x.test", 2, 60)],
+            (110, 1, 2),
+            None,
+        ),
+    ];
+    for (name, answers, (at, client, server), wanted) in cases {
+        let messages: Vec<Vec<u8>> = answers
+            .iter()
+            .map(|&(_, _, name, host, ttl)| dns_answer(name, host, ttl))
+            .collect();
+        let mut packets: Vec<Packet<'_>> = answers
+            .iter()
+            .zip(&messages)
+            .map(|(&(at, client, ..), message)| udp(at, (9, 53), (client, 40_000), message))
+            .collect();
+        packets.push(udp(*at, (*client, 50_000), (*server, 7777), JUNK));
+        let (_, _, app) = verdict(&packets);
+        assert_eq!(app.as_deref(), *wanted, "{name}");
+    }
+}
+
+#[test]
+fn dns_over_tcp_teaches_when_it_fills_a_segment() {
+    let message = dns_answer("cdn.acme.test", 2, 60);
+    let mut segment = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+    segment.extend(&message);
+    for (payload, wanted) in [(&segment[..], Some("acme")), (&segment[..40], None)] {
+        let packets = [
+            tcp(1, (9, 53), (1, 40_000), (16, 1), payload),
+            udp(2, A, B, JUNK),
+        ];
+        assert_eq!(verdict(&packets).2.as_deref(), wanted);
+    }
+}
+
+/// What a dissector was sure of when the rest of its message cannot be read.
+mod half_read {
+    use std::sync::Arc;
+
+    use super::super::*;
+    use crate::decode::{Address, IpProtocol, TcpSegment, Vlans};
+    use crate::flow::FlowTable;
+    use crate::time::Timestamp;
+
+    /// The `number`th segment of a client towards port 80.
+    fn segment(number: u64, sequence: u32, payload: &[u8]) -> Packet<'_> {
+        let len = u32::try_from(payload.len()).unwrap();
+        Packet {
+            at: Timestamp::new(1, 0),
+            number,
+            version: 4,
+            protocol: IpProtocol::TCP,
+            source: Address::v4([10, 0, 0, 1]),
+            destination: Address::v4([203, 0, 113, 9]),
+            source_port: 50_000,
+            destination_port: 80,
+            icmp: (0, 0),
+            tcp: Some(TcpSegment {
+                sequence,
+                acknowledgement: 0,
+                flags: TcpSegment::ACK,
+            }),
+            payload,
+            payload_len: len,
+            wire_len: 54 + len,
+            ip_len: 40 + len,
+            frames: 1,
+            vlans: Vlans::default(),
+            tunnel: None,
+            tunnel_id: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_sure_stays_when_the_rest_cannot_be_read() {
+        let set = Arc::new(SignatureSet::default());
+        let mut classifier = Classifier::new(set, false);
+        let config = flow::Config::default();
+        let mut table: FlowTable<Classification> = FlowTable::new(config.clone());
+        let (start, rest): (&[u8], &[u8]) = (b"GET /watch?v=1 HTT", b"\0 no such version\r\n\r\n");
+        let packets = [segment(1, 1, start), segment(2, 19, rest)];
+        let settled = packets.map(|packet| {
+            let located = table.locate(&packet);
+            let touch = table.touch(&packet, located, Classification::is_settled, |_, _| {});
+            let flow = table.flow(touch.unwrap()).unwrap();
+            classifier.on_packet(flow, |class| class, &packet, Side::Client, &config);
+            flow.class.verdict
+        });
+        assert_eq!(
+            settled[0],
+            Verdict::Pending,
+            "a long request: more may follow"
+        );
+        let Verdict::Settled { named, at_packet } = settled[1] else {
+            panic!("nothing more can be learned");
+        };
+        assert_eq!((named.proto, at_packet), (Some(Proto::HTTP), 2));
+    }
+}

@@ -1,0 +1,65 @@
+//! Packets made by hand, for the tests of this stage and those after it.
+
+use crate::decode::{Address, IpProtocol, Packet, TcpSegment, Vlans};
+use crate::time::Timestamp;
+
+/// The last octet of an address in 10.0.0.0/24, and a port.
+pub(crate) type Host = (u8, u16);
+
+/// A datagram at this second.
+pub(crate) fn udp(at: u64, from: Host, to: Host, payload: &[u8]) -> Packet<'_> {
+    let len = u32::try_from(payload.len()).unwrap();
+    Packet {
+        at: Timestamp::new(at, 0),
+        number: at,
+        version: 4,
+        protocol: IpProtocol::UDP,
+        source: Address::v4([10, 0, 0, from.0]),
+        destination: Address::v4([10, 0, 0, to.0]),
+        source_port: from.1,
+        destination_port: to.1,
+        icmp: (0, 0),
+        tcp: None,
+        payload,
+        payload_len: len,
+        wire_len: 42 + len,
+        ip_len: 28 + len,
+        frames: 1,
+        vlans: Vlans::default(),
+        tunnel: None,
+        tunnel_id: 0,
+    }
+}
+
+/// A segment at this second, with these control bits and sequence number.
+pub(crate) fn tcp(
+    at: u64,
+    from: Host,
+    to: Host,
+    (flags, sequence): (u8, u32),
+    payload: &[u8],
+) -> Packet<'_> {
+    Packet {
+        protocol: IpProtocol::TCP,
+        tcp: Some(TcpSegment {
+            sequence,
+            acknowledgement: 0,
+            flags,
+        }),
+        ..udp(at, from, to, payload)
+    }
+}
+
+/// A DNS response: `name` has the address 10.0.0.`host` for `ttl` seconds.
+pub(crate) fn dns_answer(name: &str, host: u8, ttl: u32) -> Vec<u8> {
+    let mut message = vec![0, 1, 0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).unwrap());
+        message.extend(label.as_bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    message.extend([0xc0, 12, 0, 1, 0, 1]);
+    message.extend(ttl.to_be_bytes());
+    message.extend([0, 4, 10, 0, 0, host]);
+    message
+}

@@ -1,0 +1,397 @@
+//! Promises 1 and 4 on made-up traffic: every byte is counted once, and any number of workers
+//! gives the same records; and a run that cannot write ends.
+
+use std::io;
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::capture::file::Options;
+use crate::flow::samples::dns_answer;
+use crate::signature::SourceFile;
+use crate::usage::{Cells, FlowRecord};
+
+const SIGNATURES: &str = "
+[app]
+id = 1
+name = 'acme'
+title = 'Acme'
+category = 'messaging'
+owner = 'Acme'
+
+[[domain]]
+suffix = ['acme.test']
+service = 'chat'
+
+[[stun]]
+software = ['acme*']
+service = 'voice'
+source = 'a test'
+
+[[address]]
+prefix = ['10.0.0.4/32']
+";
+
+fn set() -> &'static Arc<SignatureSet> {
+    static SET: OnceLock<Arc<SignatureSet>> = OnceLock::new();
+    SET.get_or_init(|| {
+        let file = SourceFile::new("signatures/messaging/acme.toml", SIGNATURES);
+        let set = SignatureSet::compile(&[file]);
+        Arc::new(set.unwrap_or_else(|found| panic!("{found:?}")))
+    })
+}
+
+/// Keeps all it is given as text.
+#[derive(Default)]
+struct Log(Vec<String>);
+
+impl Exporter for Log {
+    fn flow(&mut self, record: &FlowRecord, _: &SignatureSet) -> io::Result<()> {
+        self.0.push(format!("{record:?}"));
+        Ok(())
+    }
+
+    fn interval(
+        &mut self,
+        start: Timestamp,
+        sequence: u64,
+        cells: &Cells,
+        _: &SignatureSet,
+    ) -> io::Result<()> {
+        self.0.push(format!("{start} {sequence} {cells:?}"));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.push("finished".to_owned());
+        Ok(())
+    }
+}
+
+/// One frame of made-up traffic.
+#[derive(Clone, Copy, Debug)]
+struct Event {
+    /// Milliseconds since the frame before.
+    step: i64,
+    from: u8,
+    to: u8,
+    port: u16,
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    /// Neither IP nor anything.
+    Arp,
+    /// An IP header that lies.
+    Malformed,
+    Datagram,
+    /// TCP: control bits, sequence number, whether an HTTP request.
+    Segment(u8, u32, bool),
+    /// The answer to what leads to an address.
+    Answer(u8, bool),
+    /// The same in fragments: which part.
+    Fragment(u8, u8),
+    /// STUN of the application.
+    Stun,
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let steps = [
+        0, 0, 1, 1, 40, 900, 5_000, 20_000, 70_000, -900, -30_000, -400_000, 2_000_000,
+    ];
+    let kind = prop_oneof![
+        1 => Just(Kind::Arp),
+        1 => Just(Kind::Malformed),
+        4 => Just(Kind::Datagram),
+        6 => (prop::sample::select(vec![2_u8, 16, 16, 16, 17, 4]), 0..40_u32, any::<bool>())
+            .prop_map(|(flags, sequence, http)| Kind::Segment(flags, sequence, http)),
+        2 => (0..6_u8, any::<bool>()).prop_map(|(host, acme)| Kind::Answer(host, acme)),
+        4 => (0..6_u8, 0..3_u8).prop_map(|(host, part)| Kind::Fragment(host, part)),
+        2 => Just(Kind::Stun),
+    ];
+    let step = prop::sample::select(steps.to_vec());
+    (step, 0..6_u8, 0..6_u8, 7000..7003_u16, kind).prop_map(|(step, from, to, port, kind)| Event {
+        step,
+        from,
+        to,
+        port,
+        kind,
+    })
+}
+
+/// A pcap file of these frames.
+fn capture(events: &[Event]) -> Vec<u8> {
+    let mut file = Vec::new();
+    for word in [0xa1b2_c3d4_u32, 0x0004_0002, 0, 0, 65_535, 1] {
+        file.extend(word.to_le_bytes());
+    }
+    let mut at = 1_000_000_i64;
+    for event in events {
+        at = (at + event.step).max(0);
+        let frame = frame(event);
+        let len = u32::try_from(frame.len()).unwrap();
+        let seconds = u32::try_from(at / 1000).unwrap();
+        let micros = u32::try_from(at % 1000 * 1000).unwrap();
+        for word in [seconds, micros, len, len] {
+            file.extend(word.to_le_bytes());
+        }
+        file.extend(frame);
+    }
+    file
+}
+
+fn frame(event: &Event) -> Vec<u8> {
+    let mut frame = vec![0; 12];
+    let (from, to) = ((event.from, event.port), (event.to, 7000));
+    match event.kind {
+        Kind::Arp => frame.extend([8, 6, 0, 1, 2, 3]),
+        Kind::Malformed => frame.extend([8, 0, 0x4f, 0, 0, 3, 0, 0]),
+        Kind::Datagram => ip(
+            &mut frame,
+            event,
+            17,
+            (1, 0, false),
+            &udp(from.1, to.1, b"junk"),
+        ),
+        Kind::Segment(flags, sequence, http) => {
+            let body: &[u8] = match (flags, http) {
+                (16, true) => b"GET / HTTP/1.1\r\nHost: www.acme.test\r\n\r\n",
+                (16, false) => b"junk",
+                _ => b"",
+            };
+            let mut segment = Vec::new();
+            segment.extend(from.1.to_be_bytes());
+            segment.extend(to.1.to_be_bytes());
+            segment.extend(sequence.to_be_bytes());
+            segment.extend([0, 0, 0, 0, 0x50, flags, 1, 0, 0, 0, 0, 0]);
+            segment.extend(body);
+            ip(&mut frame, event, 6, (1, 0, false), &segment);
+        }
+        Kind::Answer(host, acme) => {
+            ip(&mut frame, event, 17, (1, 0, false), &answer(host, acme));
+        }
+        Kind::Fragment(host, part) => {
+            let datagram = answer(host, true);
+            let start = usize::from(part) * 16;
+            let end = if part == 2 {
+                datagram.len()
+            } else {
+                start + 16
+            };
+            let place = (u16::from(host), u16::from(part) * 2, part != 2);
+            ip(&mut frame, event, 17, place, &datagram[start..end]);
+        }
+        Kind::Stun => {
+            let mut message = vec![0, 1, 0, 8, 0x21, 0x12, 0xa4, 0x42];
+            message.extend([7; 12]);
+            message.extend([0x80, 0x22, 0, 4]);
+            message.extend(b"acme");
+            ip(
+                &mut frame,
+                event,
+                17,
+                (1, 0, false),
+                &udp(from.1, to.1, &message),
+            );
+        }
+    }
+    frame
+}
+
+fn answer(host: u8, acme: bool) -> Vec<u8> {
+    let name = if acme {
+        "cdn.acme.test"
+    } else {
+        "www.unheard-of.test"
+    };
+    udp(53, 40_000, &dns_answer(name, host, 60))
+}
+
+fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    datagram.extend(from.to_be_bytes());
+    datagram.extend(to.to_be_bytes());
+    datagram.extend(u16::try_from(8 + payload.len()).unwrap().to_be_bytes());
+    datagram.extend([0, 0]);
+    datagram.extend(payload);
+    datagram
+}
+
+/// Identification, offset in eights, whether more fragments follow.
+type Place = (u16, u16, bool);
+
+fn ip(frame: &mut Vec<u8>, event: &Event, protocol: u8, (id, at, more): Place, body: &[u8]) {
+    frame.extend([8, 0, 0x45, 0]);
+    frame.extend(u16::try_from(20 + body.len()).unwrap().to_be_bytes());
+    frame.extend(id.to_be_bytes());
+    frame.extend((at | u16::from(more) << 13).to_be_bytes());
+    frame.extend([64, protocol, 0, 0]);
+    frame.extend([10, 0, 0, event.from, 10, 0, 0, event.to]);
+    frame.extend(body);
+}
+
+/// What a run says: its records and its summary, but for what measures the program itself.
+fn run_with(path: &Path, workers: usize, interval: Option<Duration>) -> (Vec<String>, Summary) {
+    let options = Options {
+        block_size: 600,
+        ..Options::default()
+    };
+    let mut inputs = Inputs::open(&[path], &options).unwrap();
+    let config = Config {
+        workers,
+        usage: usage::Config {
+            interval,
+            clients: true,
+        },
+        flow: flow::Config {
+            opening_packets: 6,
+            ..flow::Config::default()
+        },
+        records: true,
+        ..Config::default()
+    };
+    let mut log = Log::default();
+    let summary = run(&mut inputs, set(), &config, &mut log, &mut |_| {}).unwrap();
+    (log.0, summary)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn any_number_of_workers_says_the_same(
+        events in prop::collection::vec(event(), 1..120),
+        interval in prop::sample::select(vec![None, Some(1), Some(60)]),
+    ) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), capture(&events)).unwrap();
+        let interval = interval.map(Duration::from_secs);
+        let (records, one) = run_with(file.path(), 1, interval);
+        let bytes: usize = events.iter().map(|event| frame(event).len()).sum();
+        prop_assert!(one.ledger.closes(), "{}", one.ledger);
+        prop_assert_eq!(one.ledger.wire.bytes, bytes as u64);
+        prop_assert_eq!(one.ledger.wire.packets, events.len() as u64);
+        for workers in [2, 3] {
+            let (others, many) = run_with(file.path(), workers, interval);
+            prop_assert_eq!(&records, &others, "{} workers", workers);
+            prop_assert_eq!(&one.cells, &many.cells);
+            prop_assert_eq!(&one.clients, &many.clients);
+            prop_assert_eq!(&one.ledger, &many.ledger);
+            prop_assert_eq!((one.flows, one.span), (many.flows, many.span));
+        }
+    }
+}
+
+/// The traffic of the test above has all there is in it.
+#[test]
+fn made_up_traffic_is_read_as_meant() {
+    let event = |kind, from, to| Event {
+        step: 1,
+        from,
+        to,
+        port: 7001,
+        kind,
+    };
+    let events = [
+        event(Kind::Arp, 0, 0),
+        event(Kind::Malformed, 0, 0),
+        event(Kind::Answer(2, true), 5, 1),
+        event(Kind::Datagram, 1, 2),
+        event(Kind::Fragment(3, 2), 5, 1),
+        event(Kind::Fragment(3, 0), 5, 1),
+        event(Kind::Fragment(3, 1), 5, 1),
+        event(Kind::Fragment(4, 0), 5, 1),
+        event(Kind::Datagram, 1, 3),
+        event(Kind::Segment(2, 9, false), 0, 5),
+        event(Kind::Segment(16, 10, true), 0, 5),
+        event(Kind::Stun, 0, 1),
+        event(Kind::Datagram, 0, 4),
+        event(Kind::Datagram, 0, 2),
+    ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), capture(&events)).unwrap();
+    let (_, summary) = run_with(file.path(), 2, None);
+    let mut evidence: Vec<String> = summary
+        .cells
+        .iter()
+        .filter(|(key, _)| key.app.is_some())
+        .map(|(key, totals)| format!("{} {}", key.evidence.unwrap(), totals.flows))
+        .collect();
+    evidence.sort();
+    assert_eq!(
+        evidence,
+        ["call-family 2", "dns 2", "payload 1", "server-name 1"]
+    );
+    let dropped: Vec<(&str, u64)> = summary
+        .ledger
+        .drops
+        .iter()
+        .filter(|(_, volume)| volume.packets > 0)
+        .map(|(reason, volume)| (reason.slug(), volume.packets))
+        .collect();
+    assert_eq!(
+        dropped,
+        [("non-ip", 1), ("malformed", 1), ("fragment-incomplete", 1)]
+    );
+    assert!(summary.ledger.closes());
+}
+
+/// Fails as a full disk does.
+struct Full;
+
+impl Exporter for Full {
+    fn flow(&mut self, _: &FlowRecord, _: &SignatureSet) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn interval(&mut self, _: Timestamp, _: u64, _: &Cells, _: &SignatureSet) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_run_that_cannot_write_ends_soon() {
+    let events = vec![
+        Event {
+            step: 2_000,
+            from: 1,
+            to: 2,
+            port: 7001,
+            kind: Kind::Datagram,
+        };
+        5_000
+    ];
+    let bytes = capture(&events);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &bytes).unwrap();
+    for workers in [1, 3] {
+        let options = Options {
+            block_size: 600,
+            ..Options::default()
+        };
+        let mut inputs = Inputs::open(&[file.path()], &options).unwrap();
+        let config = Config {
+            workers,
+            usage: usage::Config {
+                interval: Some(Duration::from_secs(1)),
+                clients: false,
+            },
+            ..Config::default()
+        };
+        let mut read = 0;
+        let failure = run(&mut inputs, set(), &config, &mut Full, &mut |at| read = at);
+        match failure {
+            Err(Failure::Write(error)) => assert_eq!(error.kind(), io::ErrorKind::StorageFull),
+            other => panic!("{other:?}"),
+        }
+        assert!(read < bytes.len() as u64 / 2, "{read} of {}", bytes.len());
+    }
+}
