@@ -464,7 +464,7 @@ mod tests {
     use crate::time::Timestamp;
 
     /// The `number`th segment of a client towards port 80.
-    fn segment(number: u64, sequence: u32, payload: &[u8]) -> Packet<'_> {
+    fn segment(number: u64, sequence: u32, flags: u8, payload: &[u8]) -> Packet<'_> {
         let len = u32::try_from(payload.len()).unwrap();
         Packet {
             at: Timestamp::new(1, 0),
@@ -479,7 +479,7 @@ mod tests {
             tcp: Some(TcpSegment {
                 sequence,
                 acknowledgement: 0,
-                flags: TcpSegment::ACK,
+                flags,
             }),
             payload,
             payload_len: len,
@@ -499,7 +499,10 @@ mod tests {
         let config = flow::Config::default();
         let mut table: FlowTable<Classification> = FlowTable::new(config.clone());
         let (start, rest): (&[u8], &[u8]) = (b"GET /watch?v=1 HTT", b"\0 no such version\r\n\r\n");
-        let packets = [segment(1, 1, start), segment(2, 19, rest)];
+        let packets = [
+            segment(1, 0, TcpSegment::SYN, start),
+            segment(2, 19, TcpSegment::ACK, rest),
+        ];
         let settled = packets.map(|packet| {
             let located = table.locate(&packet);
             let touch = table.touch(&packet, located, Classification::is_settled, |_, _| {});

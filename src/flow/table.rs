@@ -471,7 +471,17 @@ impl<T: Default> FlowTable<T> {
                 None
             };
             let Some(reason) = over else {
+                let was_closed = flow.tcp.closed();
                 let side = flow.count(packet, end);
+                if flow.tcp.closed() != was_closed {
+                    // It ends sooner than the reminder there is.
+                    let reminder = Reminder {
+                        slot,
+                        generation: flow.generation,
+                    };
+                    let until = flow.last.after(flow.idle(&self.config));
+                    self.wheel.remind(reminder, packet.at, until);
+                }
                 return Some(Touch {
                     slot,
                     side,
@@ -508,7 +518,7 @@ impl<T: Default> FlowTable<T> {
                 continue;
             }
             let until = flow.last.after(flow.idle(&self.config));
-            if until < now {
+            if Wheel::is_over(until, now) {
                 let reason = flow.end_reason(EndReason::Idle);
                 if let Some(flow) = self.remove(reminder.slot) {
                     ended(flow, reason);
@@ -669,4 +679,105 @@ fn flow_at_mut<T>(chunks: &mut [Vec<Option<Flow<T>>>], slot: u32) -> Option<&mut
 fn place_mut<T>(chunks: &mut [Vec<Option<Flow<T>>>], slot: u32) -> Option<&mut Option<Flow<T>>> {
     let slot = slot as usize;
     chunks.get_mut(slot / CHUNK)?.get_mut(slot % CHUNK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::decode::Address;
+
+    /// A segment of the flow between `port` and port 80, at this millisecond.
+    fn segment(port: u16, millis: u64, flags: u8, from_server: bool) -> Packet<'static> {
+        let client = (Address::v4([10, 0, 0, 1]), port);
+        let server = (Address::v4([10, 0, 0, 2]), 80);
+        let (source, destination) = match from_server {
+            false => (client, server),
+            true => (server, client),
+        };
+        Packet {
+            at: Timestamp(millis * 1_000_000),
+            number: millis,
+            version: 4,
+            protocol: IpProtocol::TCP,
+            source: source.0,
+            destination: destination.0,
+            source_port: source.1,
+            destination_port: destination.1,
+            icmp: (0, 0),
+            tcp: Some(TcpSegment {
+                sequence: 0,
+                acknowledgement: 0,
+                flags,
+            }),
+            payload: &[],
+            payload_len: 0,
+            wire_len: 54,
+            ip_len: 40,
+            frames: 1,
+            vlans: Vlans::default(),
+            tunnel: None,
+            tunnel_id: 0,
+        }
+    }
+
+    fn touch(table: &mut FlowTable<()>, packet: &Packet<'_>) {
+        let located = table.locate(packet);
+        let ended = |flow: Flow<()>, reason| panic!("{flow:?} ended: {reason:?}");
+        table.touch(packet, located, |()| false, ended).unwrap();
+    }
+
+    /// The ports of the flows that are over at this millisecond.
+    fn expired(table: &mut FlowTable<()>, millis: u64) -> Vec<(u16, EndReason)> {
+        let mut ended = Vec::new();
+        table.expire(Timestamp(millis * 1_000_000), |flow, reason| {
+            ended.push((flow.port(Side::Client), reason));
+        });
+        ended
+    }
+
+    #[test]
+    fn when_a_flow_ends_does_not_hang_on_others() {
+        use TcpSegment as Tcp;
+        // An old flow makes the wheel start far behind, so that others are looked at early.
+        for with_old in [false, true] {
+            let mut table: FlowTable<()> = FlowTable::new(Config::default());
+            if with_old {
+                touch(&mut table, &segment(9, 0, Tcp::SYN, false));
+            }
+            for (port, millis, flags, from_server) in [
+                (1, 2_000_500, Tcp::SYN, false),
+                (2, 2_000_500, Tcp::SYN, false),
+                (3, 2_000_500, Tcp::SYN, false),
+                (1, 2_001_000, Tcp::FIN, false),
+                (1, 2_001_500, Tcp::FIN, true),
+                (2, 2_001_500, Tcp::RST, true),
+            ] {
+                touch(&mut table, &segment(port, millis, flags, from_server));
+            }
+            let mut old = expired(&mut table, 2_001_500);
+            assert_eq!(old.pop(), with_old.then_some((9, EndReason::Idle)));
+            assert_eq!(expired(&mut table, 2_011_900), [], "{with_old}");
+            let mut closed = expired(&mut table, 2_012_000);
+            closed.sort_by_key(|&(port, _)| port);
+            let expected = [(1, EndReason::Fin), (2, EndReason::Reset)];
+            assert_eq!(
+                closed, expected,
+                "ten seconds, not five minutes: {with_old}"
+            );
+            assert_eq!(expired(&mut table, 2_300_900), [], "{with_old}");
+            assert_eq!(expired(&mut table, 2_301_000), [(3, EndReason::Idle)]);
+        }
+    }
+
+    #[test]
+    fn a_flow_looked_at_early_does_not_end_within_its_last_second() {
+        let mut table: FlowTable<()> = FlowTable::new(Config::default());
+        touch(&mut table, &segment(9, 0, TcpSegment::SYN, false));
+        // Looked at 511 s after the wheel's start; idle since 100 ms by then.
+        touch(&mut table, &segment(1, 300_000, TcpSegment::SYN, false));
+        touch(&mut table, &segment(1, 411_800, TcpSegment::ACK, false));
+        expired(&mut table, 711_900);
+        assert_eq!(table.len(), 1);
+        assert_eq!(expired(&mut table, 712_000), [(1, EndReason::Idle)]);
+    }
 }
