@@ -314,7 +314,8 @@ fn weak_evidence_names_what_nothing_forbids() {
 fn names_are_learned_from_dns() {
     type Answer = (u64, u8, &'static str, u8, u32);
     let acme: Answer = (100, 1, "cdn.acme.test", 2, 60);
-    let cases: &[(&str, &[Answer], (u64, u8, u8), Option<&str>)] = &[
+    type Case<'a> = (&'a str, &'a [Answer], (u64, u8, u8), Option<&'a str>);
+    let cases: &[Case<'_>] = &[
         ("asked for", &[acme], (110, 1, 2), Some("acme")),
         ("another address", &[acme], (110, 1, 3), None),
         ("another client", &[acme], (110, 4, 2), None),
@@ -398,7 +399,7 @@ mod half_read {
     use crate::time::Timestamp;
 
     /// The `number`th segment of a client towards port 80.
-    fn segment(number: u64, sequence: u32, payload: &[u8]) -> Packet<'_> {
+    fn segment(number: u64, sequence: u32, flags: u8, payload: &[u8]) -> Packet<'_> {
         let len = u32::try_from(payload.len()).unwrap();
         Packet {
             at: Timestamp::new(1, 0),
@@ -413,7 +414,7 @@ mod half_read {
             tcp: Some(TcpSegment {
                 sequence,
                 acknowledgement: 0,
-                flags: TcpSegment::ACK,
+                flags,
             }),
             payload,
             payload_len: len,
@@ -433,7 +434,10 @@ mod half_read {
         let config = flow::Config::default();
         let mut table: FlowTable<Classification> = FlowTable::new(config.clone());
         let (start, rest): (&[u8], &[u8]) = (b"GET /watch?v=1 HTT", b"\0 no such version\r\n\r\n");
-        let packets = [segment(1, 1, start), segment(2, 19, rest)];
+        let packets = [
+            segment(1, 0, TcpSegment::SYN, start),
+            segment(2, 19, TcpSegment::ACK, rest),
+        ];
         let settled = packets.map(|packet| {
             let located = table.locate(&packet);
             let touch = table.touch(&packet, located, Classification::is_settled, |_, _| {});

@@ -63,12 +63,6 @@ impl Wheel {
         }
     }
 
-    /// Whether `due` has passed at `now`, by the wheel's seconds: a flow looked at ahead of its
-    /// time, after a leap, must not end before one that was not.
-    pub(super) const fn is_over(due: Timestamp, now: Timestamp) -> bool {
-        seconds(due) < seconds(now)
-    }
-
     /// Takes all reminders due by `now`.
     pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<Reminder>) {
         let now = seconds(now);
