@@ -223,11 +223,7 @@ fn a_flow_without_a_name_says_why() {
             &[syn, tcp(1, A, B, (16, 200), JUNK)],
             Some(UnknownReason::MidStream),
         ),
-        (
-            "a protocol",
-            &[udp(1, (2, 53), A, &answer)],
-            None,
-        ),
+        ("a protocol", &[udp(1, (2, 53), A, &answer)], None),
     ];
     for (name, packets, reason) in cases {
         let (named, _, app) = verdict(packets);
@@ -317,8 +313,9 @@ fn weak_evidence_names_what_nothing_forbids() {
 #[test]
 fn names_are_learned_from_dns() {
     type Answer = (u64, u8, &'static str, u8, u32);
+    type Case<'a> = (&'a str, &'a [Answer], (u64, u8, u8), Option<&'a str>);
     let acme: Answer = (100, 1, "cdn.acme.test", 2, 60);
-    let cases: &[(&str, &[Answer], (u64, u8, u8), Option<&str>)] = &[
+    let cases: &[Case<'_>] = &[
         ("asked for", &[acme], (110, 1, 2), Some("acme")),
         ("another address", &[acme], (110, 1, 3), None),
         ("another client", &[acme], (110, 4, 2), None),

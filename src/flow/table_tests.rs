@@ -419,9 +419,12 @@ fn other_flows_do_not_change_when_one_ends() {
     }
 }
 
-/// What an opening shows after each packet: (client's bytes, server's, a beginning is missing);
-/// `None` when there is nothing new.
-fn shown(packets: &[Packet<'_>], config: &Config) -> Vec<Option<(Vec<u8>, Vec<u8>, bool)>> {
+/// What an opening shows: (client's bytes, server's, a beginning is missing); `None` when there is
+/// nothing new.
+type Seen = Option<(Vec<u8>, Vec<u8>, bool)>;
+
+/// What an opening shows after each packet.
+fn shown(packets: &[Packet<'_>], config: &Config) -> Vec<Seen> {
     let mut table: Table = FlowTable::new(config.clone());
     packets
         .iter()
