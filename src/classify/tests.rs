@@ -315,10 +315,6 @@ fn names_are_learned_from_dns() {
     type Answer = (u64, u8, &'static str, u8, u32);
     type Case<'a> = (&'a str, &'a [Answer], (u64, u8, u8), Option<&'a str>);
     let acme: Answer = (100, 1, "cdn.acme.test", 2, 60);
-<<<<<<< HEAD
-    type Case<'a> = (&'a str, &'a [Answer], (u64, u8, u8), Option<&'a str>);
-=======
->>>>>>> review
     let cases: &[Case<'_>] = &[
         ("asked for", &[acme], (110, 1, 2), Some("acme")),
         ("another address", &[acme], (110, 1, 3), None),

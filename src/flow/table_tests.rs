@@ -419,20 +419,11 @@ fn other_flows_do_not_change_when_one_ends() {
     }
 }
 
-<<<<<<< HEAD
 /// The client's bytes, the server's, and whether a beginning is missing.
 type Shown = (Vec<u8>, Vec<u8>, bool);
 
 /// What an opening shows after each packet; `None` when there is nothing new.
 fn shown(packets: &[Packet<'_>], config: &Config) -> Vec<Option<Shown>> {
-=======
-/// What an opening shows: (client's bytes, server's, a beginning is missing); `None` when there is
-/// nothing new.
-type Seen = Option<(Vec<u8>, Vec<u8>, bool)>;
-
-/// What an opening shows after each packet.
-fn shown(packets: &[Packet<'_>], config: &Config) -> Vec<Seen> {
->>>>>>> review
     let mut table: Table = FlowTable::new(config.clone());
     packets
         .iter()
