@@ -58,9 +58,13 @@ impl<'a> Ip<'a> {
             Ok(ip) => ip,
             Err(error) => return Err(span.fault(error)),
         };
-        // A total length past the end of the frame is taken for a cut capture: such files exist,
-        // and what is there is decoded as far as it goes.
         let len = ip.total_len().unwrap_or(span.len);
+        // A total length past the end of the frame: either a mirror or a tool cut the packet and
+        // does not say so, and what is there is decoded as far as it goes; or the header is
+        // damaged, which its checksum tells, and no receiver takes it (RFC 1122 section 3.2.1.2).
+        if len > span.len && ip.is_damaged() {
+            return Err(DropReason::Malformed);
+        }
         let mut packet = Self {
             version: 4,
             protocol: IpProtocol(ip.protocol()),

@@ -111,6 +111,24 @@ impl<'a> Ipv4<'a> {
         self.options
     }
 
+    /// Whether the header checksum is wrong. Zero is none: network cards that are to fill it in
+    /// leave it so in what the host itself captures.
+    #[cold]
+    pub fn is_damaged(&self) -> bool {
+        let words = |octets: &[u8]| -> u32 {
+            let (words, _) = octets.as_chunks::<2>();
+            words
+                .iter()
+                .map(|&word| u32::from(u16::from_be_bytes(word)))
+                .sum()
+        };
+        let sum = words(self.header) + words(self.options);
+        let folded = (sum & 0xffff) + (sum >> 16);
+        let is_right = (folded & 0xffff) + (folded >> 16) == 0xffff;
+        let is_there = self.header[10..12] != [0, 0];
+        is_there && !is_right
+    }
+
     /// What was captured of the payload.
     #[inline]
     pub const fn payload(&self) -> &'a [u8] {
@@ -172,5 +190,30 @@ mod tests {
             let got = Ipv4::parse(&packet).map(|ip| ip.payload().len());
             assert_eq!(got, expected, "{first:02x} {total}");
         }
+    }
+    #[test]
+    fn header_checksums() {
+        let right = [
+            0x45, 0, 0, 0x73, 0, 0, 0x40, 0, 0x40, 0x11, 0xb8, 0x61, 0xc0, 0xa8, 0, 1, 0xc0, 0xa8,
+            0, 0xc7,
+        ];
+        // (octet changed, its value) -> damaged
+        let rows = [
+            (11, 0x61, false),
+            (11, 0x62, true),
+            (8, 0x3f, true),
+            (3, 0xff, true),
+        ];
+        for (at, value, expected) in rows {
+            let mut header = right;
+            header[at] = value;
+            assert_eq!(Ipv4::parse(&header).unwrap().is_damaged(), expected, "{at}");
+        }
+        let mut unset = right;
+        unset[10..12].fill(0);
+        assert!(
+            !Ipv4::parse(&unset).unwrap().is_damaged(),
+            "to be filled in"
+        );
     }
 }

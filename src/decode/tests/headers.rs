@@ -118,7 +118,7 @@ fn lengths_that_lie() {
     // (what, where, value) -> payload length by the headers, or reason
     let at = PAYLOAD.len() as u32;
     #[rustfmt::skip]
-    let rows: [(_, usize, &[u8], _); 11] = [
+    let rows: [(_, usize, &[u8], _); 12] = [
         ("as it should be", 0, &[0x45], Ok(at)),
         ("total length of segmentation offload", 2, &[0, 0], Ok(at)),
         ("total length shorter than the header", 2, &[0, 19], Err(DropReason::Malformed)),
@@ -126,6 +126,8 @@ fn lengths_that_lie() {
         ("total length shorter than UDP's", 2, &[0, 30], Ok(2)),
         // Taken for a capture cut without a note; UDP's own length still holds.
         ("total length past the frame", 2, &[0xff, 0xff], Ok(at)),
+        ("the same, under a header checksum that is wrong",
+            2, &[0xff, 0xff, 0, 0, 0, 0, 64, 17, 0xde, 0xad], Err(DropReason::Malformed)),
         ("header length below the minimum", 0, &[0x44], Err(DropReason::Malformed)),
         ("header length past the frame", 0, &[0x4f], Err(DropReason::Malformed)),
         ("UDP length past the packet", 24, &[0xff, 0xff], Ok(at)),
