@@ -31,4 +31,12 @@ pub mod export;
 
 pub mod pipeline;
 
+pub mod serve;
+
+pub mod tui;
+
+pub mod privilege;
+
+pub mod config;
+
 pub mod cli;

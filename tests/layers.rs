@@ -62,8 +62,48 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "serve",
+        &[
+            "export",
+            "usage",
+            "classify",
+            "signature",
+            "flow",
+            "decode",
+            "verdict",
+            "app",
+            "time",
+        ],
+    ),
+    (
+        "tui",
+        &[
+            "export",
+            "usage",
+            "classify",
+            "signature",
+            "dissect",
+            "flow",
+            "decode",
+            "verdict",
+            "app",
+            "time",
+        ],
+    ),
+    ("privilege", &[]),
+    (
+        "config",
+        &[
+            "capture", "decode", "flow", "usage", "export", "pipeline", "serve",
+        ],
+    ),
+    (
         "cli",
         &[
+            "serve",
+            "tui",
+            "privilege",
+            "config",
             "capture",
             "decode",
             "flow",

@@ -6,6 +6,7 @@
 //! [`inputs`] is the front door for capture files: several as one stream. [`file`] reads one of
 //! them, with [`pcap`] and [`pcapng`] to walk its records, `input` to undo compression, [`filter`]
 //! and `bpf` to leave frames out, and [`error`] to say what is wrong with it.
+//! [`live`] captures from interfaces.
 
 pub mod error;
 
@@ -14,6 +15,8 @@ pub mod file;
 pub mod filter;
 
 pub mod inputs;
+
+pub mod live;
 
 mod bpf;
 

@@ -33,15 +33,18 @@ pub enum UnknownReason {
     MidStream,
     /// The flow table was full.
     TableFull,
+    /// The flow began while the program could not keep up, and was counted without a look at it.
+    Overload,
 }
 
 impl UnknownReason {
     /// Every reason.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::NoPayload,
         Self::NoMatch,
         Self::MidStream,
         Self::TableFull,
+        Self::Overload,
     ];
 
     /// The slug of the ledger.
@@ -51,6 +54,7 @@ impl UnknownReason {
             Self::NoMatch => "no-match",
             Self::MidStream => "mid-stream",
             Self::TableFull => "table-full",
+            Self::Overload => "overload",
         }
     }
 }

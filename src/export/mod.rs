@@ -5,6 +5,7 @@
 
 pub mod csv;
 pub mod json;
+pub mod snapshot;
 pub mod summary;
 
 mod community_id;

@@ -89,6 +89,8 @@ pub enum EndReason {
     Evicted,
     /// The capture ended.
     EndOfInput,
+    /// It is not: this is how far it came.
+    Ongoing,
 }
 
 impl EndReason {
@@ -101,6 +103,7 @@ impl EndReason {
             Self::Reused => "reused",
             Self::Evicted => "evicted",
             Self::EndOfInput => "end-of-input",
+            Self::Ongoing => "ongoing",
         }
     }
 }

@@ -71,6 +71,8 @@ pub struct Ledger {
     pub protocols: Volume,
     /// Volume of flows without a name, by reason.
     pub unknown: [Volume; UnknownReason::ALL.len()],
+    /// Volume of flows whose name is not settled yet, and of fragments that wait for others.
+    pub unsettled: Volume,
     /// Frames of no flow, by reason.
     pub drops: Drops,
 }
@@ -101,6 +103,7 @@ impl Ledger {
         for &unknown in &self.unknown {
             sum.add(unknown);
         }
+        sum.add(self.unsettled);
         for (_, dropped) in self.drops.iter() {
             sum.add(dropped);
         }
@@ -126,6 +129,7 @@ impl Ledger {
                     (format!("unknown{{reason=\"{}\"}}", reason.slug()), volume)
                 }),
         );
+        lines.push(("unsettled".to_owned(), self.unsettled));
         lines.extend(
             self.drops
                 .iter()

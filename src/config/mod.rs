@@ -1,0 +1,1 @@
+//! The settings file of a live run, `ottometer.toml`: made of each stage's own settings.
