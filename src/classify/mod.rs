@@ -115,6 +115,26 @@ pub struct Classification {
 }
 
 impl Classification {
+    /// A classification that has come to `verdict`, out of `facts`.
+    pub fn settled_as(verdict: Verdict, facts: Option<Box<Facts>>) -> Self {
+        Self {
+            verdict,
+            facts,
+            ..Self::default()
+        }
+    }
+
+    /// Settles without a look at the flow, for this reason.
+    pub fn give_up(&mut self, reason: UnknownReason) {
+        self.verdict = Verdict::Settled {
+            named: Named {
+                unknown: Some(reason),
+                ..Named::default()
+            },
+            at_packet: 1,
+        };
+    }
+
     /// Whether the verdict is final.
     #[inline]
     pub const fn is_settled(&self) -> bool {
@@ -169,6 +189,11 @@ impl Classifier {
     /// The rules in use.
     pub fn set(&self) -> &Arc<SignatureSet> {
         &self.set
+    }
+
+    /// Names flows by `set` from now on; its numbers continue those of the set before.
+    pub fn replace_set(&mut self, set: Arc<SignatureSet>) {
+        self.set = set;
     }
 
     /// Whether `packet` may teach about other flows, so that every worker must see it.

@@ -91,6 +91,11 @@ impl Decoder {
         self.fragments.finish(give_up);
     }
 
+    /// Frames taken in whose fate is open: how many, and their length on the wire.
+    pub fn waiting(&self) -> (u64, u64) {
+        self.fragments.waiting()
+    }
+
     /// Bytes the fragments held count for within [`Config::fragment_bytes`].
     pub fn fragments_held(&self) -> usize {
         self.fragments.cost()

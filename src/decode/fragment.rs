@@ -238,6 +238,18 @@ impl Fragments {
         self.hand_out(give_up);
     }
 
+    /// Frames that wait for others, and those given up but not handed out: how many, and their
+    /// length on the wire.
+    pub(super) fn waiting(&self) -> (u64, u64) {
+        let mut sum = self.incomplete;
+        sum.add(self.contradictory);
+        sum.add(self.beyond_limit);
+        for assembly in self.assemblies.values() {
+            sum.add(assembly.sum);
+        }
+        (sum.frames, sum.wire_bytes)
+    }
+
     /// What the datagrams held count for within the limit.
     pub(super) fn cost(&self) -> usize {
         self.cost

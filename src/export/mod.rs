@@ -38,6 +38,16 @@ pub trait Exporter: Send {
         set: &SignatureSet,
     ) -> io::Result<()>;
 
+    /// About a second has passed; it is `at`.
+    ///
+    /// # Errors
+    ///
+    /// When what is buffered cannot be written.
+    fn tick(&mut self, at: Timestamp) -> io::Result<()> {
+        let _ = at;
+        Ok(())
+    }
+
     /// Nothing more will come.
     ///
     /// # Errors
@@ -62,6 +72,10 @@ impl Exporter for Vec<Box<dyn Exporter>> {
     ) -> io::Result<()> {
         self.iter_mut()
             .try_for_each(|exporter| exporter.interval(start, sequence, cells, set))
+    }
+
+    fn tick(&mut self, at: Timestamp) -> io::Result<()> {
+        self.iter_mut().try_for_each(|exporter| exporter.tick(at))
     }
 
     fn finish(&mut self) -> io::Result<()> {

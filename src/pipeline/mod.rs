@@ -10,6 +10,7 @@
 //! ```
 
 mod collector;
+pub mod live;
 mod steer;
 mod stopwatch;
 mod worker;

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
 
-use crate::capture::Block;
+use crate::capture::{Block, Frame, FrameRef};
 use crate::classify::Classifier;
 use crate::decode::{self, Datagram, Decoded, Decoder, Packet};
-use crate::usage::ledger::Drops;
+use crate::time::Timestamp;
+use crate::usage::ledger::{Drops, Volume};
+
+use super::worker::Worker;
 
 /// One frame of a worker's share.
 #[derive(Debug)]
@@ -24,6 +27,20 @@ pub(super) enum Entry {
     DatagramLesson(Arc<Datagram>),
 }
 
+impl Entry {
+    /// Frames and bytes on the wire it counts for: none, for a lesson.
+    pub(super) fn volume(&self, block: &Block) -> (u64, u64) {
+        match self {
+            Self::Frame(index) => {
+                let frame = block.frames.get(*index as usize);
+                (1, frame.map_or(0, |frame| u64::from(frame.wire_len)))
+            }
+            Self::Datagram(datagram) => (u64::from(datagram.frames), u64::from(datagram.wire_len)),
+            Self::Lesson(_) | Self::DatagramLesson(_) => (0, 0),
+        }
+    }
+}
+
 /// Splits blocks among workers. Fragments are put together here, since only a whole datagram shows
 /// its innermost addresses.
 #[derive(Debug)]
@@ -31,6 +48,15 @@ pub(super) struct Steer {
     decoder: Decoder,
     drops: Drops,
     workers: usize,
+}
+
+/// Where packets go once they are decoded.
+trait Sink {
+    /// A packet of the block's frame `index`.
+    fn frame(&mut self, index: u32, packet: &Packet<'_>);
+
+    /// A packet in a datagram that was put together from fragments; `teaches`: others learn from it.
+    fn datagram(&mut self, datagram: Box<Datagram>, owner: usize, teaches: bool);
 }
 
 impl Steer {
@@ -45,40 +71,36 @@ impl Steer {
     /// The share of each worker.
     pub(super) fn split(&mut self, block: &Block) -> Vec<Vec<Entry>> {
         let room = block.frames.len() / self.workers;
-        let mut shares: Vec<Vec<Entry>> = (0..self.workers)
-            .map(|_| Vec::with_capacity(room + room / 4))
-            .collect();
-        for index in 0..block.frames.len() {
-            let Some(frame) = block.frame(index) else {
-                continue;
-            };
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            match self.decoder.decode(frame) {
-                Decoded::Packet(packet) => {
-                    let owner = owner(&packet, self.workers);
-                    let teaches = Classifier::teaches(&packet);
-                    for (worker, share) in shares.iter_mut().enumerate() {
-                        if worker == owner {
-                            share.push(Entry::Frame(index));
-                        } else if teaches {
-                            share.push(Entry::Lesson(index));
-                        }
-                    }
-                }
-                Decoded::Fragment => {}
-                Decoded::Datagram(datagram) => self.split_datagram(datagram, &mut shares),
-                Decoded::Dropped(reason) => {
-                    self.drops
-                        .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
-                }
-            }
-        }
+        let shares = (0..self.workers).map(|_| Vec::with_capacity(room + room / 4));
+        let mut shares = Shares(shares.collect());
+        self.walk(block, &mut shares);
+        shares.0
+    }
+
+    /// All of the block for one worker, and what others learn from it.
+    pub(super) fn keep(&mut self, block: &Block) -> (Vec<Entry>, Lessons) {
+        let mut kept = Kept {
+            block,
+            entries: Vec::with_capacity(block.frames.len()),
+            lessons: Lessons::default(),
+        };
+        self.walk(block, &mut kept);
+        (kept.entries, kept.lessons)
+    }
+
+    /// Gives up the fragments that waited too long at `watermark`.
+    pub(super) fn expire(&mut self, watermark: Timestamp) {
         let drops = &mut self.drops;
         self.decoder
-            .expire(block.watermark, &mut |reason, frames, bytes| {
+            .expire(watermark, &mut |reason, frames, bytes| {
                 drops.count(reason, u64::from(frames), bytes);
             });
-        shares
+    }
+
+    /// What was dropped here so far, and what waits here for its fate.
+    pub(super) fn tally(&self) -> (Drops, Volume) {
+        let (packets, bytes) = self.decoder.waiting();
+        (self.drops, Volume { packets, bytes })
     }
 
     /// Gives up fragments that are left; what was dropped here.
@@ -90,23 +112,32 @@ impl Steer {
         self.drops
     }
 
-    fn split_datagram(&mut self, mut datagram: Box<Datagram>, shares: &mut [Vec<Entry>]) {
+    fn walk(&mut self, block: &Block, sink: &mut impl Sink) {
+        for index in 0..block.frames.len() {
+            let Some(frame) = block.frame(index) else {
+                continue;
+            };
+            let index = u32::try_from(index).unwrap_or(u32::MAX);
+            match self.decoder.decode(frame) {
+                Decoded::Packet(packet) => sink.frame(index, &packet),
+                Decoded::Fragment => {}
+                Decoded::Datagram(datagram) => self.walk_datagram(datagram, sink),
+                Decoded::Dropped(reason) => {
+                    self.drops
+                        .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
+                }
+            }
+        }
+        self.expire(block.watermark);
+    }
+
+    fn walk_datagram(&mut self, mut datagram: Box<Datagram>, sink: &mut impl Sink) {
         loop {
             let next = match self.decoder.decode_datagram(&datagram) {
                 Decoded::Packet(packet) => {
                     let owner = owner(&packet, self.workers);
-                    if Classifier::teaches(&packet) {
-                        let lesson = Arc::new((*datagram).clone());
-                        for (worker, share) in shares.iter_mut().enumerate() {
-                            if worker != owner {
-                                share.push(Entry::DatagramLesson(Arc::clone(&lesson)));
-                            }
-                        }
-                    }
-                    if let Some(share) = shares.get_mut(owner) {
-                        share.push(Entry::Datagram(datagram));
-                    }
-                    return;
+                    let teaches = Classifier::teaches(&packet);
+                    return sink.datagram(datagram, owner, teaches);
                 }
                 Decoded::Fragment => return,
                 Decoded::Datagram(inner) => inner,
@@ -116,6 +147,126 @@ impl Steer {
                 }
             };
             datagram = next;
+        }
+    }
+}
+
+/// A share for each worker.
+struct Shares(Vec<Vec<Entry>>);
+
+impl Sink for Shares {
+    #[inline]
+    fn frame(&mut self, index: u32, packet: &Packet<'_>) {
+        let owner = owner(packet, self.0.len());
+        let teaches = Classifier::teaches(packet);
+        for (worker, share) in self.0.iter_mut().enumerate() {
+            if worker == owner {
+                share.push(Entry::Frame(index));
+            } else if teaches {
+                share.push(Entry::Lesson(index));
+            }
+        }
+    }
+
+    fn datagram(&mut self, datagram: Box<Datagram>, owner: usize, teaches: bool) {
+        if teaches {
+            let lesson = Arc::new((*datagram).clone());
+            for (worker, share) in self.0.iter_mut().enumerate() {
+                if worker != owner {
+                    share.push(Entry::DatagramLesson(Arc::clone(&lesson)));
+                }
+            }
+        }
+        if let Some(share) = self.0.get_mut(owner) {
+            share.push(Entry::Datagram(datagram));
+        }
+    }
+}
+
+/// All for one, and copies of what others learn from.
+struct Kept<'a> {
+    block: &'a Block,
+    entries: Vec<Entry>,
+    lessons: Lessons,
+}
+
+impl Sink for Kept<'_> {
+    #[inline]
+    fn frame(&mut self, index: u32, packet: &Packet<'_>) {
+        self.entries.push(Entry::Frame(index));
+        if Classifier::teaches(packet)
+            && let Some(frame) = self.block.frame(index as usize)
+        {
+            self.lessons.add(frame);
+        }
+    }
+
+    fn datagram(&mut self, datagram: Box<Datagram>, _: usize, teaches: bool) {
+        if teaches {
+            self.lessons
+                .list
+                .push(Lesson::Datagram((*datagram).clone()));
+        }
+        self.entries.push(Entry::Datagram(datagram));
+    }
+}
+
+/// What one capture thread saw that others learn from, in its order, with bytes of its own.
+#[derive(Debug, Default)]
+pub(super) struct Lessons {
+    block: Block,
+    list: Vec<Lesson>,
+}
+
+#[derive(Debug)]
+enum Lesson {
+    /// A frame of the lessons' block.
+    Frame(u32),
+    Datagram(Datagram),
+}
+
+impl Lessons {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    pub(super) const fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    fn add(&mut self, frame: Frame<'_>) {
+        let place = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let entry = FrameRef {
+            at: frame.at,
+            link: frame.link,
+            offset: place(self.block.bytes.len()),
+            captured: place(frame.bytes.len()),
+            wire_len: frame.wire_len,
+        };
+        self.list
+            .push(Lesson::Frame(place(self.block.frames.len())));
+        self.block.frames.push(entry);
+        self.block.bytes.extend_from_slice(frame.bytes);
+    }
+
+    /// When the `index`th was captured.
+    pub(super) fn at(&self, index: usize) -> Option<Timestamp> {
+        match self.list.get(index)? {
+            Lesson::Frame(place) => Some(self.block.frames.get(*place as usize)?.at),
+            Lesson::Datagram(datagram) => Some(datagram.at),
+        }
+    }
+
+    /// Teaches `worker` the `index`th.
+    pub(super) fn teach(&self, index: usize, worker: &mut Worker) {
+        match self.list.get(index) {
+            Some(Lesson::Frame(place)) => {
+                if let Some(frame) = self.block.frame(*place as usize) {
+                    worker.learn(frame);
+                }
+            }
+            Some(Lesson::Datagram(datagram)) => worker.learn_datagram(datagram),
+            None => {}
         }
     }
 }

@@ -1,12 +1,15 @@
 //! A worker: each frame runs to completion here, on state no other thread sees.
 
+use std::sync::Arc;
+
 use crate::capture::{Block, Frame};
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Datagram, Decoded, Decoder, Packet};
 use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side};
+use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::ledger::Drops;
-use crate::usage::{CellId, CellKey, FlowRecord, Stats, Usage};
+use crate::usage::ledger::{Drops, Volume};
+use crate::usage::{CellId, CellKey, Cells, FlowRecord, Stats, Usage};
 
 use super::Config;
 use super::collector::{Last, Report};
@@ -30,6 +33,9 @@ impl State {
     }
 }
 
+/// Settled flows told of between two reports: what a person can follow.
+const MAX_NEWS: usize = 64;
+
 type Located<'a> = (Packet<'a>, (FlowKey, flow::End, u64));
 
 /// One of the pipeline's workers.
@@ -41,6 +47,25 @@ pub(super) struct Worker {
     drops: Drops,
     table_full: CellId,
     flow_config: flow::Config,
+    /// New flows are counted without a look at them.
+    sheds: bool,
+}
+
+/// What a worker has counted so far.
+#[derive(Debug)]
+pub(super) struct Tally {
+    /// Volume by name in intervals that are not closed.
+    pub(super) open: Cells,
+    /// Frames of no flow, since the start.
+    pub(super) drops: Drops,
+    /// Volume without its final name.
+    pub(super) unsettled: Volume,
+    /// Flows that began.
+    pub(super) flows: u64,
+    /// Flows in the table.
+    pub(super) flows_held: u64,
+    /// Distributions since the start.
+    pub(super) stats: Option<Stats>,
 }
 
 /// What happens to flows: naming, counting, reporting.
@@ -50,8 +75,12 @@ struct Desk {
     usage: Usage,
     stats: Option<Stats>,
     records: Option<Vec<FlowRecord>>,
-    closed: Vec<(Timestamp, crate::usage::Cells)>,
+    closed: Vec<(Timestamp, Cells)>,
     flows: u64,
+    /// Volume of flows that have not settled.
+    unsettled: Volume,
+    /// Flows that settled since the last report, where somebody watches.
+    news: Option<Vec<FlowRecord>>,
 }
 
 impl Worker {
@@ -71,10 +100,13 @@ impl Worker {
                 records: config.records.then(Vec::new),
                 closed: Vec::new(),
                 flows: 0,
+                unsettled: Volume::default(),
+                news: None,
             },
             drops: Drops::default(),
             table_full,
             flow_config: config.flow.clone(),
+            sheds: false,
         }
     }
 
@@ -89,34 +121,46 @@ impl Worker {
     /// Runs this worker's share of a block.
     pub(super) fn run_share(&mut self, block: &Block, entries: Vec<Entry>) {
         for entry in entries {
-            match entry {
-                Entry::Frame(index) => {
-                    let Some(frame) = block.frame(index as usize) else {
-                        continue;
-                    };
-                    match self.decoder.decode(frame) {
-                        Decoded::Packet(packet) => {
-                            let located = self.flows.locate(&packet);
-                            self.on_packet(&(packet, located));
-                        }
-                        other => self.on_other(&frame, other),
+            self.run_entry(block, entry);
+        }
+    }
+
+    /// Runs one entry of a share.
+    pub(super) fn run_entry(&mut self, block: &Block, entry: Entry) {
+        match entry {
+            Entry::Frame(index) => {
+                let Some(frame) = block.frame(index as usize) else {
+                    return;
+                };
+                match self.decoder.decode(frame) {
+                    Decoded::Packet(packet) => {
+                        let located = self.flows.locate(&packet);
+                        self.on_packet(&(packet, located));
                     }
-                }
-                Entry::Lesson(index) => {
-                    let Some(frame) = block.frame(index as usize) else {
-                        continue;
-                    };
-                    if let Decoded::Packet(packet) = self.decoder.decode(frame) {
-                        self.desk.classifier.learn(&packet);
-                    }
-                }
-                Entry::Datagram(datagram) => self.on_datagram(datagram),
-                Entry::DatagramLesson(datagram) => {
-                    if let Decoded::Packet(packet) = self.decoder.decode_datagram(&datagram) {
-                        self.desk.classifier.learn(&packet);
-                    }
+                    other => self.on_other(&frame, other),
                 }
             }
+            Entry::Lesson(index) => {
+                if let Some(frame) = block.frame(index as usize) {
+                    self.learn(frame);
+                }
+            }
+            Entry::Datagram(datagram) => self.on_datagram(datagram),
+            Entry::DatagramLesson(datagram) => self.learn_datagram(&datagram),
+        }
+    }
+
+    /// Learns from a frame that another worker counts.
+    pub(super) fn learn(&mut self, frame: Frame<'_>) {
+        if let Decoded::Packet(packet) = self.decoder.decode(frame) {
+            self.desk.classifier.learn(&packet);
+        }
+    }
+
+    /// Learns from a datagram that another worker counts.
+    pub(super) fn learn_datagram(&mut self, datagram: &Datagram) {
+        if let Decoded::Packet(packet) = self.decoder.decode_datagram(datagram) {
+            self.desk.classifier.learn(&packet);
         }
     }
 
@@ -153,6 +197,47 @@ impl Worker {
                 .unwrap_or_default(),
             closed: std::mem::take(&mut self.desk.closed),
             last: None,
+        }
+    }
+
+    /// Whether flows that begin from now on are counted without a look at them.
+    pub(super) const fn shed(&mut self, sheds: bool) {
+        self.sheds = sheds;
+    }
+
+    /// Keeps flows as they settle, for [`Worker::take_news`].
+    pub(super) fn follow(&mut self) {
+        self.desk.news = Some(Vec::new());
+    }
+
+    /// The flows that settled lately, if they are followed.
+    pub(super) fn take_news(&mut self) -> Vec<FlowRecord> {
+        let news = self.desk.news.as_mut().map(std::mem::take);
+        news.unwrap_or_default()
+    }
+
+    /// The rules in use.
+    pub(super) fn set(&self) -> &Arc<SignatureSet> {
+        self.desk.classifier.set()
+    }
+
+    /// Names flows by `set` from now on.
+    pub(super) fn replace_set(&mut self, set: Arc<SignatureSet>) {
+        self.desk.classifier.replace_set(set);
+    }
+
+    /// What is counted so far and not in a closed interval.
+    pub(super) fn tally(&self) -> Tally {
+        let mut unsettled = self.desk.unsettled;
+        let (packets, bytes) = self.decoder.waiting();
+        unsettled.count(packets, bytes);
+        Tally {
+            open: self.desk.usage.open(),
+            drops: self.drops,
+            unsettled,
+            flows: self.desk.flows,
+            flows_held: self.flows.len() as u64,
+            stats: self.desk.stats.clone(),
         }
     }
 
@@ -248,10 +333,18 @@ impl Worker {
         };
         if touch.is_new {
             desk.flows += 1;
+            if self.sheds {
+                flow.class.class.give_up(UnknownReason::Overload);
+                desk.unsettled
+                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
+                return desk.settle(flow, packet.at);
+            }
         }
         match flow.class.cell {
             Some(cell) => desk.usage.count(cell, touch.side, packet),
             None => {
+                desk.unsettled
+                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
                 if desk.classifier.on_packet(
                     flow,
                     State::class,
@@ -305,9 +398,16 @@ impl Desk {
         let cell = self.usage.cell(CellKey::from(&named));
         flow.class.cell = Some(cell);
         self.usage.credit(cell, &flow.counters, at);
+        let (client, server) = (flow.counters.client, flow.counters.server);
+        self.unsettled
+            .take_away(client.packets + server.packets, client.bytes + server.bytes);
         if let Some(stats) = &mut self.stats {
-            let (client, server) = (flow.counters.client, flow.counters.server);
             stats.settled(client.packets + server.packets, client.bytes + server.bytes);
+        }
+        if let Some(news) = &mut self.news
+            && news.len() < MAX_NEWS
+        {
+            news.push(FlowRecord::ongoing(flow, &flow.class.class));
         }
         if self.records.is_none() {
             flow.class.class.facts = None;

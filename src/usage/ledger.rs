@@ -29,6 +29,12 @@ impl Volume {
     pub const fn add(&mut self, other: Self) {
         self.count(other.packets, other.bytes);
     }
+
+    /// Takes away what was added before.
+    pub const fn take_away(&mut self, packets: u64, bytes: u64) {
+        self.packets = self.packets.saturating_sub(packets);
+        self.bytes = self.bytes.saturating_sub(bytes);
+    }
 }
 
 /// Frames that belong to no flow, by reason.
@@ -75,6 +81,8 @@ pub struct Ledger {
     pub unsettled: Volume,
     /// Frames of no flow, by reason.
     pub drops: Drops,
+    /// Live: frames read but lost on the way to a worker that was behind.
+    pub channel: Volume,
 }
 
 impl Ledger {
@@ -104,6 +112,7 @@ impl Ledger {
             sum.add(unknown);
         }
         sum.add(self.unsettled);
+        sum.add(self.channel);
         for (_, dropped) in self.drops.iter() {
             sum.add(dropped);
         }
@@ -135,6 +144,7 @@ impl Ledger {
                 .iter()
                 .map(|(reason, volume)| (reason.slug().to_owned(), volume)),
         );
+        lines.push(("dropped{stage=\"channel\"}".to_owned(), self.channel));
         lines.retain(|(_, volume)| *volume != Volume::default());
         lines
     }

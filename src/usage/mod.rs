@@ -212,6 +212,17 @@ impl Usage {
             .collect()
     }
 
+    /// What intervals that are not closed hold so far, summed up.
+    pub fn open(&self) -> Cells {
+        let mut cells = self.named(&self.current.1);
+        for totals in self.open.values() {
+            for (key, totals) in self.named(totals) {
+                cells.entry(key).or_default().add(&totals);
+            }
+        }
+        cells
+    }
+
     /// Takes all intervals that are left.
     pub fn take_all(&mut self) -> Vec<(Timestamp, Cells)> {
         self.store_current();

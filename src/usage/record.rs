@@ -51,6 +51,12 @@ pub struct FlowRecord {
 }
 
 impl FlowRecord {
+    /// The record of a flow that goes on, as far as it came.
+    pub fn ongoing<T>(flow: &Flow<T>, class: &Classification) -> Self {
+        let class = Classification::settled_as(class.verdict, class.facts.clone());
+        Self::new(flow, class, EndReason::Ongoing)
+    }
+
     /// The record of a flow that has ended with this classification.
     pub fn new<T>(flow: &Flow<T>, class: Classification, reason: EndReason) -> Self {
         let (named, settled_at_packet) = match class.verdict {

@@ -104,6 +104,10 @@ pub trait Source: Send {
     /// [`Source::state`], and opened again when it is back.
     fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival;
 
+    /// How long the newest frame of the last block had been waiting: when it grows, the ring
+    /// fills.
+    fn behind(&self) -> Duration;
+
     /// What was seen and lost so far.
     fn counts(&mut self) -> Counts;
 

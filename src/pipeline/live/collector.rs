@@ -1,0 +1,233 @@
+//! The collector of a live run: adds up what the threads report, writes records and intervals,
+//! and publishes a snapshot about once a second. It is never waited for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError};
+
+use crate::export::Exporter;
+use crate::export::snapshot::Snapshot;
+use crate::time::Timestamp;
+use crate::usage::{Cells, FlowRecord, Ledger, Stats};
+
+use super::report::{Report, State};
+use super::{Control, clock};
+
+/// Flows shown to a person at most.
+const RECENT: usize = 1000;
+
+/// Adds up reports until all threads have given their last.
+pub(super) struct Collector<'a> {
+    control: &'a Control,
+    exporter: &'a mut dyn Exporter,
+    tick: Duration,
+    interval: Option<Duration>,
+    flows_limit: u64,
+    parts: Vec<Part>,
+    /// Intervals that not all threads have closed.
+    closing: BTreeMap<Timestamp, Cells>,
+    /// Volume of all intervals that any thread has closed.
+    closed: Cells,
+    intervals: u64,
+    snapshots: u64,
+    started: Timestamp,
+    records_lost: u64,
+    /// The exporter fails at the moment, and it has been said.
+    fails: bool,
+    recent: Option<VecDeque<Arc<FlowRecord>>>,
+}
+
+/// What one thread said last.
+#[derive(Debug, Default)]
+struct Part {
+    watermark: Timestamp,
+    state: State,
+    is_last: bool,
+}
+
+impl<'a> Collector<'a> {
+    pub(super) fn new(
+        control: &'a Control,
+        exporter: &'a mut dyn Exporter,
+        config: &super::Config,
+        parts: usize,
+    ) -> Self {
+        Self {
+            control,
+            exporter,
+            tick: config.tick,
+            interval: config.run.usage.interval,
+            flows_limit: config.run.flow.max_flows as u64,
+            parts: (0..parts).map(|_| Part::default()).collect(),
+            closing: BTreeMap::new(),
+            closed: Cells::new(),
+            intervals: 0,
+            snapshots: 0,
+            started: control.latest().load().started,
+            records_lost: 0,
+            fails: false,
+            recent: config.follow.then(VecDeque::new),
+        }
+    }
+
+    /// Takes reports until the threads have ended; the state at the end.
+    pub(super) fn run(mut self, reports: &Receiver<Report>) -> Arc<Snapshot> {
+        let mut next = Timestamp::default();
+        loop {
+            match reports.recv_timeout(self.tick) {
+                Ok(report) => self.on_report(report),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = clock::now();
+            if now >= next {
+                next = now.after(self.tick);
+                self.close_intervals();
+                let at = self.passed();
+                let done = self.exporter.tick(at);
+                self.note(done);
+                self.publish();
+            }
+        }
+        self.close_intervals();
+        let done = self.exporter.finish();
+        self.note(done);
+        self.publish();
+        self.control.latest().load_full()
+    }
+
+    fn on_report(&mut self, report: Report) {
+        let set = self.control.set();
+        for record in report.records {
+            let done = self.exporter.flow(&record, &set);
+            self.records_lost += u64::from(done.is_err());
+            self.note(done);
+            self.remember(record);
+        }
+        for record in report.news {
+            self.remember(record);
+        }
+        for (start, cells) in report.closed {
+            let interval = self.closing.entry(start).or_default();
+            for (key, totals) in cells {
+                interval.entry(key).or_default().add(&totals);
+                self.closed.entry(key).or_default().add(&totals);
+            }
+        }
+        if let Some(part) = self.parts.get_mut(report.part) {
+            *part = Part {
+                watermark: report.watermark,
+                state: report.state,
+                is_last: report.is_last,
+            };
+        }
+    }
+
+    /// The time all threads are through with.
+    fn passed(&self) -> Timestamp {
+        let marks = self.parts.iter().map(|part| {
+            if part.is_last {
+                Timestamp(u64::MAX)
+            } else {
+                part.watermark
+            }
+        });
+        marks.min().unwrap_or_default().min(clock::now())
+    }
+
+    /// Exports the intervals that all threads have closed.
+    fn close_intervals(&mut self) {
+        let Some(length) = self.interval else {
+            return;
+        };
+        let all_ended = self.parts.iter().all(|part| part.is_last);
+        let passed = self.passed();
+        while let Some(first) = self.closing.first_entry()
+            && (all_ended || first.key().after(length) <= passed)
+        {
+            let (start, cells) = first.remove_entry();
+            let set = self.control.set();
+            let done = self.exporter.interval(start, self.intervals, &cells, &set);
+            self.intervals += 1;
+            self.note(done);
+        }
+    }
+
+    fn publish(&mut self) {
+        self.snapshots += 1;
+        let snapshot = self.snapshot();
+        if !snapshot.ledger.closes() {
+            tracing::error!(ledger = %snapshot.ledger, "the ledger does not close");
+        }
+        self.control.publish(snapshot);
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot {
+            sequence: self.snapshots,
+            at: self.passed(),
+            started: self.started,
+            set: self.control.set(),
+            reloads: self.control.reloads(),
+            flows_limit: self.flows_limit,
+            records_lost: self.records_lost,
+            recent: self.recent.iter().flatten().cloned().collect(),
+            ..Snapshot::default()
+        };
+        let mut cells = self.closed.clone();
+        let mut ledger = Ledger::default();
+        let mut stats = Stats::default();
+        for Part { state, .. } in &self.parts {
+            for (key, totals) in &state.open {
+                cells.entry(*key).or_default().add(totals);
+            }
+            ledger.wire.add(state.wire);
+            ledger.unsettled.add(state.unsettled);
+            ledger.channel.add(state.channel);
+            ledger.drops.add(&state.drops);
+            snapshot.flows += state.flows;
+            snapshot.flows_held += state.flows_held;
+            snapshot.records_lost += state.records_lost;
+            snapshot.overloaded |= state.sheds;
+            snapshot.sources.extend(state.source.clone());
+            if let Some(theirs) = &state.stats {
+                stats.merge(theirs);
+            }
+        }
+        for (key, totals) in &cells {
+            ledger.add_cell(key, totals);
+        }
+        snapshot.dropped_channel = ledger.channel;
+        snapshot.cells = Arc::new(cells);
+        snapshot.ledger = ledger;
+        snapshot.stats = stats;
+        snapshot
+    }
+
+    fn remember(&mut self, record: FlowRecord) {
+        if let Some(recent) = &mut self.recent {
+            if recent.len() == RECENT {
+                recent.pop_front();
+            }
+            recent.push_back(Arc::new(record));
+        }
+    }
+
+    /// Says once that writing fails, and once that it works again.
+    fn note(&mut self, done: io::Result<()>) {
+        match done {
+            Ok(()) if self.fails => {
+                self.fails = false;
+                tracing::info!("records can be written again");
+            }
+            Err(error) if !self.fails => {
+                self.fails = true;
+                tracing::error!(%error, "records cannot be written; those of this time are lost");
+            }
+            _ => {}
+        }
+    }
+}

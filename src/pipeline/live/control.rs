@@ -1,0 +1,96 @@
+//! What the rest of the program and a live run tell one another while it runs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use arc_swap::ArcSwap;
+
+use crate::export::snapshot::{Reloads, Snapshot};
+use crate::signature::SignatureSet;
+
+use super::clock;
+
+/// Shared by all threads; nothing here is touched for a packet.
+#[derive(Debug)]
+pub struct Control {
+    set: ArcSwap<SignatureSet>,
+    reloads: ArcSwap<Reloads>,
+    latest: Arc<ArcSwap<Snapshot>>,
+    stop: AtomicBool,
+}
+
+impl Control {
+    /// For a run that begins with `set`.
+    pub fn new(set: Arc<SignatureSet>) -> Self {
+        let reloads = Reloads {
+            loaded: clock::now(),
+            ..Reloads::default()
+        };
+        let snapshot = Snapshot {
+            started: reloads.loaded,
+            at: reloads.loaded,
+            set: Arc::clone(&set),
+            reloads: reloads.clone(),
+            ..Snapshot::default()
+        };
+        Self {
+            set: ArcSwap::new(set),
+            reloads: ArcSwap::from_pointee(reloads),
+            latest: Arc::new(ArcSwap::from_pointee(snapshot)),
+            stop: AtomicBool::new(false),
+        }
+    }
+
+    /// The rules in use.
+    pub fn set(&self) -> Arc<SignatureSet> {
+        self.set.load_full()
+    }
+
+    /// Takes `set` into use: for each thread from its next block on. Its numbers must continue
+    /// those of the set before.
+    pub fn replace_set(&self, set: Arc<SignatureSet>) {
+        self.set.store(set);
+        self.reloads.rcu(|before| Reloads {
+            loaded: clock::now(),
+            accepted: before.accepted + 1,
+            ..Reloads::clone(before)
+        });
+    }
+
+    /// Puts on record that a set was refused.
+    pub fn refuse_set(&self, reason: &str) {
+        self.reloads.rcu(|before| Reloads {
+            refused: before.refused + 1,
+            last_refusal: Some(reason.into()),
+            ..Reloads::clone(before)
+        });
+    }
+
+    /// Asks the run to take in what has arrived and to end.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the run is to end.
+    pub fn stops(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Where the latest snapshot is, for those who show it.
+    pub fn latest(&self) -> Arc<ArcSwap<Snapshot>> {
+        Arc::clone(&self.latest)
+    }
+
+    /// The rules in use, without counting a reference.
+    pub(super) fn peek_set(&self) -> arc_swap::Guard<Arc<SignatureSet>> {
+        self.set.load()
+    }
+
+    pub(super) fn reloads(&self) -> Reloads {
+        Reloads::clone(&self.reloads.load())
+    }
+
+    pub(super) fn publish(&self, snapshot: Snapshot) {
+        self.latest.store(Arc::new(snapshot));
+    }
+}

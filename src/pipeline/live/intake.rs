@@ -1,0 +1,175 @@
+//! A capture thread's source, and what the thread counts and watches about it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capture::Block;
+use crate::capture::live::{Arrival, Source};
+use crate::export::snapshot::SourceReport;
+use crate::time::Timestamp;
+use crate::usage::Stats;
+use crate::usage::ledger::Volume;
+
+use super::load::Load;
+use super::{Control, clock};
+
+/// How long a thread with nothing to do waits for a frame.
+const IDLE_WAIT: Duration = Duration::from_millis(100);
+
+/// How often the kernel is asked what it dropped.
+const ASK: Duration = Duration::from_millis(100);
+
+/// How long a source may go on giving frames after the run was asked to end.
+const LAST_CALL: Duration = Duration::from_secs(2);
+
+/// Blocks kept for another use.
+const SPARE: usize = 8;
+
+/// Where frame numbers of the capture threads begin, so that no two flows have one number. Up to
+/// 31 threads all stay below 2^53, as far as JSON readers count exactly.
+const NUMBERS_A_THREAD: u64 = 1 << 48;
+
+/// The receiving end of a live run.
+pub(super) struct Intake {
+    source: Box<dyn Source>,
+    thread: usize,
+    spare: Vec<Block>,
+    /// Frames read.
+    pub(super) wire: Volume,
+    sizes: Stats,
+    load: Load,
+    last_call: Option<Timestamp>,
+    ended: bool,
+    next_ask: Timestamp,
+    report: SourceReport,
+}
+
+/// What a look at the source gave.
+pub(super) enum Taken {
+    /// Frames.
+    Block(Block),
+    /// Nothing came; all before this time has.
+    Quiet(Timestamp),
+    /// Nothing came, and the run is to end.
+    Done,
+}
+
+impl Intake {
+    pub(super) fn new(source: Box<dyn Source>, thread: usize) -> Self {
+        let report = SourceReport {
+            interface: source.name().to_owned(),
+            thread,
+            ..SourceReport::default()
+        };
+        Self {
+            source,
+            thread,
+            spare: Vec::new(),
+            wire: Volume::default(),
+            sizes: Stats::default(),
+            load: Load::default(),
+            last_call: None,
+            ended: false,
+            next_ask: Timestamp::default(),
+            report,
+        }
+    }
+
+    /// The next frames. `in_a_hurry`: other work waits.
+    pub(super) fn take(&mut self, control: &Control, in_a_hurry: bool) -> Taken {
+        if self.ended {
+            return Taken::Done;
+        }
+        let mut block = self.spare.pop().unwrap_or_default();
+        let wait = if in_a_hurry {
+            Duration::from_millis(1)
+        } else {
+            IDLE_WAIT
+        };
+        let arrival = self.source.next_block(&mut block, wait);
+        let now = clock::now();
+        self.watch(now);
+        if control.stops() {
+            let last_call = *self.last_call.get_or_insert(now.after(LAST_CALL));
+            // What comes after that was not asked for: it stays in the kernel.
+            self.ended = now > last_call;
+        }
+        match arrival {
+            Arrival::Frames => {
+                block.first_number += self.thread as u64 * NUMBERS_A_THREAD;
+                self.count(&block);
+                Taken::Block(block)
+            }
+            Arrival::Quiet => {
+                let watermark = block.watermark;
+                self.give_back(block);
+                if self.last_call.is_some() && !in_a_hurry {
+                    Taken::Done
+                } else {
+                    Taken::Quiet(watermark)
+                }
+            }
+        }
+    }
+
+    /// Takes a block back that is no longer needed.
+    pub(super) fn give_back(&mut self, block: Block) {
+        if self.spare.len() < SPARE {
+            self.spare.push(block);
+        }
+    }
+
+    /// Takes a shared block back, if nobody else has it.
+    pub(super) fn give_back_shared(&mut self, block: Arc<Block>) {
+        if let Some(block) = Arc::into_inner(block) {
+            self.give_back(block);
+        }
+    }
+
+    /// Whether new flows are to be shed.
+    pub(super) fn sheds(&self) -> bool {
+        self.load.is_over(clock::now())
+    }
+
+    /// Takes note of frames lost behind the source.
+    pub(super) fn is_losing(&mut self) {
+        self.load.strain(clock::now());
+    }
+
+    /// How the source is.
+    pub(super) fn report(&mut self) -> SourceReport {
+        self.ask();
+        self.report.clone()
+    }
+
+    /// Sizes of the frames read.
+    pub(super) const fn sizes(&self) -> &Stats {
+        &self.sizes
+    }
+
+    fn count(&mut self, block: &Block) {
+        for frame in &block.frames {
+            self.wire.count(1, u64::from(frame.wire_len));
+            self.sizes.packet(frame.wire_len);
+        }
+    }
+
+    fn watch(&mut self, now: Timestamp) {
+        if now >= self.next_ask {
+            self.next_ask = now.after(ASK);
+            self.ask();
+        }
+        let behind = self.source.behind();
+        self.load.observe(now, behind, self.report.dropped_ring);
+    }
+
+    fn ask(&mut self) {
+        let counts = self.source.counts();
+        let (state, since) = self.source.state();
+        self.report.state = state.slug();
+        self.report.since = since;
+        self.report.received = counts.received;
+        self.report.dropped_ring = counts.dropped_ring;
+        self.report.dropped_interface = counts.dropped_interface;
+    }
+}

@@ -1,0 +1,177 @@
+//! The live run: the same stages as for capture files, on interfaces, without an end.
+//!
+//! ```text
+//! by the kernel:   capture + work 0 --\                  by the innermost addresses:
+//!                  capture + work 1 ---+-> collector     capture --> worker 0..N --> collector
+//! ```
+//!
+//! Nobody waits for a slower one behind: what finds no room is counted where it is lost. The
+//! collector publishes a [`Snapshot`] about once a second and drives the exporters; [`Control`] is
+//! how the rest of the program stops a run, replaces its signatures and sees how it is.
+
+mod clock;
+mod collector;
+mod control;
+mod intake;
+mod load;
+mod parted;
+mod report;
+mod tide;
+mod whole;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Sender, bounded};
+
+use crate::capture::Block;
+use crate::capture::live::Source;
+use crate::classify::Classifier;
+use crate::export::Exporter;
+use crate::export::snapshot::Snapshot;
+use crate::time::Timestamp;
+
+use self::collector::Collector;
+use self::intake::Intake;
+use self::parted::{Hand, Job, Taker, UNDER_WAY};
+use self::report::{Outbox, Report};
+use self::tide::Tide;
+use self::whole::{Shared, Whole};
+
+pub use self::control::Control;
+
+use super::steer::Steer;
+use super::worker::Worker;
+
+/// What a live run needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// As for capture files; `workers` counts only where frames are steered.
+    pub run: super::Config,
+    /// How frames come to workers.
+    pub steering: Steering,
+    /// How often threads report and a snapshot is published.
+    pub tick: Duration,
+    /// Show the latest flows in snapshots.
+    pub follow: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            run: super::Config {
+                stats: true,
+                ..super::Config::default()
+            },
+            steering: Steering::default(),
+            tick: Duration::from_secs(1),
+            follow: false,
+        }
+    }
+}
+
+/// How frames come to workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Steering {
+    /// Each source's thread works on what the kernel gives it.
+    #[default]
+    Kernel,
+    /// By the hash of the innermost addresses, over channels.
+    Inner,
+}
+
+/// Reports under way: a few from each thread.
+const REPORTS: usize = 4;
+
+/// Classifies what `sources` give, each with a thread of its own, until `control` says to stop;
+/// the state at the end. Records go to `exporter`; what it cannot write is lost and counted.
+pub fn run(
+    sources: Vec<Box<dyn Source>>,
+    control: &Control,
+    config: &Config,
+    exporter: &mut dyn Exporter,
+) -> Arc<Snapshot> {
+    let threads = sources.len().max(1);
+    let workers = match config.steering {
+        Steering::Kernel => threads,
+        Steering::Inner => config.run.workers.max(1),
+    };
+    let parts = match config.steering {
+        Steering::Kernel => threads,
+        Steering::Inner => threads + workers,
+    };
+    let mut share = config.run.clone();
+    share.flow.max_flows = (config.run.flow.max_flows / workers).max(1);
+    let (report_out, report_in) = bounded::<Report>(REPORTS * parts);
+    let worker = || {
+        let classifier = Classifier::new(control.set(), share.steps);
+        let mut worker = Worker::new(&share, classifier);
+        if config.follow {
+            worker.follow();
+        }
+        worker
+    };
+    let reports = report_out.clone();
+    let outbox = move |part| Outbox::new(part, reports.clone());
+    thread::scope(|scope| {
+        let intakes = sources
+            .into_iter()
+            .enumerate()
+            .map(|(thread, source)| Intake::new(source, thread));
+        match config.steering {
+            Steering::Kernel => {
+                let mut tides = Tide::among(threads).into_iter();
+                for (part, intake) in intakes.enumerate() {
+                    let shared = (threads > 1)
+                        .then(|| tides.next())
+                        .flatten()
+                        .map(|tide| Shared::new(tide, Steer::new(&share.decode, 1)));
+                    let (worker, outbox) = (worker(), outbox(part));
+                    let whole = Whole::new(control, intake, worker, outbox, config.tick, shared);
+                    scope.spawn(move || whole.run());
+                }
+            }
+            Steering::Inner => {
+                let (empty_out, empty_in) = bounded::<Block>(UNDER_WAY);
+                let (mut jobs, mut inboxes): (Vec<Sender<Job>>, Vec<_>) = (Vec::new(), Vec::new());
+                for _ in 0..workers {
+                    let (job_out, job_in) = bounded::<Job>(UNDER_WAY);
+                    jobs.push(job_out);
+                    inboxes.push(job_in);
+                }
+                for (thread, intake) in intakes.enumerate() {
+                    let taker = Taker {
+                        control,
+                        thread,
+                        intake,
+                        steer: Steer::new(&share.decode, workers),
+                        jobs: jobs.clone(),
+                        empty: empty_in.clone(),
+                        outbox: outbox(thread),
+                        tick: config.tick,
+                    };
+                    scope.spawn(move || taker.run());
+                }
+                for (number, jobs) in inboxes.into_iter().enumerate() {
+                    let hand = Hand {
+                        control,
+                        worker: worker(),
+                        jobs,
+                        empty: empty_out.clone(),
+                        outbox: outbox(threads + number),
+                        tick: config.tick,
+                        marks: vec![Timestamp::default(); threads],
+                    };
+                    scope.spawn(move || hand.run());
+                }
+            }
+        }
+        // Its end shows when all threads have gone.
+        drop((outbox, report_out));
+        Collector::new(control, exporter, config, parts).run(&report_in)
+    })
+}

@@ -1,0 +1,225 @@
+//! Capture threads that only take in, and workers that get the frames by the hash of their
+//! innermost addresses: for tunnels, whose outer addresses are all the kernel could go by.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+
+use crate::capture::Block;
+use crate::pipeline::collector::Last;
+use crate::pipeline::steer::{Entry, Steer};
+use crate::pipeline::worker::Worker;
+use crate::time::Timestamp;
+use crate::usage::ledger::Volume;
+
+use super::Control;
+use super::intake::{Intake, Taken};
+use super::report::{Outbox, State};
+
+/// Blocks under way to each worker: some 16 MiB, a tenth of a second at a gigabit a second.
+pub(super) const UNDER_WAY: usize = 64;
+
+/// A worker's share of a block.
+pub(super) struct Job {
+    /// Which capture thread it is from.
+    source: usize,
+    block: Arc<Block>,
+    entries: Vec<Entry>,
+    /// What the entries count for.
+    volume: Volume,
+    /// New flows are to be shed.
+    sheds: bool,
+}
+
+/// A capture thread.
+pub(super) struct Taker<'a> {
+    pub(super) control: &'a Control,
+    pub(super) thread: usize,
+    pub(super) intake: Intake,
+    pub(super) steer: Steer,
+    pub(super) jobs: Vec<Sender<Job>>,
+    pub(super) empty: Receiver<Block>,
+    pub(super) outbox: Outbox,
+    pub(super) tick: Duration,
+}
+
+impl Taker<'_> {
+    /// Captures until the run is to end.
+    pub(super) fn run(mut self) {
+        let mut lost = Volume::default();
+        let mut next_tick = Timestamp::default();
+        let mut watermark = Timestamp::default();
+        loop {
+            for block in self.empty.try_iter() {
+                self.intake.give_back(block);
+            }
+            let block = match self.intake.take(self.control, false) {
+                Taken::Block(block) => block,
+                // An empty share: workers learn what time it is.
+                Taken::Quiet(watermark) => Block {
+                    watermark,
+                    ..Block::default()
+                },
+                Taken::Done => break,
+            };
+            watermark = block.watermark;
+            let shares = self.steer.split(&block);
+            lost.add(self.send(block, shares));
+            let now = super::clock::now();
+            if now >= next_tick {
+                next_tick = now.after(self.tick);
+                let state = self.state(lost);
+                self.outbox.offer(watermark, state);
+            }
+        }
+        let mut state = self.state(lost);
+        let drops = self.steer.finish();
+        state.drops = drops;
+        state.unsettled = Volume::default();
+        state.wire = own(&state);
+        self.outbox.close(watermark, state);
+    }
+
+    /// Sends each worker its share; what finds no room is lost, and its volume returned.
+    fn send(&mut self, block: Block, shares: Vec<Vec<Entry>>) -> Volume {
+        let mut lost = Volume::default();
+        let sheds = self.intake.sheds();
+        let block = Arc::new(block);
+        for (job, entries) in self.jobs.iter().zip(shares) {
+            let mut volume = Volume::default();
+            for entry in &entries {
+                let (packets, bytes) = entry.volume(&block);
+                volume.count(packets, bytes);
+            }
+            let sent = job.try_send(Job {
+                source: self.thread,
+                block: Arc::clone(&block),
+                entries,
+                volume,
+                sheds: sheds || job.len() > UNDER_WAY / 2,
+            });
+            if let Err(TrySendError::Full(job) | TrySendError::Disconnected(job)) = sent
+                && job.volume != Volume::default()
+            {
+                lost.add(job.volume);
+                self.intake.is_losing();
+            }
+        }
+        self.intake.give_back_shared(block);
+        lost
+    }
+
+    fn state(&mut self, channel: Volume) -> State {
+        let (drops, unsettled) = self.steer.tally();
+        let mut state = State {
+            drops,
+            unsettled,
+            channel,
+            stats: Some(self.intake.sizes().clone()),
+            source: Some(self.intake.report()),
+            sheds: self.intake.sheds(),
+            ..State::default()
+        };
+        state.wire = own(&state);
+        state
+    }
+}
+
+/// What a capture thread has on its own account: all it did not hand to a worker.
+fn own(state: &State) -> Volume {
+    let mut sum = state.unsettled;
+    sum.add(state.channel);
+    for (_, dropped) in state.drops.iter() {
+        sum.add(dropped);
+    }
+    sum
+}
+
+/// A thread that works on the shares.
+pub(super) struct Hand<'a> {
+    pub(super) control: &'a Control,
+    pub(super) worker: Worker,
+    pub(super) jobs: Receiver<Job>,
+    pub(super) empty: Sender<Block>,
+    pub(super) outbox: Outbox,
+    pub(super) tick: Duration,
+    /// How far each capture thread has come.
+    pub(super) marks: Vec<Timestamp>,
+}
+
+impl Hand<'_> {
+    /// Works until all capture threads have ended.
+    pub(super) fn run(mut self) {
+        let mut wire = Volume::default();
+        let mut next_tick = Timestamp::default();
+        let mut watermark = Timestamp::default();
+        let mut sheds = false;
+        loop {
+            match self.jobs.recv_timeout(self.tick) {
+                Ok(job) => {
+                    wire.add(job.volume);
+                    sheds = job.sheds;
+                    watermark = self.on_job(job).max(watermark);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let now = super::clock::now();
+            if now >= next_tick {
+                next_tick = now.after(self.tick);
+                self.outbox.collect(&mut self.worker);
+                let state = self.state(wire, sheds);
+                self.outbox.offer(watermark, state);
+            }
+        }
+        self.outbox.collect(&mut self.worker);
+        let mut state = self.state(wire, false);
+        state.unsettled = Volume::default();
+        state.flows_held = 0;
+        state.open.clear();
+        let end = self.worker.finish();
+        self.outbox.add_end(end.records, end.closed);
+        if let Some(last) = end.last {
+            let Last { drops, .. } = *last;
+            state.drops = drops;
+        }
+        self.outbox.close(Timestamp(u64::MAX), state);
+    }
+
+    /// Works on a share. Returns the time all capture threads have passed.
+    fn on_job(&mut self, job: Job) -> Timestamp {
+        let set = self.control.peek_set();
+        if !Arc::ptr_eq(&set, self.worker.set()) {
+            self.worker.replace_set(Arc::clone(&set));
+        }
+        drop(set);
+        self.worker.shed(job.sheds);
+        let began = self.worker.stopwatch();
+        self.worker.run_share(&job.block, job.entries);
+        if let Some(mark) = self.marks.get_mut(job.source) {
+            *mark = job.block.watermark.max(*mark);
+        }
+        let passed = self.marks.iter().copied().min().unwrap_or_default();
+        self.worker.end_block(passed, began);
+        if let Some(block) = Arc::into_inner(job.block) {
+            let _ = self.empty.try_send(block);
+        }
+        passed
+    }
+
+    fn state(&self, wire: Volume, sheds: bool) -> State {
+        let tally = self.worker.tally();
+        State {
+            wire,
+            open: tally.open,
+            drops: tally.drops,
+            unsettled: tally.unsettled,
+            flows: tally.flows,
+            flows_held: tally.flows_held,
+            stats: tally.stats,
+            sheds,
+            ..State::default()
+        }
+    }
+}

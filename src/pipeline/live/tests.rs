@@ -1,0 +1,284 @@
+//! The live run on sources that give the project's captures: what comes out is what `read` gives.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::*;
+use crate::capture::file::Options;
+use crate::capture::inputs::Inputs;
+use crate::capture::live::{Arrival, Counts, LinkState};
+use crate::decode::{Decoded, Decoder};
+use crate::signature::SignatureSet;
+use crate::usage::{Cells, FlowRecord};
+
+/// Records as text, without what tells one run from another.
+#[derive(Default)]
+struct Log {
+    flows: Vec<String>,
+    intervals: Vec<(Timestamp, u64, Cells)>,
+}
+
+impl Exporter for Log {
+    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
+        let app = record.named.app.map(|app| set.catalog().app_name(app));
+        self.flows.push(format!(
+            "{} {}:{} {}:{} {app:?} {:?} {} {:?} {} {:?}",
+            record.first,
+            record.client_ip,
+            record.client_port,
+            record.server_ip,
+            record.server_port,
+            record.named,
+            record.settled_at_packet,
+            record.counters,
+            record.last,
+            record.facts,
+        ));
+        Ok(())
+    }
+
+    fn interval(
+        &mut self,
+        start: Timestamp,
+        sequence: u64,
+        cells: &Cells,
+        _: &SignatureSet,
+    ) -> io::Result<()> {
+        self.intervals.push((start, sequence, cells.clone()));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.flows.sort();
+        Ok(())
+    }
+}
+
+/// Gives blocks, then is quiet.
+struct Replay {
+    blocks: VecDeque<Block>,
+    watermark: Timestamp,
+    frames: u64,
+    behind: Duration,
+}
+
+impl Source for Replay {
+    fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival {
+        match self.blocks.pop_front() {
+            Some(next) => {
+                *block = next;
+                self.frames += block.frames.len() as u64;
+                self.watermark = self.watermark.max(block.watermark);
+                block.watermark = self.watermark;
+                Arrival::Frames
+            }
+            None => {
+                block.clear();
+                block.watermark = self.watermark;
+                thread::sleep(wait.min(Duration::from_millis(5)));
+                Arrival::Quiet
+            }
+        }
+    }
+
+    fn behind(&self) -> Duration {
+        self.behind
+    }
+
+    fn counts(&mut self) -> Counts {
+        Counts {
+            received: self.frames,
+            ..Counts::default()
+        }
+    }
+
+    fn state(&self) -> (LinkState, Timestamp) {
+        (LinkState::Up, Timestamp::default())
+    }
+
+    fn name(&self) -> &str {
+        "replay0"
+    }
+}
+
+fn captures() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps");
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "pcap"))
+        .collect();
+    files.sort();
+    assert!(files.len() > 50);
+    files
+}
+
+fn inputs(file: &Path) -> Inputs {
+    Inputs::open(&[file.to_owned()], &Options::default()).unwrap()
+}
+
+/// The capture in small blocks, each frame given to one of the sources as the kernel would: by
+/// its outermost addresses.
+fn sources(file: &Path, count: usize) -> Vec<Box<dyn Source>> {
+    let mut whole = Block::default();
+    let mut inputs = inputs(file);
+    let mut blocks: Vec<VecDeque<Block>> = (0..count).map(|_| VecDeque::new()).collect();
+    let mut last = Timestamp::default();
+    while inputs.next_block(&mut whole).unwrap() {
+        for index in 0..whole.frames.len() {
+            let frame = whole.frame(index).unwrap();
+            last = last.max(frame.at);
+            let mut decoder = Decoder::new(crate::decode::Config {
+                max_depth: 0,
+                ..crate::decode::Config::default()
+            });
+            let source = match decoder.decode(frame) {
+                Decoded::Packet(packet) => {
+                    let sum =
+                        |bytes: [u8; 16]| bytes.iter().map(|&b| usize::from(b)).sum::<usize>();
+                    sum(packet.source.0) + sum(packet.destination.0)
+                }
+                // Fragments and the rest need only stay together.
+                _ => 0,
+            } % count;
+            let blocks = &mut blocks[source];
+            if blocks.back().is_none_or(|block| block.frames.len() >= 7) {
+                blocks.push_back(Block {
+                    first_number: frame.number,
+                    ..Block::default()
+                });
+            }
+            let block = blocks.back_mut().unwrap();
+            block.frames.push(crate::capture::FrameRef {
+                offset: u32::try_from(block.bytes.len()).unwrap(),
+                ..whole.frames[index]
+            });
+            block.bytes.extend_from_slice(frame.bytes);
+            block.watermark = block.watermark.max(frame.at);
+        }
+    }
+    blocks
+        .into_iter()
+        .map(|blocks| -> Box<dyn Source> {
+            // Quiet means that nothing up to the end is outstanding.
+            let mut blocks = blocks;
+            blocks.push_back(Block {
+                watermark: last,
+                ..Block::default()
+            });
+            Box::new(Replay {
+                blocks,
+                watermark: Timestamp::default(),
+                frames: 0,
+                behind: Duration::ZERO,
+            })
+        })
+        .collect()
+}
+
+fn set() -> Arc<SignatureSet> {
+    static SET: std::sync::OnceLock<Arc<SignatureSet>> = std::sync::OnceLock::new();
+    Arc::clone(SET.get_or_init(|| Arc::new(SignatureSet::builtin())))
+}
+
+fn config(steering: Steering, workers: usize) -> Config {
+    let mut config = Config {
+        steering,
+        tick: Duration::from_millis(5),
+        ..Config::default()
+    };
+    config.run.workers = workers;
+    config.run.records = true;
+    config
+}
+
+fn live(sources: Vec<Box<dyn Source>>, config: &Config) -> (Log, Arc<Snapshot>) {
+    let control = Control::new(set());
+    let mut log = Log::default();
+    control.stop();
+    let snapshot = run(sources, &control, config, &mut log);
+    (log, snapshot)
+}
+
+#[test]
+fn records_and_ledger_are_those_of_read() {
+    for file in captures() {
+        let mut expected = Log::default();
+        let offline = crate::pipeline::Config {
+            records: true,
+            ..crate::pipeline::Config::default()
+        };
+        let mut capture = inputs(&file);
+        let summary =
+            crate::pipeline::run(&mut capture, &set(), &offline, &mut expected, &mut |_| {});
+        let summary = summary.unwrap_or_else(|failure| panic!("{failure:?}"));
+        // (how frames are shared out, capture threads, workers)
+        for (steering, threads, workers) in [
+            (Steering::Kernel, 1, 1),
+            (Steering::Kernel, 2, 2),
+            (Steering::Inner, 1, 3),
+        ] {
+            let name = format!("{} {steering:?} {threads}", file.display());
+            let (log, snapshot) = live(sources(&file, threads), &config(steering, workers));
+            assert!(snapshot.ledger.closes(), "{name}: {}", snapshot.ledger);
+            assert_eq!(snapshot.ledger.wire, summary.ledger.wire, "{name}");
+            assert_eq!(snapshot.ledger.drops, summary.ledger.drops, "{name}");
+            assert_eq!(snapshot.ledger.unsettled.packets, 0, "{name}");
+            assert_eq!(*snapshot.cells, summary.cells, "{name}");
+            // A tunnel's outer addresses may part what the inner ones hold together.
+            if !name.contains("tunnels") || steering == Steering::Inner {
+                assert_eq!(log.flows, expected.flows, "{name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_source_that_is_behind_has_new_flows_counted_without_a_look() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/recorded-tls13.pcap");
+    for steering in [Steering::Kernel, Steering::Inner] {
+        let mut blocks = VecDeque::new();
+        let mut whole = Block::default();
+        let mut inputs = inputs(&file);
+        while inputs.next_block(&mut whole).unwrap() {
+            blocks.push_back(std::mem::take(&mut whole));
+        }
+        let replay = Replay {
+            blocks,
+            watermark: Timestamp::default(),
+            frames: 0,
+            behind: Duration::from_secs(1),
+        };
+        let (log, snapshot) = live(vec![Box::new(replay)], &config(steering, 2));
+        assert!(snapshot.overloaded && snapshot.ledger.closes());
+        let overload = crate::classify::UnknownReason::Overload as usize;
+        assert_eq!(snapshot.ledger.unknown[overload], snapshot.ledger.wire);
+        assert!(!log.flows.is_empty());
+    }
+}
+
+#[test]
+fn intervals_are_closed_by_all_threads_once() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/infrastructure.pcap");
+    let length = Duration::from_millis(50);
+    for (steering, threads) in [
+        (Steering::Kernel, 1),
+        (Steering::Kernel, 2),
+        (Steering::Inner, 1),
+    ] {
+        let mut config = config(steering, 2);
+        config.run.usage.interval = Some(length);
+        let (log, snapshot) = live(sources(&file, threads), &config);
+        assert!(log.intervals.len() > 1);
+        let mut sum = Cells::new();
+        for (place, (start, sequence, cells)) in (0..).zip(&log.intervals) {
+            assert_eq!((start.floor(length), *sequence), (*start, place));
+            for (key, totals) in cells {
+                sum.entry(*key).or_default().add(totals);
+            }
+        }
+        assert!(log.intervals.is_sorted_by_key(|(start, ..)| *start));
+        assert_eq!(sum, *snapshot.cells, "{steering:?}");
+    }
+}

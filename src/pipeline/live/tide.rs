@@ -1,0 +1,119 @@
+//! What capture threads tell one another, so that with several of them a flow learns in capture
+//! order what another taught.
+//!
+//! Each thread publishes a mark: "what teaches among the frames up to this time has been sent to
+//! all". A thread works on a frame once the marks of all others have passed its time, and takes
+//! in their lessons in between by time. All clocks are the kernel's one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::utils::CachePadded;
+
+use crate::pipeline::steer::Lessons;
+use crate::pipeline::worker::Worker;
+use crate::time::Timestamp;
+
+/// Batches of lessons under way to one thread. A thread that does not take them for so long is
+/// far behind, and its flows have to do without.
+const UNDER_WAY: usize = 1024;
+
+/// One thread's end of it.
+#[derive(Debug)]
+pub(super) struct Tide {
+    mine: usize,
+    marks: Arc<[CachePadded<AtomicU64>]>,
+    inbox: Receiver<Arc<Lessons>>,
+    others: Vec<Sender<Arc<Lessons>>>,
+    /// Lessons that have arrived: by thread they are in order, and so short is the list.
+    waiting: VecDeque<(Timestamp, usize, Arc<Lessons>)>,
+    /// Lessons that found no room on their way.
+    pub(super) lost: u64,
+}
+
+impl Tide {
+    /// The ends for so many threads.
+    pub(super) fn among(threads: usize) -> Vec<Self> {
+        let marks: Arc<[_]> = (0..threads)
+            .map(|_| CachePadded::new(AtomicU64::new(0)))
+            .collect();
+        let (senders, inboxes): (Vec<_>, Vec<_>) = (0..threads).map(|_| bounded(UNDER_WAY)).unzip();
+        inboxes
+            .into_iter()
+            .enumerate()
+            .map(|(mine, inbox)| Self {
+                mine,
+                marks: Arc::clone(&marks),
+                inbox,
+                others: (0..threads)
+                    .filter(|&other| other != mine)
+                    .filter_map(|other| senders.get(other).cloned())
+                    .collect(),
+                waiting: VecDeque::new(),
+                lost: 0,
+            })
+            .collect()
+    }
+
+    /// Sends what a block taught to all others.
+    pub(super) fn publish(&mut self, lessons: Lessons) {
+        if lessons.is_empty() {
+            return;
+        }
+        let lessons = Arc::new(lessons);
+        for other in &self.others {
+            if let Err(TrySendError::Full(lessons)) = other.try_send(Arc::clone(&lessons)) {
+                self.lost += lessons.len() as u64;
+            }
+        }
+    }
+
+    /// All that teaches up to `until` has been published.
+    pub(super) fn mark(&self, until: Timestamp) {
+        if let Some(mark) = self.marks.get(self.mine) {
+            // After the lessons were sent: who sees the mark finds them in the inbox.
+            mark.fetch_max(until.0, Ordering::Release);
+        }
+    }
+
+    /// The time all others have passed.
+    pub(super) fn passed(&self) -> Timestamp {
+        let others = self.marks.iter().enumerate();
+        let marks = others
+            .filter(|&(thread, _)| thread != self.mine)
+            .map(|(_, mark)| mark.load(Ordering::Acquire));
+        Timestamp(marks.min().unwrap_or(u64::MAX))
+    }
+
+    /// Takes in what has been sent here.
+    pub(super) fn receive(&mut self) {
+        for lessons in self.inbox.try_iter() {
+            for index in 0..lessons.len() {
+                if let Some(at) = lessons.at(index) {
+                    // Nearly always the newest: the search is short.
+                    let place = self
+                        .waiting
+                        .iter()
+                        .rposition(|&(before, ..)| before <= at)
+                        .map_or(0, |place| place + 1);
+                    self.waiting
+                        .insert(place, (at, index, Arc::clone(&lessons)));
+                }
+            }
+        }
+    }
+
+    /// Teaches `worker` what others saw up to `until`.
+    #[inline]
+    pub(super) fn teach(&mut self, until: Timestamp, worker: &mut Worker) {
+        while let Some((at, ..)) = self.waiting.front()
+            && *at <= until
+        {
+            if let Some((_, index, lessons)) = self.waiting.pop_front() {
+                lessons.teach(index, worker);
+            }
+        }
+    }
+}

@@ -1,0 +1,253 @@
+//! A capture thread that also does all the work on its frames: they never cross threads.
+//!
+//! With several such threads each sees only its part of the frames, shared out by the kernel by
+//! address pair; what teaches about other flows is passed on through the [`Tide`].
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capture::Block;
+use crate::pipeline::collector::Last;
+use crate::pipeline::steer::{Entry, Steer};
+use crate::pipeline::worker::Worker;
+use crate::time::Timestamp;
+use crate::usage::ledger::{Drops, Volume};
+
+use super::Control;
+use super::intake::{Intake, Taken};
+use super::report::{Outbox, State};
+use super::tide::Tide;
+
+/// Blocks that may wait for the other threads. A thread that is further ahead goes on without
+/// their lessons: capturing comes first.
+const MAX_WAITING: usize = 128;
+
+/// Milliseconds a thread waits at its end for the others' lessons.
+const LAST_WAITS: u32 = 3000;
+
+/// One of a live run's capture threads.
+pub(super) struct Whole<'a> {
+    control: &'a Control,
+    intake: Intake,
+    worker: Worker,
+    outbox: Outbox,
+    tick: Duration,
+    next_tick: Timestamp,
+    watermark: Timestamp,
+    shared: Option<Shared>,
+}
+
+/// What a thread needs that is not the only one.
+pub(super) struct Shared {
+    pub(super) tide: Tide,
+    pub(super) steer: Steer,
+    waiting: VecDeque<(Block, Vec<Entry>)>,
+}
+
+impl Shared {
+    pub(super) const fn new(tide: Tide, steer: Steer) -> Self {
+        Self {
+            tide,
+            steer,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+impl<'a> Whole<'a> {
+    pub(super) fn new(
+        control: &'a Control,
+        intake: Intake,
+        worker: Worker,
+        outbox: Outbox,
+        tick: Duration,
+        shared: Option<Shared>,
+    ) -> Self {
+        Self {
+            control,
+            intake,
+            worker,
+            outbox,
+            tick,
+            next_tick: Timestamp::default(),
+            watermark: Timestamp::default(),
+            shared,
+        }
+    }
+
+    /// Captures and classifies until the run is to end.
+    pub(super) fn run(mut self) {
+        loop {
+            let waits = self
+                .shared
+                .as_ref()
+                .is_some_and(|shared| !shared.waiting.is_empty());
+            let taken = self.intake.take(self.control, waits);
+            self.prepare();
+            match taken {
+                Taken::Block(block) => self.on_block(block),
+                Taken::Quiet(watermark) => self.on_quiet(watermark),
+                Taken::Done => break,
+            }
+            self.tell();
+        }
+        self.finish();
+    }
+
+    /// What may have changed since the last block.
+    fn prepare(&mut self) {
+        let set = self.control.peek_set();
+        if !Arc::ptr_eq(&set, self.worker.set()) {
+            self.worker.replace_set(Arc::clone(&set));
+        }
+        self.worker.shed(self.intake.sheds());
+    }
+
+    fn on_block(&mut self, block: Block) {
+        match &mut self.shared {
+            None => {
+                let began = self.worker.stopwatch();
+                self.worker.run_block(&block);
+                self.watermark = block.watermark;
+                self.worker.end_block(self.watermark, began);
+                self.intake.give_back(block);
+            }
+            Some(shared) => {
+                let (entries, lessons) = shared.steer.keep(&block);
+                shared.tide.publish(lessons);
+                shared.tide.mark(block.watermark);
+                shared.waiting.push_back((block, entries));
+                self.work(MAX_WAITING);
+            }
+        }
+    }
+
+    fn on_quiet(&mut self, watermark: Timestamp) {
+        match &mut self.shared {
+            None => {
+                self.watermark = watermark;
+                self.worker.end_block(watermark, None);
+            }
+            Some(shared) => {
+                shared.tide.mark(watermark);
+                self.work(MAX_WAITING);
+                if let Some(shared) = &mut self.shared
+                    && shared.waiting.is_empty()
+                {
+                    let passed = watermark.min(shared.tide.passed());
+                    shared.steer.expire(passed);
+                    shared.tide.teach(passed, &mut self.worker);
+                    self.watermark = self.watermark.max(passed);
+                    self.worker.end_block(self.watermark, None);
+                }
+            }
+        }
+    }
+
+    /// Works on the blocks whose time all other threads have passed, and on those beyond the
+    /// `most` that may wait.
+    fn work(&mut self, most: usize) {
+        let Some(shared) = &mut self.shared else {
+            return;
+        };
+        let passed = shared.tide.passed();
+        shared.tide.receive();
+        while let Some((block, _)) = shared.waiting.front()
+            && (block.watermark <= passed || shared.waiting.len() > most)
+            && let Some((block, entries)) = shared.waiting.pop_front()
+        {
+            let began = self.worker.stopwatch();
+            for entry in entries {
+                let at = match &entry {
+                    Entry::Datagram(datagram) => Some(datagram.at),
+                    Entry::Frame(index) => block.frames.get(*index as usize).map(|frame| frame.at),
+                    Entry::Lesson(_) | Entry::DatagramLesson(_) => None,
+                };
+                if let Some(at) = at {
+                    shared.tide.teach(at, &mut self.worker);
+                }
+                self.worker.run_entry(&block, entry);
+            }
+            self.watermark = block.watermark;
+            self.worker.end_block(self.watermark, began);
+            self.intake.give_back(block);
+        }
+    }
+
+    /// Reports, if it is time.
+    fn tell(&mut self) {
+        let now = super::clock::now();
+        if now < self.next_tick {
+            return;
+        }
+        self.next_tick = now.after(self.tick);
+        self.outbox.collect(&mut self.worker);
+        let state = self.state();
+        self.outbox.offer(self.watermark, state);
+    }
+
+    fn state(&mut self) -> State {
+        let tally = self.worker.tally();
+        let mut state = State {
+            wire: self.intake.wire,
+            open: tally.open,
+            drops: tally.drops,
+            unsettled: tally.unsettled,
+            channel: Volume::default(),
+            flows: tally.flows,
+            flows_held: tally.flows_held,
+            stats: tally.stats,
+            source: Some(self.intake.report()),
+            sheds: self.intake.sheds(),
+            records_lost: 0,
+        };
+        if let Some(stats) = &mut state.stats {
+            stats.merge(self.intake.sizes());
+        }
+        if let Some(shared) = &self.shared {
+            let (drops, waiting) = shared.steer.tally();
+            state.drops.add(&drops);
+            state.unsettled.add(waiting);
+            for (block, entries) in &shared.waiting {
+                for entry in entries {
+                    let (packets, bytes) = entry.volume(block);
+                    state.unsettled.count(packets, bytes);
+                }
+            }
+        }
+        state
+    }
+
+    fn finish(mut self) {
+        if let Some(shared) = &self.shared {
+            shared.tide.mark(Timestamp(u64::MAX));
+        }
+        // The others end as well; what they saw before must be learned here.
+        for _ in 0..LAST_WAITS {
+            self.work(MAX_WAITING);
+            let waits = |shared: &Shared| !shared.waiting.is_empty();
+            if !self.shared.as_ref().is_some_and(waits) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        self.work(0);
+        self.outbox.collect(&mut self.worker);
+        let mut state = self.state();
+        state.unsettled = Volume::default();
+        state.flows_held = 0;
+        state.open.clear();
+        let end = self.worker.finish();
+        self.outbox.add_end(end.records, end.closed);
+        state.drops = Drops::default();
+        if let Some(last) = end.last {
+            let Last { drops, .. } = *last;
+            state.drops.add(&drops);
+        }
+        if let Some(shared) = self.shared {
+            state.drops.add(&shared.steer.finish());
+        }
+        self.outbox.close(Timestamp(u64::MAX), state);
+    }
+}
