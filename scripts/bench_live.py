@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+"""Compares frames lost by `ottometer live` and by `tcpdump -w /dev/null` on the same interface.
+
+    sudo scripts/bench_live.py [--bin target/release/ottometer] [--capture FILE...] [--seconds 5]
+
+Joins two network namespaces by a veth pair, replays captures through it with tcpreplay at rising
+rates until tcpdump begins to drop, then measures both at that rate (and at half and at full
+speed), one after the other, several times. Needs root, tcpdump and tcpreplay; changes nothing
+outside its own namespaces.
+"""
+import argparse
+import glob
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+SENDER, RECEIVER = f"ottosend{os.getpid()}", f"ottorecv{os.getpid()}"
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, capture_output=True, text=True, **options)
+
+
+def inside(namespace, *command):
+    return ["ip", "netns", "exec", namespace, *command]
+
+
+def build_lab():
+    run("ip", "netns", "add", SENDER)
+    run("ip", "netns", "add", RECEIVER)
+    run("ip", "link", "add", "ots0", "netns", SENDER, "mtu", "65535", "type", "veth",
+        "peer", "name", "otr0", "netns", RECEIVER, "mtu", "65535")
+    for namespace, interface in ((SENDER, "ots0"), (RECEIVER, "otr0")):
+        # Nothing but what is replayed: no neighbour discovery.
+        run(*inside(namespace, "sysctl", "-qw", f"net.ipv6.conf.{interface}.disable_ipv6=1"))
+        run(*inside(namespace, "ip", "link", "set", interface, "arp", "off", "up"))
+
+
+def remove_lab():
+    for namespace in (SENDER, RECEIVER):
+        subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
+
+
+def replay(captures, rate, seconds):
+    """Sends for about so long; how many frames went out, and at what rate. `rate` None: as fast
+    as it goes."""
+    command = inside(SENDER, "tcpreplay", "-q", "-K", "-i", "ots0", "--loop=100000000",
+                     f"--duration={seconds}")
+    command += ["--topspeed"] if rate is None else [f"--pps={rate}"]
+    done = subprocess.run(command + captures, capture_output=True, text=True, check=False)
+    text = done.stdout + done.stderr
+    sent = re.search(r"Actual: (\d+) packets", text)
+    pps = re.search(r"([\d.]+) pps", text)
+    if not sent or not pps:
+        sys.exit(f"tcpreplay: {text}")
+    return int(sent.group(1)), float(pps.group(1))
+
+
+def tcpdump(captures, rate, seconds):
+    """Frames sent, rate, frames dropped."""
+    process = subprocess.Popen(
+        inside(RECEIVER, "tcpdump", "-n", "-i", "otr0", "-w", "/dev/null"),
+        stderr=subprocess.PIPE, text=True)
+    time.sleep(1)
+    sent, pps = replay(captures, rate, seconds)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=30)
+    dropped = int(re.search(r"(\d+) packets? dropped by kernel", text).group(1))
+    captured = int(re.search(r"(\d+) packets? captured", text).group(1))
+    return sent, pps, dropped, captured
+
+
+def ottometer(binary, options, captures, rate, seconds):
+    """Frames sent, rate, frames dropped at any stage, frames counted."""
+    with tempfile.NamedTemporaryFile("r", suffix=".json") as summary:
+        process = subprocess.Popen(
+            inside(RECEIVER, binary, "live", "-i", "otr0", "--format", "json", "--quiet",
+                   "--summary", summary.name, *options),
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        time.sleep(2)
+        sent, pps = replay(captures, rate, seconds)
+        time.sleep(1)
+        process.send_signal(signal.SIGINT)
+        _, text = process.communicate(timeout=60)
+        if process.returncode != 0:
+            sys.exit(f"ottometer live: {text}")
+        state = json.load(open(summary.name))
+    drops = state["dropped"]
+    return sent, pps, sum(drops.values()), state["ledger"]["wire"]["packets"]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bin", default=os.path.join(ROOT, "target/release/ottometer"))
+    parser.add_argument("--capture", nargs="+", help="default: the project's own Ethernet captures")
+    parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--options", default="", help="further options of `ottometer live`")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("needs root: for the namespaces, and to send and capture")
+    captures = arguments.capture or sorted(glob.glob(os.path.join(ROOT, "pcaps/recorded-*.pcap")))
+    options = arguments.options.split()
+    build_lab()
+    try:
+        rate, found = 50_000, None
+        while found is None:
+            sent, pps, dropped, _ = tcpdump(captures, rate, arguments.seconds)
+            print(f"tcpdump at {pps:,.0f} frames/s: {dropped:,} of {sent:,} dropped", flush=True)
+            if dropped > 0 or rate is None:
+                found = rate
+                break
+            # Below the wish: the sender is at its end.
+            rate = None if pps < 0.9 * rate else int(rate * 1.5)
+        rates = [found and int(found / 2), found, None] if found else [50_000, 200_000, None]
+        print(f"\n{'frames/s':>10} {'program':<10} {'sent':>12} {'dropped':>10} {'share':>8}  "
+              f"(median of {arguments.runs})")
+        for rate in rates:
+            rows = {"tcpdump": [], "ottometer": []}
+            for _ in range(arguments.runs):
+                rows["tcpdump"].append(tcpdump(captures, rate, arguments.seconds))
+                rows["ottometer"].append(
+                    ottometer(arguments.bin, options, captures, rate, arguments.seconds))
+            for program, results in rows.items():
+                pps = statistics.median(row[1] for row in results)
+                sent = statistics.median(row[0] for row in results)
+                share = statistics.median(row[2] / max(row[0], 1) for row in results)
+                dropped = statistics.median(row[2] for row in results)
+                print(f"{pps:>10,.0f} {program:<10} {sent:>12,.0f} {dropped:>10,.0f} {share:>8.3%}", flush=True)
+            for sent, _, dropped, counted in rows["ottometer"]:
+                if sent != dropped + counted:
+                    sys.exit(f"{sent} sent, {counted} counted and {dropped} dropped: not the same")
+    finally:
+        remove_lab()
+
+
+if __name__ == "__main__":
+    main()
