@@ -131,7 +131,7 @@ fn capture(interface: &str) -> anyhow::Result<()> {
                 .timeout(100)
                 .open()?
                 .setnonblock()?;
-            capture.filter("udp or tcp port 80 and vlan", true)?;
+            capture.filter("udp or tcp port 80", true)?;
             let _ = capture.next_packet();
             let stats = capture.stats()?;
             println!("{name}: {} received", stats.received);

@@ -147,12 +147,10 @@ impl fmt::Display for Denied {
                 )?;
                 setcap(f, &program)
             }
-            Cause::Root => {
-                f.write_str(
-                    ", which even root does not have here: start the container or the unit with \
+            Cause::Root => f.write_str(
+                ", which even root does not have here: start the container or the unit with \
                      it (docker run --cap-add NET_RAW ..., AmbientCapabilities=CAP_NET_RAW)",
-                )
-            }
+            ),
             Cause::NotBounded => f.write_str(
                 ", which no process here can have: it is not in the bounding set. Start the \
                  container with it:\n  docker run --cap-add NET_RAW ...\n(podman alike; \

@@ -156,19 +156,5 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Status(source)
-            | Self::Users { source, .. }
-            | Self::Become { source, .. }
-            | Self::Step { source, .. }
-            | Self::NotUsable { source, .. } => Some(source),
-            Self::Seccomp(source) => Some(source),
-            Self::Threads { .. }
-            | Self::NoSuchUser { .. }
-            | Self::Capabilities { .. }
-            | Self::LeftOver { .. } => None,
-        }
-    }
-}
+// What the system says is in the text already: as a source it would be printed twice.
+impl std::error::Error for Error {}

@@ -1,14 +1,17 @@
 //! The system call filter of a live run (`seccomp(2)`): what a program may still ask of the
 //! kernel that has opened its captures and only classifies.
 //!
-//! Three filters stand one behind the other; the strictest answer counts:
+//! Four filters stand one behind the other; the strictest answer counts:
 //!
 //! 1. [`KILLED`] ends the process. Nothing of ours or of a library we use asks for these in any
 //!    circumstance, so whoever does is somebody else: going on would give him another try. The
 //!    kernel writes who and what into its log (`audit: type=1326`), the service manager starts
 //!    anew.
-//! 2. [`REFUSED`] gives `EPERM`: calls that are needed, with arguments that are not.
-//! 3. [`ALLOWED`] lets through what was seen in use, or is the same thing by its older or newer
+//! 2. [`REFUSED`] gives `EPERM`: calls with an innocent use that is not ours, and those that are
+//!    needed, with arguments that are not.
+//! 3. [`NO_FAMILY_IF`] gives `EAFNOSUPPORT` for sockets of other families: libpcap asks for some
+//!    when it lists devices, and takes this answer as "none of that kind", but `EPERM` as an error.
+//! 4. [`ALLOWED`] lets through what was seen in use, or is the same thing by its older or newer
 //!    name. All else gives `ENOSYS`, as from a kernel that has never heard of it: that is the
 //!    answer upon which a C library or a runtime falls back to an older call, so that one that
 //!    is updated under a program running for weeks goes on. `EPERM` would be taken as final
@@ -35,9 +38,9 @@ struct Group {
     calls: &'static [libc::c_long],
 }
 
-/// What an argument is compared with.
+/// What an argument is like.
 enum Argument {
-    /// 32 bits of it, with what the kernel takes as a number of that size.
+    /// This number.
     Is(u64),
     /// None of these.
     IsNot(&'static [u64]),
@@ -161,7 +164,31 @@ const KILLED_IF: &[Misuse] = &[Misuse {
     argument: Argument::Lacks(libc::CLONE_THREAD as u64),
 }];
 
-const REFUSED: &[Misuse] = &[
+const REFUSED: &[Group] = &[Group {
+    reason: "calling out: metrics are fetched, records lie in files. io_uring: its requests pass \
+             by these filters, and runtimes take EPERM as switched off",
+    calls: &[
+        libc::SYS_connect,
+        libc::SYS_io_uring_setup,
+        libc::SYS_io_uring_enter,
+        libc::SYS_io_uring_register,
+    ],
+}];
+
+const NO_FAMILY_IF: &[Misuse] = &[Misuse {
+    reason: "captures, the metrics' clients, the kernel's lists of interfaces; not the local \
+                 services behind AF_UNIX, nor the families that exploits come through",
+    call: libc::SYS_socket,
+    place: 0,
+    argument: Argument::IsNot(&[
+        libc::AF_INET as u64,
+        libc::AF_INET6 as u64,
+        libc::AF_NETLINK as u64,
+        libc::AF_PACKET as u64,
+    ]),
+}];
+
+const REFUSED_IF: &[Misuse] = &[
     Misuse {
         reason: "all code is loaded; what came as data shall not become code",
         call: libc::SYS_mmap,
@@ -173,18 +200,6 @@ const REFUSED: &[Misuse] = &[
         call: libc::SYS_mprotect,
         place: 2,
         argument: Argument::Has(libc::PROT_EXEC as u64),
-    },
-    Misuse {
-        reason: "captures, the metrics' clients, the kernel's lists of interfaces; not the local \
-                 services behind AF_UNIX, nor the families that exploits come through",
-        call: libc::SYS_socket,
-        place: 0,
-        argument: Argument::IsNot(&[
-            libc::AF_INET as u64,
-            libc::AF_INET6 as u64,
-            libc::AF_NETLINK as u64,
-            libc::AF_PACKET as u64,
-        ]),
     },
     Misuse {
         reason: "signals to itself alone (abort, raise)",
@@ -205,7 +220,8 @@ const REFUSED: &[Misuse] = &[
         argument: Argument::IsPointer,
     },
     Misuse {
-        reason: "names of threads and of memory; not dumpable, seccomp, keepcaps and the like",
+        reason: "names of threads and of memory, and what the next filter is put on with; not \
+                 dumpable, seccomp, keepcaps and the like",
         call: libc::SYS_prctl,
         place: 0,
         argument: Argument::IsNot(&[
@@ -213,6 +229,7 @@ const REFUSED: &[Misuse] = &[
             libc::PR_GET_NAME as u64,
             libc::PR_SET_VMA as u64,
             libc::PR_GET_DUMPABLE as u64,
+            libc::PR_SET_NO_NEW_PRIVS as u64,
             libc::PR_CAPBSET_READ as u64,
         ]),
     },
@@ -338,8 +355,7 @@ const ALLOWED: &[Group] = &[
         ],
     },
     Group {
-        reason: "sockets: an interface that came back, the lists of interfaces, metrics over \
-                 HTTP. Nothing here calls out: connect is not among them",
+        reason: "sockets: an interface that came back, the lists of interfaces, metrics over HTTP",
         calls: &[
             libc::SYS_socket,
             libc::SYS_socketpair,
@@ -451,35 +467,38 @@ pub(super) fn install(process: u32) -> Result<(), seccompiler::Error> {
 }
 
 /// The filters in the order they are put on: the last lets no more be put on.
-fn programs(process: u32, target: TargetArch) -> Result<[BpfProgram; 3], BackendError> {
-    let kill = SeccompAction::KillProcess;
-    let errno = |errno: libc::c_int| SeccompAction::Errno(errno.unsigned_abs());
-    let compile = |groups: &[Group],
-                   misuses: &[Misuse],
-                   matched: SeccompAction,
-                   otherwise: SeccompAction| {
-        SeccompFilter::new(
-            rules(groups, misuses, process)?,
-            otherwise,
-            matched,
-            target,
-        )?
-        .try_into()
+fn programs(process: u32, target: TargetArch) -> Result<[BpfProgram; 4], BackendError> {
+    let answer = |errno: libc::c_int| SeccompAction::Errno(errno.unsigned_abs());
+    let compile = |rules, matched, otherwise| {
+        SeccompFilter::new(rules, otherwise, matched, target)?.try_into()
     };
+    let pass = SeccompAction::Allow;
+    let killed = rules(&[KILLED], KILLED_IF, process)?;
+    let refused = rules(&[REFUSED], REFUSED_IF, process)?;
+    let no_family = rules(&[], NO_FAMILY_IF, process)?;
+    // Of several errors the kernel gives that of the filter put on last: what has been refused
+    // must pass here to keep its own.
+    let allowed = rules(&[ALLOWED, REFUSED], &[], process)?;
     Ok([
-        compile(KILLED, KILLED_IF, kill, SeccompAction::Allow)?,
-        compile(&[], REFUSED, errno(libc::EPERM), SeccompAction::Allow)?,
-        compile(ALLOWED, &[], SeccompAction::Allow, errno(libc::ENOSYS))?,
+        compile(killed, SeccompAction::KillProcess, pass.clone())?,
+        compile(refused, answer(libc::EPERM), pass.clone())?,
+        compile(no_family, answer(libc::EAFNOSUPPORT), pass.clone())?,
+        compile(allowed, pass, answer(libc::ENOSYS))?,
     ])
 }
 
 fn rules(
-    groups: &[Group],
+    groups: &[&[Group]],
     misuses: &[Misuse],
     process: u32,
 ) -> Result<BTreeMap<i64, Vec<SeccompRule>>, BackendError> {
     let mut rules = BTreeMap::new();
-    for call in groups.iter().flat_map(|group| group.calls) {
+    for call in groups
+        .iter()
+        .copied()
+        .flatten()
+        .flat_map(|group| group.calls)
+    {
         rules.insert(*call, Vec::new());
     }
     for misuse in misuses {
@@ -533,7 +552,7 @@ mod tests {
     #[test]
     fn no_call_stands_twice() {
         let mut seen = BTreeSet::new();
-        for group in KILLED.iter().chain(ALLOWED) {
+        for group in KILLED.iter().chain(REFUSED).chain(ALLOWED) {
             for call in group.calls {
                 assert!(seen.insert(*call), "{call} again in '{}'", group.reason);
             }
@@ -543,7 +562,7 @@ mod tests {
     #[test]
     fn what_is_refused_by_argument_is_allowed_otherwise() {
         let allowed: BTreeSet<_> = ALLOWED.iter().flat_map(|group| group.calls).collect();
-        for misuse in REFUSED.iter().chain(KILLED_IF) {
+        for misuse in REFUSED_IF.iter().chain(NO_FAMILY_IF).chain(KILLED_IF) {
             assert!(allowed.contains(&misuse.call), "{}", misuse.reason);
         }
     }
@@ -555,13 +574,11 @@ mod tests {
             libc::SYS_execve,
             libc::SYS_clone3,
             libc::SYS_seccomp,
-            libc::SYS_io_uring_setup,
             libc::SYS_memfd_create,
             libc::SYS_pkey_mprotect,
             libc::SYS_remap_file_pages,
             libc::SYS_shmat,
             libc::SYS_personality,
-            libc::SYS_connect,
         ] {
             assert!(!allowed.contains(&call), "{call}");
         }
