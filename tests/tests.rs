@@ -19,4 +19,7 @@ mod layers;
 // Every dissector has a fuzz target.
 mod fuzz;
 
+// What a live run gives up, and what it can still do.
+mod privilege;
+
 mod support;
