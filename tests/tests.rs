@@ -19,4 +19,7 @@ mod layers;
 // Every dissector has a fuzz target.
 mod fuzz;
 
+// Metrics, and what reads them: Prometheus, alert rules, the dashboard, the documentation.
+mod metrics;
+
 mod support;

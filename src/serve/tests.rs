@@ -94,7 +94,7 @@ fn ask_tls(
     address: SocketAddr,
     root: &CertificateDer<'static>,
     headers: &str,
-) -> std::io::Result<String> {
+) -> io::Result<String> {
     let mut roots = RootCertStore::empty();
     roots.add(root.clone()).unwrap();
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))

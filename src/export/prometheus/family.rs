@@ -224,10 +224,11 @@ fn write_labels<'a>(
     }
     if let Some(bound) = bound {
         // A bound is written as OpenMetrics does (`64.0`), so that both forms give one series.
+        let point = if bound.fract() == 0.0 { ".0" } else { "" };
         if bound == f64::INFINITY {
             write!(out, "{before}le=\"+Inf\"")?;
         } else {
-            write!(out, "{before}le=\"{bound:?}\"")?;
+            write!(out, "{before}le=\"{bound}{point}\"")?;
         }
         before = ',';
     }
