@@ -21,5 +21,7 @@ mod fuzz;
 
 // What a live run gives up, and what it can still do.
 mod privilege;
+// Metrics, and what reads them: Prometheus, alert rules, the dashboard, the documentation.
+mod metrics;
 
 mod support;

@@ -5,6 +5,7 @@
 
 pub mod csv;
 pub mod json;
+pub mod prometheus;
 pub mod snapshot;
 pub mod summary;
 

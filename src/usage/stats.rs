@@ -61,6 +61,26 @@ impl Stats {
         let _ = self.block_time.add(&other.block_time);
     }
 
+    /// Sizes of frames on the wire, in bytes.
+    pub const fn packet_sizes(&self) -> &Histogram<u64> {
+        &self.packet_size
+    }
+
+    /// Packets flows had when they settled.
+    pub const fn settled_packets(&self) -> &Histogram<u64> {
+        &self.settled_packets
+    }
+
+    /// Bytes flows had when they settled.
+    pub const fn settled_bytes(&self) -> &Histogram<u64> {
+        &self.settled_bytes
+    }
+
+    /// Time per block of frames, in nanoseconds.
+    pub const fn block_times(&self) -> &Histogram<u64> {
+        &self.block_time
+    }
+
     /// Name, unit and distribution of each.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &'static str, &Histogram<u64>)> {
         [

@@ -1,0 +1,71 @@
+//! Whether the process does its work: `/healthz` says that snapshots keep coming, `/readyz` that all
+//! sources give frames.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::MissedTickBehavior;
+
+use super::Shared;
+use crate::export::snapshot::Snapshot;
+
+/// Looks at the latest snapshot in the time it may be old.
+const LOOKS: u32 = 10;
+
+/// For how many looks there was no new snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Health(AtomicU32);
+
+impl Health {
+    /// Whether no new snapshot came for as long as is allowed.
+    pub(super) fn stalled(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= LOOKS
+    }
+}
+
+/// Looks for new snapshots for ever. Counting looks rather than seconds forgives a machine that slept.
+pub(super) async fn watch(shared: &Shared) {
+    let pause = (shared.limits.stalled / LOOKS).max(Duration::from_millis(1));
+    let mut interval = tokio::time::interval(pause);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = 0;
+    loop {
+        interval.tick().await;
+        let sequence = shared.latest.load().sequence;
+        if sequence == last {
+            let quiet = shared.health.0.load(Ordering::Relaxed);
+            shared
+                .health
+                .0
+                .store(quiet.saturating_add(1), Ordering::Relaxed);
+        } else {
+            last = sequence;
+            shared.health.0.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Why it is not ready, if it is not.
+pub(super) fn not_ready(snapshot: &Snapshot) -> Option<String> {
+    if snapshot.sequence == 0 {
+        return Some("the first snapshot has not come yet".to_owned());
+    }
+    if snapshot.sources.is_empty() {
+        return Some("no interface is open".to_owned());
+    }
+    let mut reasons: Vec<String> = Vec::new();
+    for source in snapshot
+        .sources
+        .iter()
+        .filter(|source| source.state != "up")
+    {
+        let reason = format!(
+            "interface {} is {} since {}",
+            source.interface, source.state, source.since
+        );
+        if !reasons.contains(&reason) {
+            reasons.push(reason);
+        }
+    }
+    (!reasons.is_empty()).then(|| reasons.join("\n"))
+}

@@ -1,0 +1,436 @@
+//! Metrics and what reads them: `promtool`, a real Prometheus, the alert rules, the dashboard and
+//! `docs/metrics.md`. What needs a program that is not installed is skipped with a word.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use ottometer::app::{AppId, Proto, Service};
+use ottometer::classify::UnknownReason;
+use ottometer::export::prometheus::{Descriptor, Format, Kind, Metrics, descriptors};
+use ottometer::export::snapshot::{Snapshot, SourceReport};
+use ottometer::flow::{Counters, PerSide};
+use ottometer::serve::{Config, Server, Tls};
+use ottometer::signature::SignatureSet;
+use ottometer::time::Timestamp;
+use ottometer::usage::{CellKey, Totals};
+use ottometer::verdict::Evidence;
+use serde_json::Value;
+
+use crate::support;
+
+/// A run with something in every family.
+fn snapshot() -> Snapshot {
+    let set = Arc::new(SignatureSet::builtin());
+    let counters = |bytes| Counters {
+        packets: bytes / 100,
+        bytes,
+        ip_bytes: bytes - bytes / 20,
+    };
+    let totals = |client, server| Totals {
+        sides: PerSide {
+            client: counters(client),
+            server: counters(server),
+        },
+        flows: 3,
+    };
+    let app = |app, service| CellKey {
+        app: Some(AppId(app)),
+        service,
+        proto: Some(Proto::TLS),
+        evidence: Some(Evidence::ServerName),
+        unknown: None,
+    };
+    let dns = CellKey {
+        proto: Some(Proto::DNS),
+        evidence: Some(Evidence::Payload),
+        ..CellKey::default()
+    };
+    let unknown = CellKey {
+        unknown: Some(UnknownReason::NoMatch),
+        ..CellKey::default()
+    };
+    let cells = [
+        (app(0, Some(Service::Chat)), totals(10_000, 40_000)),
+        (app(1, None), totals(2_000, 90_000)),
+        (dns, totals(1_000, 3_000)),
+        (unknown, totals(500, 700)),
+    ];
+    let mut snapshot = Snapshot {
+        sequence: 1,
+        at: Timestamp::new(1_767_323_045, 678_901_234),
+        started: Timestamp::new(1_767_320_000, 0),
+        set,
+        cells: Arc::new(cells.into_iter().collect()),
+        flows: 12,
+        flows_held: 7,
+        flows_limit: 1_000_000,
+        sources: vec![SourceReport {
+            interface: "eth0".to_owned(),
+            state: "up",
+            received: 1_472,
+            ..SourceReport::default()
+        }],
+        ..Snapshot::default()
+    };
+    for (key, totals) in &cells {
+        snapshot.ledger.add_cell(key, totals);
+        snapshot.ledger.wire.count(totals.packets(), totals.bytes());
+    }
+    for size in [60, 590, 1_500] {
+        snapshot.stats.packet(size);
+        snapshot
+            .stats
+            .settled(u64::from(size) / 60, u64::from(size));
+        snapshot.stats.block(Duration::from_micros(size.into()));
+    }
+    snapshot
+}
+
+fn page(format: Format) -> String {
+    let families = Metrics::new(100).families(&snapshot());
+    families.render(format).unwrap()
+}
+
+/// Runs a program on `input`; `None`, with a word, where it is not installed.
+fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
+    let mut child = spawn(program, arguments)?;
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(output.status.success(), "{program} {arguments:?}: {said}");
+    Some(said)
+}
+
+fn spawn(program: &str, arguments: &[&str]) -> Option<Child> {
+    let child = Command::new(program)
+        .args(arguments)
+        .current_dir(support::root().join("deploy"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    match child {
+        Ok(child) => Some(child),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            println!("SKIPPED: {program} is not installed, so nothing was checked with it");
+            None
+        }
+        Err(error) => panic!("{program}: {error}"),
+    }
+}
+
+#[test]
+fn promtool_finds_nothing_to_improve_in_the_page() {
+    if let Some(said) = run("promtool", &["check", "metrics"], &page(Format::Text)) {
+        assert_eq!(said, "");
+    }
+}
+
+#[test]
+fn promtool_passes_the_configuration_and_the_rules() {
+    run("promtool", &["check", "config", "prometheus.yml"], "");
+    run("promtool", &["check", "rules", "alerts.yml"], "");
+    run("promtool", &["test", "rules", "alerts_test.yml"], "");
+}
+
+#[test]
+fn every_alert_has_a_test() {
+    let deploy = support::root().join("deploy");
+    let tests = fs::read_to_string(deploy.join("alerts_test.yml")).unwrap();
+    let alerts = fs::read_to_string(deploy.join("alerts.yml")).unwrap();
+    let names: Vec<&str> = alerts
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("- alert: "))
+        .collect();
+    assert!(names.len() > 10);
+    for name in names {
+        let test = format!("alertname: {name}\n        exp_alerts:\n");
+        assert!(tests.contains(&test), "no test in which {name} fires");
+    }
+}
+
+/// Every series name the page has, and the labels of its family.
+fn exported() -> BTreeMap<String, &'static [&'static str]> {
+    let endings = |row: &Descriptor| match row.kind {
+        Kind::Histogram => &["_bucket", "_sum", "_count"] as &[&str],
+        _ => &[""],
+    };
+    let names: BTreeMap<String, &'static [&'static str]> = descriptors()
+        .flat_map(|row| {
+            endings(row)
+                .iter()
+                .map(|ending| (format!("{}{ending}", row.name()), row.labels))
+        })
+        .collect();
+    let page = page(Format::Text);
+    for name in names.keys() {
+        let begins = |line: &str| {
+            line.strip_prefix(name.as_str())
+                .is_some_and(|rest| rest.starts_with([' ', '{']))
+        };
+        assert!(page.lines().any(begins), "{name} is not on the page");
+    }
+    names
+}
+
+/// Where `ottometer_...` stands in a text: the name and what follows it.
+fn mentions(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.match_indices("ottometer_").map(|(at, _)| {
+        let rest = &text[at..];
+        let end = rest
+            .find(|c: char| !c.is_ascii_lowercase() && c != '_')
+            .unwrap_or(rest.len());
+        rest.split_at(end)
+    })
+}
+
+#[test]
+fn rules_dashboard_and_documents_name_only_what_is_exported() {
+    let exported = exported();
+    let families: BTreeSet<String> = descriptors().map(Descriptor::name).collect();
+    for file in [
+        "deploy/alerts.yml",
+        "deploy/alerts_test.yml",
+        "deploy/prometheus.yml",
+        "deploy/README.md",
+        "deploy/grafana/ottometer.json",
+        "docs/metrics.md",
+    ] {
+        let text = fs::read_to_string(support::root().join(file)).unwrap();
+        let text = text.replace("\\\"", "\"");
+        assert!(mentions(&text).count() > 0, "{file}");
+        for (name, rest) in mentions(&text) {
+            let labels = exported.get(name).copied();
+            assert!(
+                labels.is_some() || families.contains(name),
+                "{file}: {name}"
+            );
+            let matchers = rest
+                .strip_prefix('{')
+                .and_then(|rest| rest.split('}').next());
+            for matcher in matchers.into_iter().flat_map(|all| all.split(", ")) {
+                let label = matcher.split(['=', '!']).next().unwrap().trim();
+                let added = ["job", "instance", "le", ""];
+                assert!(
+                    added.contains(&label) || labels.unwrap().contains(&label),
+                    "{file}: {name} has no label {label}"
+                );
+            }
+        }
+    }
+}
+
+fn dashboard() -> Value {
+    let path = support::root().join("deploy/grafana/ottometer.json");
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn the_dashboard_is_one_grafana_can_take() {
+    let dashboard = dashboard();
+    let variables: BTreeSet<&str> = dashboard["templating"]["list"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|variable| variable["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(variables, BTreeSet::from(["datasource", "instance", "top"]));
+    let mut ids = BTreeSet::new();
+    let mut cells = BTreeSet::new();
+    for panel in dashboard["panels"].as_array().unwrap() {
+        let title = panel["title"].as_str().unwrap();
+        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}");
+        let [x, y, w, h] =
+            ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
+        assert!(x + w <= 24, "{title}");
+        for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
+            assert!(cells.insert(cell), "{title} covers another panel");
+        }
+        if panel["type"] == "row" {
+            continue;
+        }
+        assert!(!panel["description"].as_str().unwrap().is_empty());
+        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
+        for target in panel["targets"].as_array().unwrap() {
+            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
+        }
+    }
+}
+
+#[test]
+fn promtool_can_read_the_queries_of_the_dashboard() {
+    let dashboard = dashboard();
+    let targets = dashboard["panels"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
+    for (number, target) in targets.enumerate() {
+        let query = target["expr"].as_str().unwrap();
+        let query = query
+            .replace("$__rate_interval", "5m")
+            .replace("$__range", "3h")
+            .replace("$instance", ".*")
+            .replace("$top", "10");
+        assert!(!query.contains('$'), "{query}");
+        let query = Value::from(query);
+        rules += &format!("      - record: query:{number}\n        expr: {query}\n");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.yml");
+    fs::write(&path, rules).unwrap();
+    run("promtool", &["check", "rules", path.to_str().unwrap()], "");
+}
+
+/// The table of `docs/metrics.md`: a new family is a new row there.
+#[test]
+fn the_document_lists_every_family() {
+    let path = support::root().join("docs/metrics.md");
+    let text = fs::read_to_string(&path).unwrap();
+    for row in descriptors() {
+        let labels: Vec<String> = row
+            .labels
+            .iter()
+            .map(|label| format!("`{label}`"))
+            .collect();
+        let line = format!(
+            "| `{}` | {} | {} | {} |",
+            row.name(),
+            row.kind.slug(),
+            labels.join(" "),
+            row.help
+        );
+        assert!(
+            text.lines().any(|found| found == line),
+            "docs/metrics.md lacks\n{line}"
+        );
+    }
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| `ottometer_"));
+    assert_eq!(
+        rows.count(),
+        descriptors().count(),
+        "rows of what is no more"
+    );
+    let reasons = UnknownReason::ALL.map(UnknownReason::slug);
+    let drops = ottometer::decode::DropReason::ALL.map(ottometer::decode::DropReason::slug);
+    let evidence = Evidence::ALL.map(Evidence::slug);
+    for value in reasons.iter().chain(&drops).chain(&evidence) {
+        assert!(
+            text.contains(&format!("`{value}`")),
+            "docs/metrics.md lacks `{value}`"
+        );
+    }
+}
+
+/// A server others could reach, with its own certificate and a token.
+fn serve(folder: &Path) -> ottometer::serve::Handle {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let mut config = Config::new(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    config.tls = Some(Tls {
+        certificate: write("cert.pem", &made.cert.pem()),
+        key: write("key.pem", &made.signing_key.serialize_pem()),
+    });
+    config.token = Some(write("token", "a-token-for-tests-only\n"));
+    Server::start(config, Arc::new(ArcSwap::from_pointee(snapshot()))).unwrap()
+}
+
+/// What Prometheus answers to a query; `None` while it does not.
+fn query(port: u16, query: &str) -> Option<f64> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    stream
+        .set_read_timeout(Some(Duration::from_secs(5)))
+        .unwrap();
+    let request = format!("GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1)?).ok()?;
+    body["data"]["result"][0]["value"][1].as_str()?.parse().ok()
+}
+
+/// Debian's Prometheus asks for OpenMetrics, over TLS and with the token.
+#[test]
+fn a_prometheus_scrapes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = serve(folder.path());
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let config = format!(
+        "global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\n\
+         scrape_configs:\n  - job_name: ottometer\n    scheme: https\n    \
+         tls_config: {{ca_file: '{}', server_name: localhost}}\n    \
+         authorization: {{credentials_file: '{}'}}\n    \
+         static_configs: [{{targets: ['{}']}}]\n",
+        path("cert.pem"),
+        path("token"),
+        server.address()
+    );
+    fs::write(path("prometheus.yml"), config).unwrap();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let started = Command::new("prometheus")
+        .arg(format!("--config.file={}", path("prometheus.yml")))
+        .arg(format!("--storage.tsdb.path={}", path("tsdb")))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(path("log")).unwrap())
+        .spawn();
+    let Ok(mut prometheus) = started else {
+        println!("SKIPPED: prometheus is not installed, so none scraped the metrics");
+        return;
+    };
+    let mut up = None;
+    for _ in 0..300 {
+        up = query(port, "up");
+        if up == Some(1.0) {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let rows = [
+        ("sum(ottometer_bytes_total)", 146_000.0),
+        (
+            "sum(ottometer_bytes_total{direction=%22toclient%22,service=%22chat%22})",
+            40_000.0,
+        ),
+        (
+            "ottometer_unknown_bytes_total{reason=%22no-match%22}",
+            1_200.0,
+        ),
+        (
+            "ottometer_packet_size_bytes_bucket{le=~%221518(.0)?%22}",
+            3.0,
+        ),
+        ("ottometer_build_info", 1.0),
+    ];
+    let answers = rows.map(|(text, _)| query(port, text));
+    prometheus.kill().unwrap();
+    prometheus.wait().unwrap();
+    let log = fs::read_to_string(path("log")).unwrap();
+    assert_eq!(up, Some(1.0), "{log}");
+    for ((text, expected), answer) in rows.into_iter().zip(answers) {
+        assert_eq!(answer, Some(expected), "{text}");
+    }
+}
