@@ -19,4 +19,10 @@ mod layers;
 // Every dissector has a fuzz target.
 mod fuzz;
 
+// Capture from veth pairs in network namespaces.
+mod live_capture;
+
+// What can be captured.
+mod interfaces;
+
 mod support;
