@@ -24,11 +24,11 @@ fn lists_what_there_is_with_its_state() {
         return;
     };
     namespace.veth("left", &namespace, "right");
-    namespace.ip("link add idle type veth peer name far");
-    namespace.ip("link set left address 02:00:00:00:00:01");
+    namespace.ip("link add name idle type veth peer name far");
+    namespace.ip("link set dev left address 02:00:00:00:00:01");
     namespace.ip("addr add 192.0.2.1/24 dev left");
     namespace.ip("addr add 198.51.100.1/24 dev left");
-    namespace.ip("link set idle up");
+    namespace.ip("link set dev idle up");
 
     let rows: Value = serde_json::from_str(&run(&namespace, &["--format", "json"])).unwrap();
     let row = |name: &str| {

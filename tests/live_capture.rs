@@ -132,13 +132,13 @@ fn hands_over_every_frame_as_it_was_on_the_wire() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
+    namespace.veth("tx", &namespace, "rx");
     let frames = corpus();
-    let mut sender = namespace.sender("a");
+    let mut sender = namespace.sender("tx");
     namespace.enter(|| {
         // What was there before it opened is not its business.
         send(&mut sender, slices(&frames[..100]));
-        let mut source = Interface::open(&options("b"), Timestamp(7)).unwrap();
+        let mut source = Interface::open(&options("rx"), Timestamp(7)).unwrap();
         assert_eq!(source.state(), (LinkState::Up, Timestamp(7)));
         assert_eq!(source.counts(), Counts::default());
         send(&mut sender, slices(&frames));
@@ -169,15 +169,15 @@ fn what_the_ring_cannot_hold_is_counted() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
+    namespace.veth("tx", &namespace, "rx");
     let frame = ethernet(0x0800, &[0x45; 1000]);
-    let mut sender = namespace.sender("a");
+    let mut sender = namespace.sender("tx");
     namespace.enter(|| {
         let mut source = Interface::open(
             &Options {
                 ring_bytes: 1 << 20,
                 snap_len: 600,
-                ..options("b")
+                ..options("rx")
             },
             Timestamp(0),
         )
@@ -203,10 +203,10 @@ fn a_quiet_link_keeps_the_time() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
-    let mut sender = namespace.sender("a");
+    namespace.veth("tx", &namespace, "rx");
+    let mut sender = namespace.sender("tx");
     namespace.enter(|| {
-        let mut source = Interface::open(&options("b"), Timestamp(0)).unwrap();
+        let mut source = Interface::open(&options("rx"), Timestamp(0)).unwrap();
         let mut block = Block::default();
         source.next_block(&mut block, Duration::from_millis(1));
         let before = block.watermark;
@@ -230,10 +230,7 @@ fn tags_are_where_the_wire_had_them() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
-    // The kernel sets the tags of the second kind itself, beside the frame.
-    namespace.ip("link add link a name a.7 type vlan id 7");
-    namespace.ip("link set a.7 up");
+    namespace.veth("tx", &namespace, "rx");
     let tagged = |tags: &[(u16, u16)]| {
         let mut payload = Vec::new();
         let mut kinds = tags.iter().map(|tag| tag.0).chain([0x0800]);
@@ -252,17 +249,28 @@ fn tags_are_where_the_wire_had_them() {
         tagged(&[(0x88a8, 0x6005), (0x8100, 9)]),
         tagged(&[(0x8100, 1), (0x8100, 2), (0x8100, 3)]),
     ];
-    let mut plain = namespace.sender("a");
-    let mut by_device = namespace.sender("a.7");
+    // Where the kernel has such devices: it sets the tag itself, beside the frame.
+    let device = namespace.try_ip("link add link tx name tx.7 type vlan id 7");
+    if let Err(reason) = &device {
+        eprintln!("*** NOT TESTED: tags set by a VLAN device: {reason} ***");
+    }
+    let mut by_device = device.is_ok().then(|| {
+        namespace.ip("link set dev tx.7 up");
+        namespace.sender("tx.7")
+    });
+    let mut plain = namespace.sender("tx");
     namespace.enter(|| {
-        for interface in ["a", "b"] {
+        // Out of one end, into the other.
+        for interface in ["tx", "rx"] {
             let mut source = Interface::open(&options(interface), Timestamp(0)).unwrap();
             send(&mut plain, slices(&rows));
-            send(&mut by_device, [rows[0].as_slice()]);
+            let mut expected = rows.to_vec();
+            if let Some(by_device) = &mut by_device {
+                send(by_device, [rows[0].as_slice()]);
+                expected.push(rows[1].clone());
+            }
             let taken: Vec<_> = drain(&mut source).into_iter().map(|t| t.bytes).collect();
-            assert_eq!(taken.len(), rows.len() + 1, "{interface}");
-            assert_eq!(taken[..rows.len()], rows, "{interface}");
-            assert_eq!(taken.last(), Some(&rows[1]), "{interface}");
+            assert_eq!(taken, expected, "{interface}");
         }
     });
 }
@@ -272,8 +280,8 @@ fn the_filter_works_in_the_kernel() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
-    let mut sender = namespace.sender("a");
+    namespace.veth("tx", &namespace, "rx");
+    let mut sender = namespace.sender("tx");
     let frames: Vec<_> = (0..40)
         .map(|host| ethernet(0x0800, &ipv4(0x0a00_0000 + host, 0x0a00_0100, 0, 0)))
         .collect();
@@ -283,7 +291,7 @@ fn the_filter_works_in_the_kernel() {
             Interface::open(
                 &Options {
                     filter,
-                    ..options("b")
+                    ..options("rx")
                 },
                 Timestamp(0),
             )
@@ -342,11 +350,11 @@ fn fanout_splits_the_frames_and_no_conversation() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
+    namespace.veth("tx", &namespace, "rx");
     let conversations = conversations();
     let sent: usize = conversations.values().map(Vec::len).sum();
-    let mut in_from_a = namespace.sender("a");
-    let mut out_by_b = namespace.sender("b");
+    let mut in_from_a = namespace.sender("tx");
+    let mut out_by_b = namespace.sender("rx");
     namespace.enter(|| {
         let member = || {
             Interface::open(
@@ -355,7 +363,7 @@ fn fanout_splits_the_frames_and_no_conversation() {
                         group: 77,
                         members: 2,
                     }),
-                    ..options("b")
+                    ..options("rx")
                 },
                 Timestamp(0),
             )
@@ -396,38 +404,41 @@ fn fanout_splits_the_frames_and_no_conversation() {
 }
 
 #[test]
-fn fanout_knows_devices_without_ethernet() {
+fn fanout_works_on_any() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    // What goes out by a tunnel is bare IP; the packets of a pair go out with and without it.
-    namespace.ip("tuntap add dev t0 mode tun");
-    namespace.ip("link set t0 up");
-    namespace.ip("addr add 10.9.0.1/16 dev t0");
     namespace.enter(|| {
-        let options = |index| Options {
-            fanout: Some(Fanout {
-                group: 78,
-                members: 2,
-            }),
-            ..options(index)
+        let member = || {
+            Interface::open(
+                &Options {
+                    fanout: Some(Fanout {
+                        group: 78,
+                        members: 2,
+                    }),
+                    ..options("any")
+                },
+                Timestamp(0),
+            )
+            .unwrap()
         };
-        let open = || Interface::open(&options("any"), Timestamp(0)).unwrap();
-        let mut members = [open(), open()];
-        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut members = [member(), member()];
+        let from = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let to = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+        let port = to.local_addr().unwrap().port();
         for host in 2..100 {
-            let to = format!("127.0.0.{host}:{}", 9000 + u16::from(host as u8));
             for _ in 0..3 {
-                let _ = socket.send_to(b"x", &to);
+                from.send_to(b"x", (std::net::Ipv4Addr::new(127, 0, 0, host), port))
+                    .unwrap();
             }
         }
-        let mut shares = Vec::new();
-        for member in &mut members {
-            let taken = drain(member);
-            assert_eq!(member.counts().received, taken.len() as u64);
-            shares.push(taken.len());
-        }
-        assert!(shares.iter().all(|&share| share > 60), "{shares:?}");
+        let shares = members.each_mut().map(|member| {
+            let taken = drain(member).len();
+            assert_eq!(member.counts().received, taken as u64);
+            taken
+        });
+        assert_eq!(shares.iter().sum::<usize>(), 98 * 3);
+        assert!(shares.iter().all(|&share| share > 98), "{shares:?}");
     });
 }
 
@@ -436,8 +447,8 @@ fn loopback_and_any_show_each_frame_once() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
-    let mut sender = namespace.sender("a");
+    namespace.veth("tx", &namespace, "rx");
+    let mut sender = namespace.sender("tx");
     let frame = ethernet(0x0800, &ipv4(1, 2, 0, 0));
     namespace.enter(|| {
         let from = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -474,14 +485,14 @@ fn an_interface_that_goes_down_is_waited_for() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
+    namespace.veth("tx", &namespace, "rx");
     let frame = ethernet(0x0800, &ipv4(1, 2, 0, 0));
-    let mut sender = namespace.sender("a");
+    let mut sender = namespace.sender("tx");
     namespace.enter(|| {
-        let mut source = Interface::open(&options("b"), Timestamp(0)).unwrap();
+        let mut source = Interface::open(&options("rx"), Timestamp(0)).unwrap();
         let mut number = 0;
         // Down here, and then without carrier because the other end is down.
-        for end in ["b", "a", "b"] {
+        for end in ["rx", "tx", "rx"] {
             let mut sent = 0;
             // The sender's socket tells it once that its interface has been down.
             while sent < 3 {
@@ -489,14 +500,14 @@ fn an_interface_that_goes_down_is_waited_for() {
                     sent += 1;
                 }
             }
-            namespace.ip(&format!("link set {end} down"));
+            namespace.ip(&format!("link set dev {end} down"));
             let taken = drain(&mut source);
             assert_eq!(taken.len(), 3, "{end}");
             assert_eq!(taken[0].number, number + 1);
             number += 3;
             until(&mut source, LinkState::Down);
             let (_, since) = source.state();
-            namespace.ip(&format!("link set {end} up"));
+            namespace.ip(&format!("link set dev {end} up"));
             until(&mut source, LinkState::Up);
             assert!(source.state().1 > since);
             assert_eq!(source.counts().received, number);
@@ -509,7 +520,7 @@ fn an_interface_made_anew_is_opened_again() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
+    namespace.veth("tx", &namespace, "rx");
     let frame = ethernet(0x0800, &ipv4(1, 2, 0, 0));
     namespace.enter(|| {
         let member = || {
@@ -519,7 +530,7 @@ fn an_interface_made_anew_is_opened_again() {
                         group: 79,
                         members: 2,
                     }),
-                    ..options("b")
+                    ..options("rx")
                 },
                 Timestamp(0),
             )
@@ -528,13 +539,13 @@ fn an_interface_made_anew_is_opened_again() {
         let mut members = [member(), member()];
         let mut total = 0;
         for round in 0..3 {
-            let mut sender = namespace.sender("a");
+            let mut sender = namespace.sender("tx");
             send(&mut sender, std::iter::repeat_n(frame.as_slice(), 50));
             thread::sleep(Duration::from_millis(30));
-            namespace.ip("link del a");
+            namespace.ip("link del dev tx");
             // In the second round it is back before anybody has seen that it was gone.
             if round == 1 {
-                namespace.veth("a", &namespace, "b");
+                namespace.veth("tx", &namespace, "rx");
             }
             let mut taken = Vec::new();
             for member in &mut members {
@@ -546,7 +557,7 @@ fn an_interface_made_anew_is_opened_again() {
                 for member in &mut members {
                     until(member, LinkState::Gone);
                 }
-                namespace.veth("a", &namespace, "b");
+                namespace.veth("tx", &namespace, "rx");
             }
             for member in &mut members {
                 until(member, LinkState::Up);
@@ -557,7 +568,7 @@ fn an_interface_made_anew_is_opened_again() {
             assert_eq!(dropped, 0);
         }
         // Frame numbers have gone on.
-        let mut sender = namespace.sender("a");
+        let mut sender = namespace.sender("tx");
         send(&mut sender, [frame.as_slice()]);
         let last: Vec<_> = members.iter_mut().flat_map(drain).collect();
         assert_eq!(last.len(), 1);
@@ -570,21 +581,21 @@ fn what_cannot_be_opened_says_why() {
     let Some(namespace) = Namespace::new() else {
         return;
     };
-    namespace.veth("a", &namespace, "b");
-    namespace.ip("link set b down");
+    namespace.veth("tx", &namespace, "rx");
+    namespace.ip("link set dev rx down");
     namespace.enter(|| {
         let open = |name: &str| Interface::open(&options(name), Timestamp(0)).err();
-        let Some(Error::NoSuchInterface { known, .. }) = open("c") else {
-            panic!("there is no c");
+        let Some(Error::NoSuchInterface { known, .. }) = open("zz") else {
+            panic!("there is no zz");
         };
         assert!(
-            ["a", "b", "lo", "any"]
+            ["tx", "rx", "lo", "any"]
                 .iter()
                 .all(|name| known.iter().any(|k| k == name))
         );
-        assert!(matches!(open("b"), Some(Error::Down { .. })));
+        assert!(matches!(open("rx"), Some(Error::Down { .. })));
         // A thread's capabilities are its own.
         caps::clear(None, caps::CapSet::Effective).unwrap();
-        assert!(matches!(open("a"), Some(Error::PermissionDenied { .. })));
+        assert!(matches!(open("tx"), Some(Error::PermissionDenied { .. })));
     });
 }

@@ -71,27 +71,33 @@ impl Namespace {
 
     /// Runs `ip` with these arguments, separated by spaces.
     pub(crate) fn ip(&self, arguments: &str) {
+        if let Err(message) = self.try_ip(arguments) {
+            panic!("ip {arguments}: {message}");
+        }
+    }
+
+    /// The same for what not every kernel can do.
+    pub(crate) fn try_ip(&self, arguments: &str) -> Result<(), String> {
         let output = self.enter(|| {
             Command::new("ip")
                 .args(arguments.split_whitespace())
                 .output()
                 .unwrap()
         });
-        assert!(
-            output.status.success(),
-            "ip {arguments}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
     }
 
     /// A veth pair, both ends up: `name` here, `other_name` in `other` (which may be this).
     pub(crate) fn veth(&self, name: &str, other: &Self, other_name: &str) {
         let path = format!("/proc/{}/fd/{}", std::process::id(), other.0.as_raw_fd());
         self.ip(&format!(
-            "link add {name} type veth peer name {other_name} netns {path}"
+            "link add name {name} type veth peer name {other_name} netns {path}"
         ));
-        self.ip(&format!("link set {name} up"));
-        other.ip(&format!("link set {other_name} up"));
+        self.ip(&format!("link set dev {name} up"));
+        other.ip(&format!("link set dev {other_name} up"));
         // The carrier is there when both ends are, a moment later.
         thread::sleep(Duration::from_millis(50));
     }

@@ -1,8 +1,7 @@
-//! One interface captured by one thread through libpcap, which on Linux reads a ring shared with
-//! the kernel (`TPACKET_V3`).
+//! One interface captured by one thread, through all that happens to it.
 //!
-//! The kernel fills blocks of the ring and hands over each when it is full or 10 ms old. Frames are
-//! copied once, out of the ring into the recycled [`Block`], so that the ring is free again soon.
+//! `tap` is libpcap's handle on it. When the interface vanishes the handle is closed, and another
+//! opened once there is one of that name again; frame numbers, counts and time go on.
 //!
 //! Counting is exact: from the moment a source is open, every frame the kernel takes for it is
 //! handed over or counted as dropped. Therefore it opens with a filter that passes nothing, throws
@@ -11,31 +10,19 @@
 //! An interface captured by several threads is shared as intended once all of them are open; until
 //! then those that are open have it all.
 
-use std::io;
-use std::os::fd::AsFd;
+use std::mem;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket as open_socket};
-use pcap::{Active, BreakLoop, Capture, Linktype, Packet, Precision, Stat};
 use tracing::{info, warn};
 
 use super::error::{Error, message};
-use super::link::{self, Link};
-use super::{Arrival, Counts, LinkState, Options, Source, clock, fanout, socket};
-use crate::capture::listing::MAX_FRAME;
-use crate::capture::{Block, FrameRef, LinkType};
+use super::tap::{RETIRE, Tap};
+use super::{Arrival, Counts, LinkState, Options, Source, clock, link};
+use crate::capture::Block;
 use crate::time::Timestamp;
 
-/// A block is full with so many bytes; the last frame may go beyond.
-const BLOCK_BYTES: usize = 256 * 1024;
-/// And with so many frames.
-const BLOCK_FRAMES: usize = 4096;
-
-/// How old a block of the ring may get before the kernel hands it over as it is.
-const RETIRE: Duration = Duration::from_millis(10);
 /// How far a quiet link's watermark is behind the clock: a frame is stamped, put into the ring and
 /// handed over in less.
 const LAG: Duration = Duration::from_millis(50);
@@ -50,13 +37,10 @@ const COUNT_AFTER: u64 = 1 << 30;
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
 
-/// The smallest ring: two of libpcap's blocks.
-const LEAST_RING: u32 = 512 * 1024;
-
 /// A live interface.
 pub struct Interface {
     options: Options,
-    tap: Tap,
+    handle: Handle,
     state: (LinkState, Timestamp),
     counts: Counts,
     counted_at: Instant,
@@ -70,25 +54,15 @@ pub struct Interface {
     watermark: Timestamp,
 }
 
-/// Whether libpcap has it open.
-enum Tap {
-    Open(Open),
-    Closed { retry_at: Instant, pause: Duration },
-}
-
-struct Open {
-    capture: Capture<Active>,
-    stop: BreakLoop,
-    link: LinkType,
-    /// The interface's number, to notice when another one has taken the name.
-    index: u32,
-    /// libpcap's counters when last asked.
-    stat: Stat,
-    /// What came through this capture: offered, dropped and handed over.
-    received: u64,
-    dropped: u64,
-    handed_over: u64,
-    handed_over_when_counted: u64,
+/// Whether libpcap has it tap.
+enum Handle {
+    Open(Tap),
+    Closed {
+        retry_at: Instant,
+        pause: Duration,
+        /// Whether it has been said why it cannot be opened.
+        reported: bool,
+    },
 }
 
 impl Interface {
@@ -101,12 +75,12 @@ impl Interface {
     /// When there is no such interface, it is down, the process may not capture, or libpcap or the
     /// kernel refuse the options.
     pub fn open(options: &Options, now: Timestamp) -> Result<Self, Error> {
-        let open = Open::new(options)?;
-        let state = look(&options.interface, Some(open.index));
+        let tap = Tap::open(options)?;
+        let state = look(&options.interface, tap.index);
         let steady = clock::steady();
         Ok(Self {
             options: options.clone(),
-            tap: Tap::Open(open),
+            handle: Handle::Open(tap),
             state: (state, now),
             counts: Counts::default(),
             counted_at: steady,
@@ -121,29 +95,28 @@ impl Interface {
     }
 
     fn fill(&mut self, block: &mut Block) -> usize {
-        let Tap::Open(open) = &mut self.tap else {
+        let Handle::Open(tap) = &mut self.handle else {
             return 0;
         };
-        let result = open.fill(block);
+        let result = tap.fill(block);
         let frames = block.frames.len();
-        open.handed_over += frames as u64;
         // What libpcap took in before an error counts all the same.
         if let Err(error) = result {
-            self.close(&error);
+            self.close(&message(&error));
         }
         frames
     }
 
     /// Waits until frames are there, or for as long as it may.
     fn wait(&mut self, wait: Duration) {
-        let Tap::Open(open) = &self.tap else {
+        let Handle::Open(tap) = &self.handle else {
             let now = clock::steady();
-            if let Tap::Closed { retry_at, .. } = self.tap {
+            if let Handle::Closed { retry_at, .. } = self.handle {
                 thread::sleep(wait.min(retry_at.saturating_duration_since(now)));
             }
             return;
         };
-        let mut descriptors = [PollFd::new(open.capture.as_fd(), PollFlags::POLLIN)];
+        let mut descriptors = [PollFd::new(tap.descriptor(), PollFlags::POLLIN)];
         let timeout = PollTimeout::try_from(wait).unwrap_or(PollTimeout::MAX);
         // A signal ends it early, which is what a caller who got one wants.
         let ready = poll(&mut descriptors, timeout);
@@ -164,7 +137,10 @@ impl Interface {
     /// Looks after an interface that gives nothing.
     fn look_after(&mut self) {
         let now = clock::steady();
-        if let Tap::Closed { retry_at, pause } = &mut self.tap {
+        if let Handle::Closed {
+            retry_at, pause, ..
+        } = &mut self.handle
+        {
             if now < *retry_at || self.stopped {
                 return;
             }
@@ -179,45 +155,41 @@ impl Interface {
     }
 
     fn look(&mut self) {
-        let Tap::Open(open) = &self.tap else {
+        let Handle::Open(tap) = &self.handle else {
             return;
         };
-        let state = look(&self.options.interface, Some(open.index));
-        self.set_state(state);
-        if state == LinkState::Gone {
-            self.close(&pcap::Error::PcapError("the interface is gone".to_owned()));
+        match look(&self.options.interface, tap.index) {
+            LinkState::Gone => self.close("the interface is gone"),
+            state => self.set_state(state),
         }
     }
 
     /// Counts what has come, closes the capture, and has it opened again later.
-    fn close(&mut self, error: &pcap::Error) {
-        let now = clock::steady();
-        let closed = Tap::Closed {
-            retry_at: now + FIRST_RETRY,
+    fn close(&mut self, reason: &str) {
+        let closed = Handle::Closed {
+            retry_at: clock::steady() + FIRST_RETRY,
             pause: FIRST_RETRY,
+            reported: false,
         };
-        if let Tap::Open(mut open) = std::mem::replace(&mut self.tap, closed) {
-            open.count(&mut self.counts);
-            // What was in the ring and did not come out is lost as if there had been no room.
-            let left = open
-                .received
-                .saturating_sub(open.dropped)
-                .saturating_sub(open.handed_over);
-            self.counts.dropped_ring += left;
-            warn!(
-                interface = self.options.interface,
-                reason = message(error),
-                "capture interrupted"
-            );
-        }
-        self.set_state(look(&self.options.interface, None));
+        let Handle::Open(mut tap) = mem::replace(&mut self.handle, closed) else {
+            return;
+        };
+        tap.count(&mut self.counts);
+        // What was in the ring and did not come out is lost as if there had been no room.
+        self.counts.dropped_ring += tap.outstanding();
+        let interface = &self.options.interface;
+        warn!(interface, reason, "capture interrupted");
+        self.set_state(match look(interface, tap.index) {
+            LinkState::Up => LinkState::Down,
+            state => state,
+        });
     }
 
     fn reopen(&mut self) {
-        match Open::new(&self.options) {
-            Ok(open) => {
-                let state = look(&self.options.interface, Some(open.index));
-                self.tap = Tap::Open(open);
+        match Tap::open(&self.options) {
+            Ok(tap) => {
+                let state = look(&self.options.interface, tap.index);
+                self.handle = Handle::Open(tap);
                 info!(interface = self.options.interface, "capture resumed");
                 self.set_state(state);
             }
@@ -225,9 +197,13 @@ impl Interface {
             Err(Error::Down { .. }) => self.set_state(LinkState::Down),
             Err(error) => {
                 // Threads of a fanout leave the old interface one after the other: until the
-                // last has, the group is not free for the new one.
-                if let Tap::Closed { pause, .. } = self.tap
-                    && pause >= LAST_RETRY
+                // last has, the group is not free for the new one. That is nothing to report.
+                if let Handle::Closed {
+                    pause: LAST_RETRY,
+                    reported,
+                    ..
+                } = &mut self.handle
+                    && !mem::replace(reported, true)
                 {
                     warn!(interface = self.options.interface, %error, "cannot resume capture");
                 }
@@ -251,8 +227,8 @@ impl Interface {
 
     fn count(&mut self) {
         self.counted_at = clock::steady();
-        if let Tap::Open(open) = &mut self.tap {
-            open.count(&mut self.counts);
+        if let Handle::Open(tap) = &mut self.handle {
+            tap.count(&mut self.counts);
         }
     }
 
@@ -264,8 +240,8 @@ impl Interface {
         let latest = block.frames.iter().map(|frame| frame.at).max();
         self.watermark = self.watermark.max(latest.unwrap_or_default());
         block.watermark = self.watermark;
-        if let Tap::Open(open) = &self.tap
-            && open.handed_over - open.handed_over_when_counted >= COUNT_AFTER
+        if let Handle::Open(tap) = &self.handle
+            && tap.uncounted() >= COUNT_AFTER
         {
             self.count();
         }
@@ -293,14 +269,16 @@ impl Source for Interface {
         if self.quiet {
             return Arrival::Quiet;
         }
-        self.set_state(LinkState::Up);
+        if self.state.0 != LinkState::Up {
+            self.look();
+        }
         Arrival::Frames
     }
 
     fn stop(&mut self) {
         self.stopped = true;
-        if let Tap::Open(open) = &self.tap
-            && let Err(error) = socket::take_nothing(open.capture.as_fd())
+        if let Handle::Open(tap) = &self.handle
+            && let Err(error) = tap.stop()
         {
             warn!(interface = self.options.interface, %error, "cannot stop the capture");
         }
@@ -324,214 +302,13 @@ impl Source for Interface {
     }
 }
 
-impl Open {
-    fn new(options: &Options) -> Result<Self, Error> {
-        let name = &options.interface;
-        let Some(link) = link::find(name) else {
-            return Err(Error::NoSuchInterface {
-                name: name.clone(),
-                known: link::names(),
-            });
-        };
-        let failed = |error: pcap::Error| Error::Capture {
-            name: name.clone(),
-            message: message(&error),
-        };
-        let system = |error: io::Error| Error::Capture {
-            name: name.clone(),
-            message: error.to_string(),
-        };
-        let limited = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
-        let mut capture = Capture::from_device(name.as_str())
-            .and_then(|capture| {
-                capture
-                    .promisc(options.promiscuous)
-                    .snaplen(limited(options.snap_len.clamp(1, MAX_FRAME)))
-                    .buffer_size(limited(options.ring_bytes.max(LEAST_RING)))
-                    .timeout(RETIRE.as_millis() as i32)
-                    .immediate_mode(false)
-                    // libpcap has it for every network interface of Linux.
-                    .precision(Precision::Nano)
-                    .open()
-            })
-            .map_err(|error| diagnose(name, &error))?
-            .setnonblock()
-            .map_err(failed)?;
-        if name == link::ANY {
-            // Where libpcap has no version 2 of the cooked header (1.10), version 1 will do.
-            let _ = capture.set_datalink(Linktype(LinkType::LINUX_SLL2.0.into()));
-        }
-        let filter = filter(options, link, &capture)?;
-        socket::take_nothing(capture.as_fd()).map_err(system)?;
-        if link.loopback {
-            // What goes out comes in again, and libpcap would count it as lost. Without this
-            // option (Linux 4.20) that is all that happens.
-            let _ = socket::ignore_outgoing(capture.as_fd());
-        }
-        let mut stat = capture.stats().map_err(failed)?;
-        if stat.received > 0 {
-            // Once its blocks have been handed over, the ring is empty.
-            thread::sleep(RETIRE * 3);
-            capture.dispatch(None, |_| ()).map_err(failed)?;
-            stat = capture.stats().map_err(failed)?;
-        }
-        if let Some(place) = options.fanout
-            && place.members > 1
-        {
-            socket::join_fanout(
-                capture.as_fd(),
-                place.group,
-                place.members,
-                &fanout::program(),
-            )
-            .map_err(|source| Error::Fanout {
-                name: name.clone(),
-                group: place.group,
-                source,
-            })?;
-        }
-        capture.filter(&filter, true).map_err(failed)?;
-        Ok(Self {
-            stop: capture.breakloop_handle(),
-            link: LinkType(u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX)),
-            index: link.index,
-            capture,
-            stat,
-            received: 0,
-            dropped: 0,
-            handed_over: 0,
-            handed_over_when_counted: 0,
-        })
-    }
-
-    /// Takes in what is there, until the block is full.
-    fn fill(&mut self, block: &mut Block) -> Result<(), pcap::Error> {
-        let Self {
-            capture,
-            stop,
-            link,
-            ..
-        } = self;
-        let Block { bytes, frames, .. } = block;
-        bytes.reserve(BLOCK_BYTES);
-        let mut full = false;
-        let result = capture.dispatch(Some(BLOCK_FRAMES), |packet: Packet<'_>| {
-            let captured = packet.data.len() as u32;
-            let on_wire = packet.header.len;
-            frames.push(FrameRef {
-                at: timestamp(&packet),
-                link: *link,
-                // A block holds little more than BLOCK_BYTES.
-                offset: bytes.len() as u32,
-                captured,
-                // As in files: a length that cannot be true is not counted.
-                wire_len: if (captured..=MAX_FRAME).contains(&on_wire) {
-                    on_wire
-                } else {
-                    captured
-                },
-            });
-            bytes.extend_from_slice(packet.data);
-            if bytes.len() >= BLOCK_BYTES {
-                full = true;
-                // The rest stays in the ring.
-                stop.breakloop();
-            }
-        });
-        match result {
-            // That is how libpcap says that it has been stopped.
-            Err(_) if full => Ok(()),
-            other => other.map(|_| ()),
-        }
-    }
-
-    /// Adds to `counts` what has come since it was last asked.
-    fn count(&mut self, counts: &mut Counts) {
-        self.handed_over_when_counted = self.handed_over;
-        let Ok(stat) = self.capture.stats() else {
-            return;
-        };
-        // libpcap on Linux counts in `received` what was dropped for want of room, too, and adds
-        // up 32 bits; in `if_dropped` it has the interface's missed and FIFO errors if
-        // promiscuous. The interface's own count of dropped frames is no substitute: it includes
-        // those that were captured and then wanted by no protocol.
-        let since = |now: u32, before: u32| u64::from(now.wrapping_sub(before));
-        let received = since(stat.received, self.stat.received);
-        let dropped = since(stat.dropped, self.stat.dropped);
-        self.received += received;
-        self.dropped += dropped;
-        counts.received += received;
-        counts.dropped_ring += dropped;
-        counts.dropped_interface += since(stat.if_dropped, self.stat.if_dropped);
-        self.stat = stat;
-    }
-}
-
-/// With nanosecond precision, the field for microseconds holds nanoseconds.
-fn timestamp(packet: &Packet<'_>) -> Timestamp {
-    let time = packet.header.ts;
-    Timestamp::new(
-        u64::try_from(time.tv_sec).unwrap_or(0),
-        u64::try_from(time.tv_usec).unwrap_or(0),
-    )
-}
-
-/// The filter to set: that asked for, and without what loopback shows twice.
-fn filter(options: &Options, link: Link, capture: &Capture<Active>) -> Result<String, Error> {
-    let asked = options.filter.as_deref().unwrap_or_default();
-    // On its own first, so that a message is about what the user wrote, and no unmatched
-    // parenthesis gets out of ours.
-    capture
-        .compile(asked, true)
-        .map_err(|error| Error::Filter {
-            name: options.interface.clone(),
-            filter: asked.to_owned(),
-            message: message(&error),
-        })?;
-    let cooked_v2 = capture.get_datalink().0 == i32::from(LinkType::LINUX_SLL2.0);
-    let loopback = link::find("lo").filter(|link| link.loopback);
-    Ok(match (link.index, loopback) {
-        (0, Some(loopback)) if cooked_v2 => {
-            let once = format!("not (outbound and ifindex {})", loopback.index);
-            if asked.trim().is_empty() {
-                once
-            } else {
-                format!("{once} and ({asked})")
-            }
-        }
-        _ => asked.to_owned(),
-    })
-}
-
-/// Whether the interface gives frames. With `index`, another one of the same name is none.
-fn look(name: &str, index: Option<u32>) -> LinkState {
+/// Whether the interface gives frames. Another one of the same name, which has another number, does
+/// not.
+fn look(name: &str, index: u32) -> LinkState {
     match link::find(name) {
         None => LinkState::Gone,
-        Some(link) if index.is_some_and(|index| index != link.index) => LinkState::Gone,
+        Some(link) if link.index != index => LinkState::Gone,
         Some(link) if link.running => LinkState::Up,
         Some(_) => LinkState::Down,
-    }
-}
-
-/// Why libpcap could not open it.
-fn diagnose(name: &str, error: &pcap::Error) -> Error {
-    let name = name.to_owned();
-    let kind = SockType::Raw;
-    // No protocol: nothing is captured by the attempt.
-    let flags = SockFlag::SOCK_CLOEXEC;
-    if let Err(Errno::EPERM | Errno::EACCES) = open_socket(AddressFamily::Packet, kind, flags, None)
-    {
-        return Error::PermissionDenied { name };
-    }
-    match link::find(&name) {
-        None => Error::NoSuchInterface {
-            name,
-            known: link::names(),
-        },
-        Some(link) if !link.up => Error::Down { name },
-        Some(_) => Error::Capture {
-            name,
-            message: message(error),
-        },
     }
 }

@@ -3,8 +3,9 @@
 //! A source belongs to one capture thread. It never waits longer than it is told to, and what it
 //! could not take in is counted where it was lost, see [`Counts`].
 //!
-//! [`Interface`] captures through libpcap. `fanout` says how the kernel shares frames between
-//! threads, `socket` sets what libpcap does not, `link` asks what has become of an interface.
+//! [`Interface`] captures through libpcap, `tap` holds its handle. `fanout` says how the kernel
+//! shares frames between threads, `socket` sets what libpcap does not, `link` asks what has become
+//! of an interface.
 
 mod clock;
 mod error;
@@ -12,6 +13,7 @@ mod fanout;
 mod interface;
 mod link;
 mod socket;
+mod tap;
 
 use std::time::Duration;
 
