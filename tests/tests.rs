@@ -21,7 +21,14 @@ mod fuzz;
 
 // What a live run gives up, and what it can still do.
 mod privilege;
+
 // Metrics, and what reads them: Prometheus, alert rules, the dashboard, the documentation.
 mod metrics;
+
+// Capture from veth pairs in network namespaces.
+mod live_capture;
+
+// What can be captured.
+mod interfaces;
 
 mod support;

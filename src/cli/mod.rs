@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
 mod explain;
+mod interfaces;
 mod read;
 mod settings;
 mod signatures;
@@ -20,6 +21,7 @@ Examples:
   ottometer read trace.pcap --interval 60s --usage usage.csv
   tcpdump -w - -i eth0 | ottometer read -           standard input
   ottometer explain trace.pcap --flow 10.0.0.1:50000
+  ottometer interfaces                              what can be captured
   ottometer signatures show wechat";
 
 /// Names the applications in network traffic and counts their bytes.
@@ -36,6 +38,8 @@ enum Command {
     Read(read::Arguments),
     /// Show for each flow what was seen, which rules matched and which one decided.
     Explain(explain::Arguments),
+    /// List what can be captured, with link state and addresses.
+    Interfaces(interfaces::Arguments),
     /// Check, test, list or show signatures.
     Signatures(signatures::Arguments),
 }
@@ -58,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
     let done = match arguments.command {
         Command::Read(arguments) => read::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
+        Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
     };
     match done {

@@ -1,5 +1,7 @@
 //! Running the program, and the captures it is run on.
 
+pub(crate) mod netns;
+
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -2,8 +2,25 @@
 //!
 //! A source belongs to one capture thread. It never waits longer than it is told to, and what it
 //! could not take in is counted where it was lost, see [`Counts`].
+//!
+//! [`Interface`] captures through libpcap, `tap` holds its handle. `fanout` says how the kernel
+//! shares frames between threads, `socket` sets what libpcap does not, `link` asks what has become
+//! of an interface.
+
+mod clock;
+mod error;
+mod fanout;
+mod interface;
+mod link;
+mod socket;
+mod tap;
 
 use std::time::Duration;
+
+pub use error::Error;
+pub use interface::Interface;
+
+pub(crate) use clock::wall as now;
 
 use super::Block;
 use crate::time::Timestamp;
@@ -20,6 +37,9 @@ pub struct Options {
     /// Bytes of the ring the kernel fills; each capture thread has one.
     pub ring_bytes: u32,
     /// Frames that do not pass this BPF filter stay in the kernel (`pcap-filter(7)`).
+    ///
+    /// Tests of direction (`inbound`, `outbound`) leave out too much at the very start on an
+    /// Ethernet interface: libpcap filters the ring's first block a second time, without knowing.
     pub filter: Option<String>,
     /// Share the interface's frames with other threads.
     pub fanout: Option<Fanout>,
@@ -53,7 +73,7 @@ pub enum LinkState {
     /// It does.
     #[default]
     Up,
-    /// It is there but down.
+    /// It is there but down, or without carrier: the cable is out, the other end is down.
     Down,
     /// There is no such interface any more.
     Gone,
@@ -78,7 +98,8 @@ pub struct Counts {
     pub received: u64,
     /// Frames dropped because the ring was full.
     pub dropped_ring: u64,
-    /// Frames the interface or its driver dropped before, where they tell.
+    /// Frames the interface or its driver dropped before, where they tell. They are those of the
+    /// whole interface: each member of a fanout counts the same.
     pub dropped_interface: u64,
 }
 
@@ -107,6 +128,10 @@ pub trait Source: Send {
     /// How long the newest frame of the last block had been waiting: when it grows, the ring
     /// fills.
     fn behind(&self) -> Duration;
+
+    /// Takes in no more frames. What came before is still handed over: ask for blocks, with a
+    /// wait of at least 50 ms, until it is [`Arrival::Quiet`]; then the counts are final.
+    fn stop(&mut self) {}
 
     /// What was seen and lost so far.
     fn counts(&mut self) -> Counts;

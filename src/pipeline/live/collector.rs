@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
+use crate::capture::live::now;
 use crate::export::Exporter;
 use crate::export::snapshot::Snapshot;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord, Ledger, Stats};
 
+use super::Control;
 use super::report::{Report, State};
-use super::{Control, clock};
 
 /// Flows shown to a person at most.
 const RECENT: usize = 1000;
@@ -82,7 +83,7 @@ impl<'a> Collector<'a> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now = clock::now();
+            let now = now();
             if now >= next {
                 next = now.after(self.tick);
                 self.close_intervals();
@@ -135,7 +136,7 @@ impl<'a> Collector<'a> {
                 part.watermark
             }
         });
-        marks.min().unwrap_or_default().min(clock::now())
+        marks.min().unwrap_or_default().min(now())
     }
 
     /// Exports the intervals that all threads have closed.

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::capture::live::now;
 use crate::export::snapshot::{Reloads, Snapshot};
 use crate::signature::SignatureSet;
-
-use super::clock;
 
 /// Shared by all threads; nothing here is touched for a packet.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ impl Control {
     /// For a run that begins with `set`.
     pub fn new(set: Arc<SignatureSet>) -> Self {
         let reloads = Reloads {
-            loaded: clock::now(),
+            loaded: now(),
             ..Reloads::default()
         };
         let snapshot = Snapshot {
@@ -51,7 +50,7 @@ impl Control {
     pub fn replace_set(&self, set: Arc<SignatureSet>) {
         self.set.store(set);
         self.reloads.rcu(|before| Reloads {
-            loaded: clock::now(),
+            loaded: now(),
             accepted: before.accepted + 1,
             ..Reloads::clone(before)
         });

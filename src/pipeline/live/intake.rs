@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture::Block;
-use crate::capture::live::{Arrival, Source};
+use crate::capture::live::{Arrival, Source, now};
 use crate::export::snapshot::SourceReport;
 use crate::time::Timestamp;
 use crate::usage::Stats;
 use crate::usage::ledger::Volume;
 
+use super::Control;
 use super::load::Load;
-use super::{Control, clock};
 
 /// How long a thread with nothing to do waits for a frame.
 const IDLE_WAIT: Duration = Duration::from_millis(100);
@@ -87,9 +87,12 @@ impl Intake {
             IDLE_WAIT
         };
         let arrival = self.source.next_block(&mut block, wait);
-        let now = clock::now();
+        let now = now();
         self.watch(now);
         if control.stops() {
+            if self.last_call.is_none() {
+                self.source.stop();
+            }
             let last_call = *self.last_call.get_or_insert(now.after(LAST_CALL));
             // What comes after that was not asked for: it stays in the kernel.
             self.ended = now > last_call;
@@ -128,12 +131,12 @@ impl Intake {
 
     /// Whether new flows are to be shed.
     pub(super) fn sheds(&self) -> bool {
-        self.load.is_over(clock::now())
+        self.load.is_over(now())
     }
 
     /// Takes note of frames lost behind the source.
     pub(super) fn is_losing(&mut self) {
-        self.load.strain(clock::now());
+        self.load.strain(now());
     }
 
     /// How the source is.

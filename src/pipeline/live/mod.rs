@@ -9,7 +9,6 @@
 //! collector publishes a [`Snapshot`] about once a second and drives the exporters; [`Control`] is
 //! how the rest of the program stops a run, replaces its signatures and sees how it is.
 
-mod clock;
 mod collector;
 mod control;
 mod intake;

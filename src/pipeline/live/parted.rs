@@ -7,6 +7,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::capture::Block;
+use crate::capture::live::now;
 use crate::pipeline::collector::Last;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
@@ -66,7 +67,7 @@ impl Taker<'_> {
             watermark = block.watermark;
             let shares = self.steer.split(&block);
             lost.add(self.send(block, shares));
-            let now = super::clock::now();
+            let now = now();
             if now >= next_tick {
                 next_tick = now.after(self.tick);
                 let state = self.state(lost);
@@ -165,7 +166,7 @@ impl Hand<'_> {
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now = super::clock::now();
+            let now = now();
             if now >= next_tick {
                 next_tick = now.after(self.tick);
                 self.outbox.collect(&mut self.worker);

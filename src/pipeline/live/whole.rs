@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture::Block;
+use crate::capture::live::now;
 use crate::pipeline::collector::Last;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
@@ -177,7 +178,7 @@ impl<'a> Whole<'a> {
 
     /// Reports, if it is time.
     fn tell(&mut self) {
-        let now = super::clock::now();
+        let now = now();
         if now < self.next_tick {
             return;
         }

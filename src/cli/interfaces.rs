@@ -1,0 +1,241 @@
+//! `ottometer interfaces`: what can be captured.
+//!
+//! Names, flags and addresses come from `pnet`; what it does not know (MTU, speed, the kind of
+//! link) from `/sys/class/net`, where there is one.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
+use pnet::datalink::NetworkInterface;
+use serde::Serialize;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// One JSON array.
+    Json,
+}
+
+/// Whether frames can come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Up,
+    NoCarrier,
+    Down,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    name: String,
+    state: State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    link: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mac: Option<String>,
+    addresses: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mtu: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed_mbit: Option<u32>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let mut rows: Vec<Row> = pnet::datalink::interfaces()
+        .iter()
+        .map(|interface| row(interface, Path::new("/sys/class/net")))
+        .collect();
+    rows.push(Row {
+        name: "any".to_owned(),
+        state: State::Up,
+        link: Some("all of them, cooked".to_owned()),
+        mac: None,
+        addresses: Vec::new(),
+        mtu: None,
+        speed_mbit: None,
+    });
+    let mut out = io::stdout().lock();
+    match arguments.format {
+        Format::Table => writeln!(out, "{}", table(&rows))?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &rows)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn row(interface: &NetworkInterface, system: &Path) -> Row {
+    let about = |what: &str| {
+        let text = fs::read_to_string(system.join(&interface.name).join(what)).ok()?;
+        text.trim().parse::<u32>().ok()
+    };
+    Row {
+        name: interface.name.clone(),
+        state: match (interface.is_up(), interface.is_running()) {
+            (false, _) => State::Down,
+            (true, false) => State::NoCarrier,
+            (true, true) => State::Up,
+        },
+        link: about("type").map(link_name),
+        mac: interface
+            .mac
+            .filter(|mac| *mac != pnet::datalink::MacAddr::zero())
+            .map(|mac| mac.to_string()),
+        addresses: interface.ips.iter().map(ToString::to_string).collect(),
+        mtu: about("mtu"),
+        // Not a number, or -1, where the driver cannot tell.
+        speed_mbit: about("speed"),
+    }
+}
+
+/// The kind of link by its ARP hardware type, as `linux/if_arp.h` numbers them.
+fn link_name(hardware: u32) -> String {
+    match hardware {
+        1 => "ethernet",
+        32 => "infiniband",
+        280 => "can",
+        512 => "ppp",
+        768 => "ip-in-ip",
+        769 => "ip6-in-ip6",
+        772 => "loopback",
+        776 => "6in4",
+        778 => "gre",
+        801 => "802.11",
+        802 => "802.11 prism",
+        803 => "802.11 radiotap",
+        823 => "gre over ip6",
+        65534 => "raw ip",
+        other => return format!("type {other}"),
+    }
+    .to_owned()
+}
+
+fn table(rows: &[Row]) -> Table {
+    let line = LineStyle::none().fill('─').junction('─');
+    let mut table = Table::new();
+    table
+        .load_style(TableStyle::new().header_separator(line).bottom_border(line))
+        .set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header([
+        "interface",
+        "state",
+        "link",
+        "mac",
+        "mtu",
+        "speed",
+        "addresses",
+    ]);
+    for row in rows {
+        let number = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
+        table.add_row([
+            Cell::new(&row.name),
+            Cell::new(match row.state {
+                State::Up => "up",
+                State::NoCarrier => "no carrier",
+                State::Down => "down",
+            }),
+            Cell::new(row.link.as_deref().unwrap_or_default()),
+            Cell::new(row.mac.as_deref().unwrap_or_default()),
+            number(row.mtu.map(|mtu| mtu.to_string()).unwrap_or_default()),
+            number(row.speed_mbit.map(speed).unwrap_or_default()),
+            // One a line: an interface can have many.
+            Cell::new(row.addresses.join("\n")),
+        ]);
+    }
+    table
+}
+
+/// `10 Gbit/s`, `2500 Mbit/s`.
+fn speed(mbit: u32) -> String {
+    if mbit >= 1000 && mbit.is_multiple_of(1000) {
+        format!("{} Gbit/s", mbit / 1000)
+    } else {
+        format!("{mbit} Mbit/s")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pnet::datalink::MacAddr;
+
+    use super::*;
+
+    const UP: u32 = 0x1;
+    const RUNNING: u32 = 0x40;
+
+    fn interface(flags: u32, mac: MacAddr) -> NetworkInterface {
+        NetworkInterface {
+            name: "eth9".to_owned(),
+            description: String::new(),
+            index: 9,
+            mac: Some(mac),
+            ips: vec![
+                "192.0.2.7/24".parse().unwrap(),
+                "fe80::7/64".parse().unwrap(),
+            ],
+            flags,
+        }
+    }
+
+    #[test]
+    fn tells_up_from_no_carrier_from_down() {
+        let none = Path::new("/nonexistent");
+        for (flags, state, word) in [
+            (UP | RUNNING, State::Up, "up"),
+            (UP, State::NoCarrier, "no carrier"),
+            (0, State::Down, "down"),
+            (RUNNING, State::Down, "down"),
+        ] {
+            let row = row(&interface(flags, MacAddr::zero()), none);
+            assert_eq!((row.state, &row.mac, row.mtu), (state, &None, None));
+            assert!(table(&[row]).to_string().contains(word), "{word}");
+        }
+    }
+
+    #[test]
+    fn takes_the_rest_from_sys() {
+        let system = tempfile::tempdir().unwrap();
+        let folder = system.path().join("eth9");
+        fs::create_dir(&folder).unwrap();
+        let interface = interface(UP | RUNNING, MacAddr::new(2, 0, 0, 0, 0, 9));
+        for (kind, link, speed, mbit) in [
+            ("1", "ethernet", "25000", Some(25_000)),
+            ("65534", "raw ip", "-1", None),
+            ("4242", "type 4242", "", None),
+        ] {
+            for (file, text) in [("type", kind), ("speed", speed), ("mtu", "1500")] {
+                fs::write(folder.join(file), format!("{text}\n")).unwrap();
+            }
+            let row = row(&interface, system.path());
+            assert_eq!(row.link.as_deref(), Some(link));
+            assert_eq!((row.speed_mbit, row.mtu), (mbit, Some(1500)));
+            assert_eq!(row.addresses, ["192.0.2.7/24", "fe80::7/64"]);
+            assert_eq!(row.mac.as_deref(), Some("02:00:00:00:00:09"));
+        }
+    }
+
+    #[test]
+    fn says_speeds_as_people_do() {
+        for (mbit, text) in [
+            (100, "100 Mbit/s"),
+            (2500, "2500 Mbit/s"),
+            (10_000, "10 Gbit/s"),
+        ] {
+            assert_eq!(speed(mbit), text);
+        }
+    }
+}
