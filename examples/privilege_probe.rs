@@ -2,6 +2,7 @@
 //! what comes of it (`tests/privilege.rs`), and `strace -f` shows which calls a run needs.
 //!
 //! `privilege_probe [--user NAME] [--no-seccomp] [--write DIR] [--read PATH] WHAT [ARGUMENT]`
+#![allow(clippy::print_stdout)]
 
 use std::ffi::OsString;
 use std::io::{IsTerminal, Read as _, Write as _};

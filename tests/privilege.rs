@@ -42,7 +42,10 @@ fn probe(folder: &TempDir) -> PathBuf {
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let copy = folder.path().join("probe");
     if !copy.exists() {
-        fs::copy(&built, &copy).unwrap();
+        // By another process: a file that this one has open for writing while another test
+        // starts a program could not be run for a moment (ETXTBSY).
+        let copied = Command::new("cp").arg(&built).arg(&copy).status().unwrap();
+        assert!(copied.success());
     }
     copy
 }

@@ -137,6 +137,8 @@ const KILLED: &[Group] = &[
             libc::SYS_finit_module,
             libc::SYS_delete_module,
             libc::SYS_kexec_load,
+            // The crate has no name for it there.
+            #[cfg(not(all(target_arch = "aarch64", target_env = "musl")))]
             libc::SYS_kexec_file_load,
             libc::SYS_reboot,
             libc::SYS_add_key,
@@ -237,7 +239,7 @@ const REFUSED_IF: &[Misuse] = &[
         reason: "typing into the operator's terminal",
         call: libc::SYS_ioctl,
         place: 1,
-        argument: Argument::Is(libc::TIOCSTI as u64),
+        argument: Argument::Is(TIOCSTI),
     },
     Misuse {
         reason: "likewise, by pasting on a console",
@@ -247,7 +249,9 @@ const REFUSED_IF: &[Misuse] = &[
     },
 ];
 
-/// `ioctl_console(2)`; libc has no name for it.
+/// `TIOCSTI(2const)`, as on most architectures; libc's type for it differs between C libraries.
+const TIOCSTI: u64 = 0x5412;
+/// `ioctl_console(2)`.
 const TIOCLINUX: u64 = 0x541c;
 
 const ALLOWED: &[Group] = &[
