@@ -125,11 +125,17 @@ fn spawn(program: &str, arguments: &[&str]) -> Option<Child> {
     match child {
         Ok(child) => Some(child),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            println!("SKIPPED: {program} is not installed, so nothing was checked with it");
+            skipped(program);
             None
         }
         Err(error) => panic!("{program}: {error}"),
     }
+}
+
+/// Says so on standard error itself, which the test runner does not hold back.
+fn skipped(program: &str) {
+    let line = format!("SKIPPED: {program} is not installed, so nothing was checked with it\n");
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]
@@ -398,8 +404,7 @@ fn a_prometheus_scrapes_it() {
         .stderr(fs::File::create(path("log")).unwrap())
         .spawn();
     let Ok(mut prometheus) = started else {
-        println!("SKIPPED: prometheus is not installed, so none scraped the metrics");
-        return;
+        return skipped("prometheus");
     };
     let mut up = None;
     for _ in 0..300 {

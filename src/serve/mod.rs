@@ -3,8 +3,9 @@
 //! One thread of its own runs everything: `listener` accepts and bounds connections, `routes` answers,
 //! `health` watches that snapshots keep coming, `secrets` holds certificate, key and token. All that
 //! the outside world has to give (the address, the files, threads) is taken in
-//! [`Server::start`] and [`Handle::reload`]; the thread itself needs ordinary socket calls, memory,
-//! time and random numbers, so it may run where nothing else is allowed any more.
+//! [`Server::start`] and [`Handle::reload`]; the thread itself needs ordinary socket calls (`epoll`,
+//! `accept4`, `recvfrom`, `writev`, `shutdown`, `fcntl`, `close`), memory, time and random numbers, so
+//! it may run where nothing else is allowed any more.
 //!
 //! Beyond loopback it insists on TLS and a bearer token (RFC 6750).
 
@@ -211,7 +212,10 @@ impl Server {
             limits: config.limits,
         });
         let (stop, stopped) = oneshot::channel();
+        let (running, started) = std::sync::mpsc::channel();
         let run = async move {
+            // Nobody listens any more only if starting has failed.
+            let _ = running.send(());
             tokio::select! {
                 _ = stopped => {}
                 () = listener::accept(listener, &shared) => {}
@@ -222,6 +226,10 @@ impl Server {
             .name("http".to_owned())
             .spawn(move || runtime.block_on(run))
             .map_err(Error::Thread)?;
+        // A thread's first steps need more than its later ones: they are over when this returns.
+        started
+            .recv()
+            .map_err(|error| Error::Thread(io::Error::other(error)))?;
         Ok(Handle {
             address,
             config,

@@ -209,7 +209,7 @@ fn says_why_it_is_not_ready() {
 fn is_unhealthy_while_snapshots_do_not_come() {
     let latest = latest(1, &["up"]);
     let mut config = local();
-    config.limits.stalled = Duration::from_millis(300);
+    config.limits.stalled = Duration::from_secs(1);
     let server = Server::start(config, latest.clone()).unwrap();
     let healthz = || status(&ask(server.address(), "GET", "/healthz", ""));
     assert_eq!(healthz(), 200);
@@ -220,10 +220,7 @@ fn is_unhealthy_while_snapshots_do_not_come() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let answer = ask(server.address(), "GET", "/healthz", "");
-    assert!(
-        body(&answer).contains("no new snapshot for 300ms"),
-        "{answer}"
-    );
+    assert!(body(&answer).contains("no new snapshot for 1s"), "{answer}");
     let mut sequence = 1;
     while healthz() != 200 {
         sequence += 1;
@@ -466,7 +463,7 @@ fn slow_clients_are_dropped_in_time_and_hold_nobody_up() {
     for tls in [None, Some(certificate(folder.path()).0)] {
         let mut config = local();
         config.tls = tls;
-        config.limits.header = Duration::from_millis(300);
+        config.limits.header = Duration::from_secs(1);
         let plain = config.tls.is_none();
         let server = Server::start(config, latest(1, &["up"])).unwrap();
         let mut silent = connect(server.address());

@@ -271,7 +271,8 @@ fn shows_what_a_snapshot_holds() {
         ("category", "messaging"),
         ("service", "chat"),
     ];
-    let rows: &[(&str, &[(&str, &str)], f64)] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, &'a str)], f64);
+    let rows: &[Row<'_>] = &[
         ("ottometer_bytes_total", &wechat, 57_000.0),
         (
             "ottometer_bytes_total",
@@ -503,6 +504,30 @@ fn beyond_the_limit_the_smaller_and_the_later_are_other_for_ever() {
         let other = [("app", "other"), ("category", "other"), ("service", "")];
         assert_eq!(value(&values, "ottometer_flows_total", &other), 170.0);
     }
+}
+
+#[test]
+fn the_limit_bounds_a_page_of_thousands_of_names() {
+    let names: Vec<String> = (0..300).map(|number| format!("app{number}")).collect();
+    let apps: Vec<(&str, &str)> = names.iter().map(|name| ("c", name.as_str())).collect();
+    let set = set_of(&apps);
+    let all = names.iter().flat_map(|name| {
+        let of = key(&set, name);
+        Service::ALL.map(|service| CellKey {
+            service: Some(service),
+            ..of
+        })
+    });
+    let snapshot = snapshot(set.clone(), all.map(|key| (key, totals(1_000, 1_000))));
+    assert_eq!(snapshot.cells.len(), 3_900);
+    let limit = 1_000;
+    let values = read_both(Metrics::new(limit).families(&snapshot));
+    let named = values
+        .keys()
+        .filter(|(_, labels)| labels.contains_key("app"));
+    assert_eq!(named.count(), 7 * (limit + 1));
+    assert_eq!(value(&values, "ottometer_label_sets_other", &[]), 2_900.0);
+    assert_eq!(value(&values, "ottometer_bytes_total", &[]), 7_800_000.0);
 }
 
 #[test]
