@@ -6,9 +6,13 @@
 pub mod csv;
 pub mod json;
 pub mod snapshot;
+pub mod status;
 pub mod summary;
 
 mod community_id;
+pub(crate) mod number;
+pub(crate) mod reason;
+pub(crate) mod text;
 
 use std::io;
 
