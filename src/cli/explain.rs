@@ -8,15 +8,11 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::settings::{Flows, Input, Signatures};
-use crate::classify::explain::{Event, Step};
-use crate::dissect::{DISSECTORS, Outcome};
-use crate::export::{Exporter, decider_name, transport_name};
-use crate::flow::Side;
+use crate::export::{Exporter, reason};
 use crate::pipeline::{self, Config, Failure};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
-use crate::verdict::Tag;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -198,123 +194,11 @@ fn is_called(record: &FlowRecord, set: &SignatureSet, name: &str) -> bool {
 }
 
 fn explain(out: &mut dyn Write, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
-    let endpoint = |ip: IpAddr, port| match (ip, port) {
-        (ip, 0) => ip.to_string(),
-        (IpAddr::V6(ip), port) => format!("[{ip}]:{port}"),
-        (ip, port) => format!("{ip}:{port}"),
-    };
-    writeln!(
-        out,
-        "flow {} {} {} -> {}",
-        record.flow_id,
-        transport_name(record.protocol),
-        endpoint(record.client_ip, record.client_port),
-        endpoint(record.server_ip, record.server_port),
-    )?;
-    let counters = &record.counters;
-    writeln!(
-        out,
-        "  volume     {} packets, {} bytes to server; {} packets, {} bytes to client; ended: {}",
-        counters.client.packets,
-        counters.client.bytes,
-        counters.server.packets,
-        counters.server.bytes,
-        record.reason.slug(),
-    )?;
-    if let Some(facts) = &record.facts {
-        for (name, value) in facts.described() {
-            writeln!(out, "  seen       {name}: {value}")?;
-        }
-    }
-    let named = &record.named;
-    let steps = record
-        .steps
-        .as_deref()
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    for step in steps {
-        writeln!(out, "  {}", describe(step, set))?;
-    }
-    let catalog = set.catalog();
-    let proto = named
-        .proto
-        .map_or("-", |proto| catalog.protocol_name(proto));
-    match (named.app, named.unknown) {
-        (Some(app), _) => {
-            let service = named.service.map_or("-", crate::app::Service::slug);
-            writeln!(
-                out,
-                "  verdict    {} / {service} over {proto}",
-                catalog.app_name(app)
-            )?;
-        }
-        (None, Some(reason)) => writeln!(out, "  verdict    unknown: {}", reason.slug())?,
-        (None, None) => writeln!(out, "  verdict    protocol {proto}, no application")?,
-    }
-    if let Some(decider) = named.decider {
-        let evidence = named.evidence.map_or("-", crate::verdict::Evidence::slug);
-        writeln!(
-            out,
-            "  decided    by {} ({evidence}) at packet {}",
-            decider_name(decider, set),
-            record.settled_at_packet,
-        )?;
-    }
-    if let Some(tag) = runner_up(record, set) {
-        let app = tag.app.map_or("-", |app| catalog.app_name(app));
-        writeln!(
-            out,
-            "  runner-up  {app} by {} ({})",
-            set.rule_name(tag.rule),
-            tag.evidence
-        )?;
+    writeln!(out, "{}", reason::headline(record))?;
+    for line in reason::lines(record, set) {
+        writeln!(out, "  {line}")?;
     }
     writeln!(out)
-}
-
-fn describe(step: &Step, set: &SignatureSet) -> String {
-    let message = match step.message {
-        Some((Side::Client, length)) => format!("client, {length} bytes"),
-        Some((Side::Server, length)) => format!("server, {length} bytes"),
-        None => "from other flows".to_owned(),
-    };
-    let what = match step.event {
-        Event::Dissected(place, outcome) => {
-            let name = DISSECTORS
-                .get(usize::from(place))
-                .map_or("", |row| row.name);
-            match outcome {
-                Outcome::Done => format!("dissector {name}: recognised, done"),
-                _ => format!("dissector {name}: recognised, reads on"),
-            }
-        }
-        Event::Matched(tag) | Event::Inferred(tag) => {
-            let app = tag.app.map_or("-", |app| set.catalog().app_name(app));
-            let proto = tag
-                .proto
-                .map_or("-", |proto| set.catalog().protocol_name(proto));
-            format!(
-                "{} ({}): {app} over {proto}",
-                set.rule_name(tag.rule),
-                tag.evidence
-            )
-        }
-    };
-    format!("packet {:<4} {message}: {what}", step.packet)
-}
-
-/// The strongest rule that spoke for another application than the one that won.
-fn runner_up(record: &FlowRecord, set: &SignatureSet) -> Option<Tag> {
-    let tags = record
-        .steps
-        .as_ref()?
-        .iter()
-        .filter_map(|step| match step.event {
-            Event::Matched(tag) | Event::Inferred(tag) => Some(tag),
-            Event::Dissected(..) => None,
-        });
-    tags.filter(|tag| tag.app.is_some() && tag.app != record.named.app)
-        .min_by_key(|tag| (tag.evidence, std::cmp::Reverse(set.rule_weight(tag.rule))))
 }
 
 #[cfg(test)]

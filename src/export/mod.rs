@@ -7,9 +7,13 @@ pub mod csv;
 pub mod json;
 pub mod prometheus;
 pub mod snapshot;
+pub mod status;
 pub mod summary;
 
 mod community_id;
+pub(crate) mod number;
+pub(crate) mod reason;
+pub(crate) mod text;
 
 use std::io;
 

@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
+use super::number::{bytes as human, grouped, percent};
 use crate::signature::SignatureSet;
 use crate::usage::{CellKey, Summary, Totals};
 use crate::verdict::Evidence;
@@ -203,7 +204,8 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
     })
 }
 
-fn names(key: &CellKey, set: &SignatureSet, by: By) -> (String, String, String) {
+/// Name, title and category of the row that `key` is counted in; the latter two may be empty.
+pub(crate) fn names(key: &CellKey, set: &SignatureSet, by: By) -> (String, String, String) {
     let catalog = set.catalog();
     let unknown = || match key.unknown {
         Some(reason) => format!("unknown ({})", reason.slug()),
@@ -274,22 +276,17 @@ fn table(rows: &[Row], summary: &Summary, by: By) -> String {
         .load_style(RULED)
         .set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header);
-    let whole = summary.ledger.wire.bytes.max(1);
+    let whole = summary.ledger.wire.bytes;
     for row in rows {
         let number = |value: u64| Cell::new(grouped(value)).set_alignment(CellAlignment::Right);
         let bytes = |value: u64| Cell::new(human(value)).set_alignment(CellAlignment::Right);
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "a share is shown with one decimal"
-        )]
-        let share = 100.0 * row.bytes as f64 / whole as f64;
         let mut cells = vec![
             Cell::new(&row.name),
             Cell::new(&row.category),
             number(row.flows),
             number(row.packets),
             bytes(row.bytes),
-            Cell::new(format!("{share:.1} %")).set_alignment(CellAlignment::Right),
+            Cell::new(percent(row.bytes, whole)).set_alignment(CellAlignment::Right),
             bytes(row.bytes_toserver),
             bytes(row.bytes_toclient),
             Cell::new(&row.evidence),
@@ -314,39 +311,4 @@ fn table(rows: &[Row], summary: &Summary, by: By) -> String {
         human(summary.ledger.wire.bytes),
     );
     text
-}
-
-/// `12_345_678` as `12,345,678`.
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Bytes with a decimal prefix, as volume is billed: `1.50 GB`.
-fn human(bytes: u64) -> String {
-    indicatif::DecimalBytes(bytes).to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn groups_digits() {
-        for (value, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (1_234_567, "1,234,567"),
-        ] {
-            assert_eq!(grouped(value), text);
-        }
-    }
 }

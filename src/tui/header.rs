@@ -1,0 +1,153 @@
+//! The lines on top: how much comes, what is lost, where from.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::View;
+use super::history::SAMPLES;
+use super::layout::{pack, sparkline};
+use super::text::clean;
+use crate::export::number::{
+    bits_per_second, brief_percent, clock, grouped, packets_per_second, per_second, short,
+};
+use crate::export::snapshot::Snapshot;
+use crate::export::status::{Losses, links, unknown};
+
+type Segments = Vec<(String, Style)>;
+
+/// The header in a terminal of this size.
+pub(super) fn lines(view: &View, cells: usize, height: usize) -> Vec<Line<'static>> {
+    // Narrow terminals need more lines for the same, low ones can't give them.
+    let each = match (cells, height) {
+        (_, ..14) => 1,
+        (..60, _) => 3,
+        (..100, _) => 2,
+        _ => 1,
+    };
+    let mut lines = pack(volume(view), cells, 1, &view.theme);
+    if let Some(line) = lines.first_mut() {
+        let room = cells.saturating_sub(line.width() + 2).min(SAMPLES);
+        if room >= 10 {
+            let bars = sparkline(view.history.wire(), room, &view.theme);
+            line.push_span(Span::styled(format!("  {bars}"), view.theme.accent()));
+        }
+    }
+    lines.extend(pack(losses(view), cells, each, &view.theme));
+    if height >= 14 {
+        lines.extend(pack(origin(view), cells, each, &view.theme));
+    }
+    lines
+}
+
+fn volume(view: &View) -> Segments {
+    let (snapshot, theme) = (&view.snapshot, &view.theme);
+    let (packets, bytes, flows) = view.history.recent();
+    let strong = theme.strong();
+    let mut segments = Vec::new();
+    if let Some(span) = view.history.span() {
+        segments.push((bits_per_second(bytes, span), strong));
+        segments.push((packets_per_second(packets, span), strong));
+    } else {
+        segments.push(("- bit/s".to_owned(), strong));
+    }
+    let (held, limit) = (snapshot.flows_held, snapshot.flows_limit);
+    let style = if limit > 0 && held >= limit {
+        theme.alarm()
+    } else {
+        Style::new()
+    };
+    let held = format!("flows {}/{}", grouped(held), grouped(limit));
+    segments.push((held, style));
+    if let Some(span) = view.history.span() {
+        segments.push((
+            format!("{:.0} new/s", per_second(flows, span)),
+            Style::new(),
+        ));
+    }
+    let unknown = brief_percent(unknown(&snapshot.ledger), snapshot.ledger.wire.bytes);
+    segments.push((format!("unknown {unknown}"), Style::new()));
+    segments
+}
+
+fn losses(view: &View) -> Segments {
+    let (snapshot, theme) = (&view.snapshot, &view.theme);
+    let mut segments = Vec::new();
+    if let Some(seconds) = view.stale {
+        let text = format!("NO NEWS for {seconds} s");
+        segments.push((text, theme.alarm()));
+    }
+    if snapshot.overloaded {
+        segments.push(("OVERLOAD".to_owned(), theme.alarm()));
+    }
+    for link in links(&snapshot.sources) {
+        if link.state != "up" {
+            let name = clean(&link.interface, theme);
+            let state = link.state.to_uppercase();
+            segments.push((format!("{name} {state}"), theme.alarm()));
+        }
+    }
+    if !snapshot.ledger.closes() {
+        segments.push(("LEDGER DOES NOT CLOSE".to_owned(), theme.alarm()));
+    }
+    let (all, recent) = (Losses::of(snapshot), view.history.losses());
+    let losing = view.history.is_losing();
+    for (place, name, all, recent) in [
+        (0, "ring", all.ring, recent.ring),
+        (1, "interface", all.interface, recent.interface),
+        (2, "channel", all.channel, recent.channel),
+    ] {
+        let style = match all {
+            0 => Style::new(),
+            _ if losing && recent > 0 => theme.alarm(),
+            _ => theme.warning(),
+        };
+        let mut text = format!("{name} {}", grouped(all));
+        if place == 0 {
+            text.insert_str(0, "drops: ");
+        }
+        if recent > 0 {
+            text.push_str(&format!(" (+{})", grouped(recent)));
+        }
+        segments.push((text, style));
+    }
+    if all.records > 0 {
+        let style = if recent.records > 0 {
+            theme.alarm()
+        } else {
+            theme.warning()
+        };
+        segments.push((format!("records lost {}", grouped(all.records)), style));
+    }
+    segments
+}
+
+fn origin(view: &View) -> Segments {
+    let (snapshot, theme) = (&view.snapshot, &view.theme);
+    let mut segments: Segments = links(&snapshot.sources)
+        .into_iter()
+        .filter(|link| link.state == "up")
+        .map(|link| {
+            (
+                format!("{} up", clean(&link.interface, theme)),
+                theme.good(),
+            )
+        })
+        .collect();
+    let uptime = snapshot.at.since(snapshot.started);
+    segments.push((format!("running {}", clock(uptime)), Style::new()));
+    segments.push((signatures(snapshot), Style::new()));
+    let refused = snapshot.reloads.refused;
+    if refused > 0 {
+        segments.push((format!("{} refused", short(refused)), theme.warning()));
+    }
+    segments
+}
+
+fn signatures(snapshot: &Snapshot) -> String {
+    let hash = snapshot.set.hash();
+    let mut text = format!("signatures {}", hash.get(..8).unwrap_or(hash));
+    if snapshot.reloads.accepted > 0 {
+        text.push_str(&format!(", {} reloads", grouped(snapshot.reloads.accepted)));
+    }
+    text
+}

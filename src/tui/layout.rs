@@ -1,0 +1,234 @@
+//! Columns and lines, laid out by what the terminal has room for.
+
+use ratatui::layout::Alignment;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::text::{cut, fit, width};
+use super::theme::Theme;
+
+/// A column of a table.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    pub(super) title: &'static str,
+    /// Cells it has at least.
+    pub(super) least: usize,
+    /// Cells it has at most, where there is room.
+    pub(super) most: usize,
+    pub(super) alignment: Alignment,
+    /// Columns of a higher number go first where there is no room.
+    pub(super) rank: u8,
+}
+
+impl Column {
+    pub(super) const fn left(title: &'static str, least: usize, most: usize, rank: u8) -> Self {
+        Self {
+            title,
+            least,
+            most,
+            alignment: Alignment::Left,
+            rank,
+        }
+    }
+
+    pub(super) const fn right(title: &'static str, cells: usize, rank: u8) -> Self {
+        Self {
+            title,
+            least: cells,
+            most: cells,
+            alignment: Alignment::Right,
+            rank,
+        }
+    }
+}
+
+/// Columns and their widths: those that have room in a given width.
+#[derive(Debug)]
+pub(super) struct Columns {
+    /// Place among all columns, column, cells.
+    shown: Vec<(usize, Column, usize)>,
+}
+
+impl Columns {
+    /// As many of `columns`, lowest ranks first, as have room in `cells`.
+    pub(super) fn new(columns: &[Column], cells: usize) -> Self {
+        let mut shown: Vec<(usize, Column, usize)> = columns
+            .iter()
+            .enumerate()
+            .map(|(place, &column)| (place, column, column.least))
+            .collect();
+        let taken = |shown: &[(usize, Column, usize)]| {
+            let columns: usize = shown.iter().map(|(_, _, cells)| cells).sum();
+            columns + shown.len().saturating_sub(1)
+        };
+        while shown.len() > 1 && taken(&shown) > cells {
+            let worst = (0..shown.len())
+                .max_by_key(|&place| shown.get(place).map(|(_, column, _)| column.rank));
+            if let Some(worst) = worst {
+                shown.remove(worst);
+            }
+        }
+        let mut room = cells.saturating_sub(taken(&shown));
+        // One cell each in turn, so that wide terminals widen all that can use it.
+        while room > 0 {
+            let before = room;
+            for (_, column, width) in &mut shown {
+                if *width < column.most && room > 0 {
+                    *width += 1;
+                    room -= 1;
+                }
+            }
+            if room == before {
+                break;
+            }
+        }
+        if let [(_, _, only)] = shown.as_mut_slice() {
+            *only = (*only).min(cells);
+        }
+        Self { shown }
+    }
+
+    /// Cells of the column called `title`; zero where it has no room.
+    pub(super) fn cells(&self, title: &str) -> usize {
+        let found = self
+            .shown
+            .iter()
+            .find(|(_, column, _)| column.title == title);
+        found.map_or(0, |&(_, _, cells)| cells)
+    }
+
+    pub(super) fn header(&self, theme: &Theme) -> Line<'static> {
+        let titles = self
+            .shown
+            .iter()
+            .map(|(_, column, cells)| fit(column.title, *cells, column.alignment, theme));
+        let text = titles.collect::<Vec<_>>().join(" ");
+        Line::from(Span::styled(text, theme.accent().patch(theme.strong())))
+    }
+
+    /// One line out of a text for each of all columns. `texts` are clean.
+    pub(super) fn row(&self, texts: &[String], style: Style, theme: &Theme) -> Line<'static> {
+        let cells = self.shown.iter().map(|(place, column, cells)| {
+            let text = texts.get(*place).map_or("", String::as_str);
+            fit(text, *cells, column.alignment, theme)
+        });
+        Line::from(Span::styled(cells.collect::<Vec<_>>().join(" "), style))
+    }
+}
+
+/// `segments` side by side, two spaces between, on at most `most` lines of `cells` cells.
+///
+/// They stand in the order of their weight: what has no room is left out from the end.
+pub(super) fn pack(
+    segments: Vec<(String, Style)>,
+    cells: usize,
+    most: usize,
+    theme: &Theme,
+) -> Vec<Line<'static>> {
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    let mut used = 0;
+    for (text, style) in segments {
+        let needed = width(&text);
+        let count = lines.len();
+        match lines.last_mut() {
+            Some(line) if used + 2 + needed <= cells => {
+                line.push_span(Span::raw("  "));
+                line.push_span(Span::styled(text, style));
+                used += 2 + needed;
+            }
+            _ if count < most => {
+                lines.push(Line::from(Span::styled(cut(&text, cells, theme), style)));
+                used = needed;
+            }
+            _ => break,
+        }
+    }
+    lines
+}
+
+/// The latest of `values` as bars in `cells` cells, the highest of them full.
+pub(super) fn sparkline(
+    values: impl DoubleEndedIterator<Item = u64>,
+    cells: usize,
+    theme: &Theme,
+) -> String {
+    let mut latest: Vec<u64> = values.rev().take(cells).collect();
+    latest.reverse();
+    let most = latest.iter().copied().max().unwrap_or_default().max(1);
+    let bars = theme.bars();
+    let mut text = " ".repeat(cells - latest.len());
+    for value in latest {
+        // Rounded up: whatever is not nothing is seen.
+        let eighths = (u128::from(value) * 8).div_ceil(u128::from(most));
+        let bar = usize::try_from(eighths)
+            .ok()
+            .and_then(|place| bars.get(place));
+        text.push(bar.copied().unwrap_or(' '));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: &[Column] = &[
+        Column::left("name", 4, 10, 0),
+        Column::right("rate", 6, 1),
+        Column::left("spark", 5, 20, 2),
+    ];
+
+    #[test]
+    fn columns_go_by_rank_and_grow_evenly() {
+        for (cells, name, rate, spark) in [
+            (0, 0, 0, 0),
+            (3, 3, 0, 0),
+            (10, 10, 0, 0),
+            (11, 4, 6, 0),
+            (16, 9, 6, 0),
+            (17, 4, 6, 5),
+            (19, 5, 6, 6),
+            (80, 10, 6, 20),
+        ] {
+            let columns = Columns::new(COLUMNS, cells);
+            let found = ["name", "rate", "spark"].map(|title| columns.cells(title));
+            assert_eq!(found, [name, rate, spark], "{cells}");
+            let theme = Theme::plain(false);
+            assert!(columns.header(&theme).width() <= cells);
+        }
+    }
+
+    #[test]
+    fn packs_what_has_room() {
+        let theme = Theme::plain(true);
+        for (cells, most, lines) in [
+            (20, 3, vec!["one  two  threethree"]),
+            (19, 3, vec!["one  two", "threethree"]),
+            (8, 1, vec!["one  two"]),
+            (6, 3, vec!["one", "two", "three~"]),
+            (6, 0, vec![]),
+        ] {
+            let segments = ["one", "two", "threethree"]
+                .map(|text| (text.to_owned(), Style::new()))
+                .to_vec();
+            let packed = pack(segments, cells, most, &theme);
+            let texts: Vec<String> = packed.iter().map(ToString::to_string).collect();
+            assert_eq!(texts, lines, "{cells}");
+        }
+    }
+
+    #[test]
+    fn sparklines_show_the_latest() {
+        let (unicode, ascii) = (Theme::plain(false), Theme::plain(true));
+        for (values, cells, theme, text) in [
+            (&[][..], 3, unicode, "   "),
+            (&[0, 4, 8], 3, unicode, " ▄█"),
+            (&[9, 0, 1, 800], 3, unicode, " ▁█"),
+            (&[8], 3, ascii, "  #"),
+            (&[u64::MAX, 1], 2, ascii, "#."),
+            (&[1, 2], 0, ascii, ""),
+        ] {
+            assert_eq!(sparkline(values.iter().copied(), cells, &theme), text);
+        }
+    }
+}
