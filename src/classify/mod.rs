@@ -166,6 +166,14 @@ impl Classifier {
         }
     }
 
+    /// Goes on with `set`, which was compiled after the one in use.
+    ///
+    /// Settled flows keep their verdict. Pending ones go on with the new rules and with what the old
+    /// ones said; names learned from other flows stay, unless their application is retired.
+    pub fn replace_set(&mut self, set: Arc<SignatureSet>) {
+        self.set = set;
+    }
+
     /// The rules in use.
     pub fn set(&self) -> &Arc<SignatureSet> {
         &self.set
@@ -429,6 +437,7 @@ impl Classifier {
                     .or_else(|| self.set.by_address(flow.ip(Side::Client))),
                 _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
+            let tag = tag.filter(|tag| !self.set.is_retired(tag));
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
                 continue;
             };

@@ -1,6 +1,6 @@
 //! Arguments that `read` and `explain` share, and what they turn into.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::capture::file;
 use crate::capture::inputs::Inputs;
-use crate::signature::SignatureSet;
+use crate::signature::{Loader, SignatureSet};
 use crate::{decode, flow};
 
 /// What is read.
@@ -59,20 +59,24 @@ pub(super) struct Signatures {
 }
 
 impl Signatures {
+    /// Where the rules come from, now and when they are loaded again.
+    pub(super) fn loader(&self) -> Loader {
+        Loader {
+            dir: self.signatures.clone(),
+            replace: self.signatures_replace,
+        }
+    }
+
     pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
-        let Some(folder) = &self.signatures else {
-            return Ok(Arc::new(SignatureSet::builtin()));
-        };
-        SignatureSet::from_dir(folder, self.signatures_replace)
-            .map(Arc::new)
-            .map_err(|findings| {
-                let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-                anyhow!(
-                    "the signatures in {} cannot be used:\n{}",
-                    folder.display(),
-                    lines.join("\n")
-                )
-            })
+        self.loader().load_first().map_err(|findings| {
+            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            let folder = self.signatures.as_deref().unwrap_or(Path::new("."));
+            anyhow!(
+                "the signatures in {} cannot be used:\n{}",
+                folder.display(),
+                lines.join("\n")
+            )
+        })
     }
 }
 
