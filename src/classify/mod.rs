@@ -120,6 +120,23 @@ impl Classification {
     pub const fn is_settled(&self) -> bool {
         matches!(self.verdict, Verdict::Settled { .. })
     }
+
+    /// Bytes of all that hangs on it, about.
+    pub fn memory(&self) -> usize {
+        let inspection = |inspection: &Inspection| {
+            size_of::<Inspection>() + inspection.tags.capacity() * size_of::<Tag>()
+        };
+        let steps = |steps: &Vec<Step>| size_of_val(steps) + steps.capacity() * size_of::<Step>();
+        self.facts.as_deref().map_or(0, Facts::memory)
+            + self.inspection.as_deref().map_or(0, inspection)
+            + self.steps.as_deref().map_or(0, steps)
+    }
+
+    /// Lets go of what was kept for the record, the verdict excepted.
+    pub fn forget(&mut self) {
+        self.facts = None;
+        self.steps = None;
+    }
 }
 
 /// State of a flow whose opening is being read; freed when the flow settles.
@@ -164,6 +181,11 @@ impl Classifier {
             found: Vec::new(),
             remember_steps,
         }
+    }
+
+    /// The most bytes that what one worker learns from flows about others takes.
+    pub const fn memory_limit() -> usize {
+        Names::MEMORY + Calls::MEMORY
     }
 
     /// Goes on with `set`, which was compiled after the one in use.

@@ -6,6 +6,8 @@ mod explain;
 mod read;
 mod settings;
 mod signatures;
+#[cfg_attr(not(test), expect(dead_code, reason = "`live --watch` takes it up"))]
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

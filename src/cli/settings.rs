@@ -107,6 +107,14 @@ pub(super) struct Flows {
     #[arg(long, value_name = "N", default_value_t = flow::Config::default().opening_packets, value_parser = clap::value_parser!(u16).range(1..))]
     opening_packets: u16,
 
+    /// Bytes that all openings under inspection take together. When they come to take more, the flow whose opening began first is named by what it has shown.
+    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().opening_memory, value_parser = positive)]
+    opening_memory: usize,
+
+    /// Bytes that the names, texts and fingerprints kept for the records of flows take together. When they come to take more, the flow that was named first loses its own.
+    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().record_memory, value_parser = positive)]
+    record_memory: usize,
+
     /// Keep flows with the same endpoints apart by this.
     #[arg(long, value_name = "SCOPE", default_value = "none")]
     scope: Scope,
@@ -132,6 +140,8 @@ impl Flows {
             max_flows: self.max_flows,
             opening_bytes: self.opening_bytes,
             opening_packets: self.opening_packets,
+            opening_memory: self.opening_memory,
+            record_memory: self.record_memory,
             tcp_idle: self.tcp_idle,
             tcp_closed: self.tcp_closed,
             udp_idle: self.udp_idle,
