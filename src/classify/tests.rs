@@ -562,6 +562,12 @@ fn flows_live_on_through_another_set() {
     let settled = udp(1, A, B, b"ACME-PROOF and more");
     let proof = names(["acme", "", "", "acme/payload:proof"]);
     assert_eq!(run.read(&settled, false), proof);
+    for client in [3, 4] {
+        assert_eq!(
+            run.read(&tcp(1, (client, 50_000), B, SYN, b""), false),
+            None
+        );
+    }
     let pending = tcp(1, (3, 50_000), B, (16, 100), &hello);
     assert_eq!(run.read(&pending, false), None);
     // Pending without a tag: what comes is read by the new set.

@@ -49,7 +49,10 @@ fn inspect(
         return Vec::new();
     }
     flow.read_opening(packet, touch.side, &config, |_| !settles);
-    flow.class.learned += learned;
+    // From nothing, nothing is learned.
+    if !packet.payload.is_empty() {
+        flow.class.learned += learned;
+    }
     if settles {
         flow.class.is_settled = true;
         flow.close_opening();
