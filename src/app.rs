@@ -9,7 +9,8 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An application's place in its [`Catalog`]: dense, valid for one signature set only.
+/// An application's place in its [`Catalog`]: dense, and the same in every signature set that was
+/// compiled after the one that gave it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppId(pub u16);
 
@@ -126,10 +127,25 @@ pub struct App {
     pub owner: Box<str>,
 }
 
-/// All names of one signature set, by number and by slug.
+/// Why an application can have no number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// Another application of the set has the slug.
+    NameTaken,
+    /// The slug was given before, with this stable number.
+    OtherId(u32),
+    /// There are 65,535 already, retired ones included.
+    Full,
+}
+
+/// All names of one signature set, by number and by slug, and those of the sets before it: a number
+/// once given keeps its name. A name that is in no file any more is retired: it can be looked up,
+/// but is not listed.
 #[derive(Clone, Debug)]
 pub struct Catalog {
     apps: Vec<App>,
+    /// For each application, whether it is of this set.
+    current: Vec<bool>,
     app_by_name: HashMap<Box<str>, AppId>,
     protocols: Vec<Box<str>>,
     protocol_by_name: HashMap<Box<str>, Proto>,
@@ -145,6 +161,7 @@ impl Default for Catalog {
             .collect();
         Self {
             apps: Vec::new(),
+            current: Vec::new(),
             app_by_name: HashMap::new(),
             protocols,
             protocol_by_name,
@@ -153,33 +170,61 @@ impl Default for Catalog {
 }
 
 impl Catalog {
-    /// Adds an application; `None` when its slug is taken or 65,535 are held already.
-    pub fn add_app(&mut self, app: App) -> Option<AppId> {
-        let id = AppId(
-            u16::try_from(self.apps.len())
-                .ok()
-                .filter(|&n| n != u16::MAX)?,
-        );
-        if self.app_by_name.contains_key(&app.name) {
-            return None;
-        }
-        self.app_by_name.insert(app.name.clone(), id);
-        self.apps.push(app);
-        Some(id)
+    /// A catalogue that goes on with the numbers of `previous`: all its applications are retired
+    /// until they are added again.
+    pub fn after(previous: &Self) -> Self {
+        let mut catalog = previous.clone();
+        catalog.current.fill(false);
+        catalog
     }
 
-    /// The number of the protocol called `slug`, added if it is new.
-    pub fn intern_protocol(&mut self, slug: &str) -> Proto {
+    /// Adds an application, under the number it had before if it had one.
+    ///
+    /// # Errors
+    ///
+    /// Why it can have no number.
+    pub fn add_app(&mut self, app: App) -> Result<AppId, Refused> {
+        let id = match self.app_by_name.get(&app.name) {
+            Some(&known) => known,
+            None => u16::try_from(self.apps.len())
+                .ok()
+                .filter(|&number| number != u16::MAX)
+                .map(AppId)
+                .ok_or(Refused::Full)?,
+        };
+        let place = usize::from(id.0);
+        if let (Some(known), Some(current)) =
+            (self.apps.get_mut(place), self.current.get_mut(place))
+        {
+            if *current {
+                return Err(Refused::NameTaken);
+            }
+            if known.id != app.id {
+                return Err(Refused::OtherId(known.id));
+            }
+            *known = app;
+            *current = true;
+        } else {
+            self.app_by_name.insert(app.name.clone(), id);
+            self.apps.push(app);
+            self.current.push(true);
+        }
+        Ok(id)
+    }
+
+    /// The number of the protocol called `slug`, added if it is new; `None` when there are 65,535
+    /// already.
+    pub fn intern_protocol(&mut self, slug: &str) -> Option<Proto> {
         if let Some(&known) = self.protocol_by_name.get(slug) {
-            return known;
+            return Some(known);
         }
-        // 65,535 protocols would need as many signature rules; the last number is shared past that.
-        let id = Proto(u16::try_from(self.protocols.len()).unwrap_or(u16::MAX));
-        if id.0 != u16::MAX {
-            self.protocols.push(slug.into());
-            self.protocol_by_name.insert(slug.into(), id);
-        }
-        id
+        let id = u16::try_from(self.protocols.len())
+            .ok()
+            .filter(|&number| number != u16::MAX)
+            .map(Proto)?;
+        self.protocols.push(slug.into());
+        self.protocol_by_name.insert(slug.into(), id);
+        Some(id)
     }
 
     /// The application called `slug`.
@@ -209,12 +254,44 @@ impl Catalog {
             .map_or("", |slug| slug)
     }
 
-    /// All applications in the order of their [`AppId`].
-    pub fn apps(&self) -> &[App] {
-        &self.apps
+    /// The applications of this set in the order of their [`AppId`]; retired ones are left out.
+    pub fn apps(&self) -> impl Iterator<Item = (AppId, &App)> {
+        (0..)
+            .map(AppId)
+            .zip(&self.apps)
+            .filter(|&(id, _)| self.is_current(id))
     }
 
-    /// How many protocols have a number.
+    /// How many applications are in this set; retired ones are not counted.
+    pub fn app_count(&self) -> usize {
+        self.apps().count()
+    }
+
+    /// Whether `id` is of this set; else it is retired, or of another catalogue.
+    pub fn is_current(&self, id: AppId) -> bool {
+        self.current
+            .get(usize::from(id.0))
+            .is_some_and(|&current| current)
+    }
+
+    /// Bytes it takes, about.
+    pub fn memory(&self) -> usize {
+        let texts =
+            |app: &App| app.name.len() * 2 + app.title.len() + app.category.len() + app.owner.len();
+        let apps: usize = self.apps.iter().map(texts).sum();
+        let protocols: usize = self.protocols.iter().map(|slug| slug.len() * 2).sum();
+        let of_app = size_of::<App>() + size_of::<(Box<str>, AppId)>() + 2;
+        let of_protocol = size_of::<Box<str>>() + size_of::<(Box<str>, Proto)>() + 1;
+        apps + protocols
+            + self.apps.capacity().max(self.app_by_name.capacity()) * of_app
+            + self
+                .protocols
+                .capacity()
+                .max(self.protocol_by_name.capacity())
+                * of_protocol
+    }
+
+    /// How many protocols have a number, those of earlier sets included.
     pub fn protocol_count(&self) -> usize {
         self.protocols.len()
     }
@@ -237,21 +314,66 @@ mod tests {
     #[test]
     fn numbers_are_dense_and_slugs_unique() {
         let mut catalog = Catalog::default();
-        assert_eq!(catalog.add_app(app("a")), Some(AppId(0)));
-        assert_eq!(catalog.add_app(app("b")), Some(AppId(1)));
-        assert_eq!(catalog.add_app(app("a")), None);
+        assert_eq!(catalog.add_app(app("a")), Ok(AppId(0)));
+        assert_eq!(catalog.add_app(app("b")), Ok(AppId(1)));
+        assert_eq!(catalog.add_app(app("a")), Err(Refused::NameTaken));
         assert_eq!(catalog.app_name(AppId(1)), "b");
         assert_eq!(catalog.app_named("b"), Some(AppId(1)));
+    }
+
+    #[test]
+    fn numbers_outlive_their_set() {
+        let mut first = Catalog::default();
+        first.add_app(app("a")).unwrap();
+        first.add_app(app("b")).unwrap();
+        let bacnet = first.intern_protocol("bacnet").unwrap();
+        let mut second = Catalog::after(&first);
+        assert_eq!(second.app_count(), 0);
+        assert_eq!(second.add_app(app("c")), Ok(AppId(2)));
+        assert_eq!(
+            second.add_app(App { id: 9, ..app("b") }),
+            Err(Refused::OtherId(1))
+        );
+        let renamed = App {
+            title: "B!".into(),
+            ..app("b")
+        };
+        assert_eq!(second.add_app(renamed.clone()), Ok(AppId(1)));
+        assert_eq!(second.add_app(renamed), Err(Refused::NameTaken));
+        assert_eq!(second.app_name(AppId(0)), "a");
+        assert!(!second.is_current(AppId(0)) && second.is_current(AppId(1)));
+        let listed: Vec<_> = second.apps().map(|(id, app)| (id.0, &*app.title)).collect();
+        assert_eq!(listed, [(1, "B!"), (2, "c")]);
+        assert_eq!(second.protocol_name(bacnet), "bacnet");
+        assert_eq!(second.intern_protocol("bacnet"), Some(bacnet));
+    }
+
+    #[test]
+    fn a_full_catalogue_takes_only_what_it_knows() {
+        let mut full = Catalog::default();
+        for number in 0..u16::MAX {
+            assert_eq!(full.add_app(app(&format!("a{number}"))), Ok(AppId(number)));
+        }
+        assert_eq!(full.add_app(app("one-more")), Err(Refused::Full));
+        let mut next = Catalog::after(&full);
+        assert_eq!(next.add_app(app("one-more")), Err(Refused::Full));
+        assert_eq!(next.add_app(app("a7")), Ok(AppId(7)));
+        while next
+            .intern_protocol(&format!("p{}", next.protocol_count()))
+            .is_some()
+        {}
+        assert_eq!(next.protocol_count(), usize::from(u16::MAX));
+        assert_eq!(next.intern_protocol("tls"), Some(Proto::TLS));
     }
 
     #[test]
     fn builtin_protocols_keep_their_numbers() {
         let mut catalog = Catalog::default();
         assert_eq!(catalog.protocol_name(Proto::TLS), "tls");
-        assert_eq!(catalog.intern_protocol("quic"), Proto::QUIC);
-        let new = catalog.intern_protocol("bacnet");
+        assert_eq!(catalog.intern_protocol("quic"), Some(Proto::QUIC));
+        let new = catalog.intern_protocol("bacnet").unwrap();
         assert_eq!(catalog.protocol_name(new), "bacnet");
-        assert_eq!(catalog.intern_protocol("bacnet"), new);
+        assert_eq!(catalog.intern_protocol("bacnet"), Some(new));
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl fmt::Display for Evidence {
     }
 }
 
-/// One rule of one signature set, by its place there; `SignatureSet::rule_name` gives its text.
+/// One rule of a signature set, by its place there, which it keeps in every set compiled after
+/// that one; `SignatureSet::rule_name` gives its text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RuleId(pub u32);
 

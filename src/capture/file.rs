@@ -13,11 +13,11 @@ use crate::capture::Block;
 use crate::capture::error::{Compression, Damage, Error, Fault};
 use crate::capture::filter::Filter;
 use crate::capture::input::{self, Input};
-use crate::capture::listing::{Listing, MAX_RECORD};
+use crate::capture::listing::Listing;
 use crate::capture::{pcap, pcapng};
 use crate::time::Timestamp;
 
-pub use crate::capture::listing::Counts;
+pub use crate::capture::listing::{Counts, MAX_RECORD};
 
 /// How to read capture files.
 #[derive(Clone, Debug, PartialEq, Eq)]

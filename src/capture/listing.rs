@@ -7,7 +7,7 @@ use crate::capture::{FrameRef, LinkType};
 use crate::time::Timestamp;
 
 /// The longest a record may be, header and all: what a block's buffer grows to at most.
-pub(super) const MAX_RECORD: usize = 16 * 1024 * 1024;
+pub const MAX_RECORD: usize = 16 * 1024 * 1024;
 
 /// The longest frame any capture tool takes in (`MAXIMUM_SNAPLEN` of libpcap), and longer than any
 /// link carries: the aggregates of segmentation offload reach about 180 KiB.

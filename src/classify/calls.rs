@@ -74,6 +74,9 @@ struct Member {
 }
 
 impl Calls {
+    /// The most bytes they take.
+    pub(super) const MEMORY: usize = Generations::<SocketAddr, Member>::MEMORY;
+
     /// Learns from one message.
     pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
         if is_stun(packet) {

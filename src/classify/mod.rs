@@ -140,6 +140,23 @@ impl Classification {
     pub const fn is_settled(&self) -> bool {
         matches!(self.verdict, Verdict::Settled { .. })
     }
+
+    /// Bytes of all that hangs on it, about.
+    pub fn memory(&self) -> usize {
+        let inspection = |inspection: &Inspection| {
+            size_of::<Inspection>() + inspection.tags.capacity() * size_of::<Tag>()
+        };
+        let steps = |steps: &Vec<Step>| size_of_val(steps) + steps.capacity() * size_of::<Step>();
+        self.facts.as_deref().map_or(0, Facts::memory)
+            + self.inspection.as_deref().map_or(0, inspection)
+            + self.steps.as_deref().map_or(0, steps)
+    }
+
+    /// Lets go of what was kept for the record, the verdict excepted.
+    pub fn forget(&mut self) {
+        self.facts = None;
+        self.steps = None;
+    }
 }
 
 /// State of a flow whose opening is being read; freed when the flow settles.
@@ -186,14 +203,22 @@ impl Classifier {
         }
     }
 
+    /// The most bytes that what one worker learns from flows about others takes.
+    pub const fn memory_limit() -> usize {
+        Names::MEMORY + Calls::MEMORY
+    }
+
+    /// Goes on with `set`, which was compiled after the one in use.
+    ///
+    /// Settled flows keep their verdict. Pending ones go on with the new rules and with what the old
+    /// ones said; names learned from other flows stay, unless their application is retired.
+    pub fn replace_set(&mut self, set: Arc<SignatureSet>) {
+        self.set = set;
+    }
+
     /// The rules in use.
     pub fn set(&self) -> &Arc<SignatureSet> {
         &self.set
-    }
-
-    /// Names flows by `set` from now on; its numbers continue those of the set before.
-    pub fn replace_set(&mut self, set: Arc<SignatureSet>) {
-        self.set = set;
     }
 
     /// Whether `packet` may teach about other flows, so that every worker must see it.
@@ -454,6 +479,7 @@ impl Classifier {
                     .or_else(|| self.set.by_address(flow.ip(Side::Client))),
                 _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
+            let tag = tag.filter(|tag| !self.set.is_retired(tag));
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
                 continue;
             };

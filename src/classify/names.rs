@@ -57,6 +57,10 @@ struct Shared {
 }
 
 impl Names {
+    /// The most bytes they take.
+    pub(super) const MEMORY: usize =
+        Generations::<(IpAddr, IpAddr), Told>::MEMORY + Generations::<IpAddr, Shared>::MEMORY;
+
     /// Learns the answers of a DNS response.
     pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
         let message = match packet.protocol {
@@ -125,6 +129,13 @@ impl<K, V> Default for Generations<K, V> {
             old: HashMap::default(),
         }
     }
+}
+
+impl<K, V> Generations<K, V> {
+    /// The most bytes it takes: two maps of a power of two of buckets, seven eighths full, with one
+    /// control byte each. One that grows has its old buckets besides, but is not full then.
+    pub(super) const MEMORY: usize =
+        2 * (GENERATION * 8 / 7 + 1).next_power_of_two() * (size_of::<(K, V)>() + 1);
 }
 
 impl<K: std::hash::Hash + Eq, V: Copy> Generations<K, V> {

@@ -456,3 +456,152 @@ mod half_read {
         assert_eq!((named.proto, at_packet), (Some(Proto::HTTP), 2));
     }
 }
+
+/// One classifier and its flows, through changes of the set.
+struct Run {
+    classifier: Classifier,
+    table: FlowTable<Classification>,
+}
+
+impl Run {
+    fn new() -> Self {
+        Self {
+            classifier: classifier(),
+            table: FlowTable::new(Config::default()),
+        }
+    }
+
+    fn replace(&mut self, files: &[(&'static str, String)]) {
+        let files: Vec<_> = files
+            .iter()
+            .map(|(name, text)| {
+                SourceFile::new(format!("signatures/messaging/{name}.toml"), text.clone())
+            })
+            .collect();
+        let set = SignatureSet::compile_after(self.classifier.set(), &files)
+            .unwrap_or_else(|found| panic!("{found:?}"));
+        self.classifier.replace_set(Arc::new(set));
+    }
+
+    /// Reads a packet; `at_end`: its flow ends. The names of the flow in the set in use, once it has
+    /// settled: application, service, protocol, rule.
+    fn read(&mut self, packet: &Packet<'_>, at_end: bool) -> Option<[String; 4]> {
+        if Classifier::teaches(packet) {
+            self.classifier.learn(packet);
+        }
+        let located = self.table.locate(packet);
+        let touch = self
+            .table
+            .touch(packet, located, Classification::is_settled, |_, _| {})
+            .unwrap();
+        let flow = self.table.flow(touch).unwrap();
+        if !flow.class.is_settled() {
+            let config = Config::default();
+            let side = touch.side;
+            let settled = self
+                .classifier
+                .on_packet(flow, |class| class, packet, side, &config);
+            if !settled && at_end {
+                self.classifier.finish(flow, |class| class, packet.at);
+            }
+        }
+        let Verdict::Settled { named, .. } = flow.class.verdict else {
+            return None;
+        };
+        let set = self.classifier.set();
+        let rule = match named.decider {
+            Some(Decider::Rule(rule)) => set.rule_name(rule),
+            _ => "",
+        };
+        let catalog = set.catalog();
+        Some([
+            named.app.map_or("", |app| catalog.app_name(app)).to_owned(),
+            named.service.map_or("", Service::slug).to_owned(),
+            named
+                .proto
+                .map_or("", |proto| catalog.protocol_name(proto))
+                .to_owned(),
+            rule.to_owned(),
+        ])
+    }
+}
+
+/// A file that comes first in the order of names, so that numbers would shift.
+const EARLIER_FILE: &str = "
+[app]
+id = 3
+name = 'aardvark'
+title = 'Aardvark'
+category = 'messaging'
+owner = 'Aardvark'
+
+[[domain]]
+suffix = ['aardvark.test', 'new.test']
+
+[[payload]]
+name = 'hello'
+transport = 'udp'
+evidence = 'payload-proof'
+at = [{ offset = 0, text = 'AARDVARK' }]
+proto = 'aardvark-media'
+source = 'a test'
+";
+
+#[test]
+fn flows_live_on_through_another_set() {
+    let (acme, other) = (
+        ("acme", ACME_FILE.to_owned()),
+        ("other", OTHER_FILE.to_owned()),
+    );
+    let earlier = ("aardvark", EARLIER_FILE.to_owned());
+    let names = |names: [&str; 4]| Some(names.map(str::to_owned));
+    let hello = [0x16, 3, 3, 0x7a, 0, 1, 2, 3];
+    let mut run = Run::new();
+
+    // Settled: keeps its verdict. Pending with a tag of the old set: settles by it.
+    let settled = udp(1, A, B, b"ACME-PROOF and more");
+    let proof = names(["acme", "", "", "acme/payload:proof"]);
+    assert_eq!(run.read(&settled, false), proof);
+    for client in [3, 4] {
+        assert_eq!(
+            run.read(&tcp(1, (client, 50_000), B, SYN, b""), false),
+            None
+        );
+    }
+    let pending = tcp(1, (3, 50_000), B, (16, 100), &hello);
+    assert_eq!(run.read(&pending, false), None);
+    // Pending without a tag: what comes is read by the new set.
+    let undecided = tcp(1, (4, 50_000), B, (16, 100), b"GET / HTTP/1.1\r\n");
+    assert_eq!(run.read(&undecided, false), None);
+    // Learned: client 5 asked for acme's name, client 6 for other's.
+    for (client, name) in [(5, "chat.acme.test"), (6, "www.other.test")] {
+        let answer = dns_answer(name, 100 + client, 60);
+        run.read(&udp(1, (1, 53), (client, 5000), &answer), true);
+    }
+
+    run.replace(&[earlier.clone(), acme.clone()]);
+    assert_eq!(run.read(&settled, false), proof);
+    let wanted = names(["acme", "voice", "", "acme/payload:hello"]);
+    let more = tcp(2, (3, 50_000), B, (16, 108), JUNK);
+    assert_eq!(run.read(&more, true), wanted);
+    let host = tcp(2, (4, 50_000), B, (16, 116), b"Host: a.new.test\r\n\r\n");
+    let new = names(["aardvark", "", "http", "aardvark/domain:new.test"]);
+    assert_eq!(run.read(&host, true), new);
+    let by_name = run.read(&tcp(2, (5, 50_000), (105, 7777), (16, 1), JUNK), true);
+    let learned = names(["acme", "chat", "", "acme/domain:acme.test"]);
+    assert_eq!(by_name, learned, "what was learned means the same");
+    let retired = run.read(&tcp(2, (6, 50_000), (106, 7777), (16, 1), JUNK), true);
+    assert_eq!(retired, names(["", "", "", ""]), "no file has it any more");
+
+    // Everything goes and comes back.
+    run.replace(&[]);
+    assert_eq!(run.read(&settled, false), proof);
+    assert_eq!(run.read(&more, false), wanted);
+    let gone = run.read(&udp(3, (7, 1), B, b"ACME-PROOF and more"), true);
+    assert_eq!(gone, names(["", "", "", ""]));
+    run.replace(&[other, acme, earlier]);
+    let back = run.read(&udp(4, (8, 1), B, b"ACME-PROOF and more"), true);
+    assert_eq!(back, proof);
+    let back = run.read(&tcp(4, (6, 50_001), (106, 7777), (16, 1), JUNK), true);
+    assert_eq!(back, names(["other", "", "", "other/domain:other.test"]));
+}

@@ -7,6 +7,8 @@ mod interfaces;
 mod read;
 mod settings;
 mod signatures;
+#[cfg_attr(not(test), expect(dead_code, reason = "`live --watch` takes it up"))]
+mod watch;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ use super::settings::{Flows, Input, Signatures, positive};
 use crate::export::csv::Csv;
 use crate::export::json::Json;
 use crate::export::{Exporter, summary};
+use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
 use crate::usage;
 
@@ -183,6 +184,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     if let Some(stats) = &summary.stats {
         writeln!(out, "{stats}")?;
+        writeln!(out, "{}", Memory::of_run(&config, &set))?;
     }
     out.flush()?;
     anyhow::ensure!(

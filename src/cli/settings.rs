@@ -1,6 +1,6 @@
 //! Arguments that `read` and `explain` share, and what they turn into.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::capture::file;
 use crate::capture::inputs::Inputs;
-use crate::signature::SignatureSet;
+use crate::signature::{Loader, SignatureSet};
 use crate::{decode, flow};
 
 /// What is read.
@@ -59,20 +59,24 @@ pub(super) struct Signatures {
 }
 
 impl Signatures {
+    /// Where the rules come from, now and when they are loaded again.
+    pub(super) fn loader(&self) -> Loader {
+        Loader {
+            dir: self.signatures.clone(),
+            replace: self.signatures_replace,
+        }
+    }
+
     pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
-        let Some(folder) = &self.signatures else {
-            return Ok(Arc::new(SignatureSet::builtin()));
-        };
-        SignatureSet::from_dir(folder, self.signatures_replace)
-            .map(Arc::new)
-            .map_err(|findings| {
-                let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-                anyhow!(
-                    "the signatures in {} cannot be used:\n{}",
-                    folder.display(),
-                    lines.join("\n")
-                )
-            })
+        self.loader().load_first().map_err(|findings| {
+            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+            let folder = self.signatures.as_deref().unwrap_or(Path::new("."));
+            anyhow!(
+                "the signatures in {} cannot be used:\n{}",
+                folder.display(),
+                lines.join("\n")
+            )
+        })
     }
 }
 
@@ -103,6 +107,14 @@ pub(super) struct Flows {
     #[arg(long, value_name = "N", default_value_t = flow::Config::default().opening_packets, value_parser = clap::value_parser!(u16).range(1..))]
     opening_packets: u16,
 
+    /// Bytes that all openings under inspection take together. When they come to take more, the flow whose opening began first is named by what it has shown.
+    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().opening_memory, value_parser = positive)]
+    opening_memory: usize,
+
+    /// Bytes that the names, texts and fingerprints kept for the records of flows take together. When they come to take more, the flow that was named first loses its own.
+    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().record_memory, value_parser = positive)]
+    record_memory: usize,
+
     /// Keep flows with the same endpoints apart by this.
     #[arg(long, value_name = "SCOPE", default_value = "none")]
     scope: Scope,
@@ -128,6 +140,8 @@ impl Flows {
             max_flows: self.max_flows,
             opening_bytes: self.opening_bytes,
             opening_packets: self.opening_packets,
+            opening_memory: self.opening_memory,
+            record_memory: self.record_memory,
             tcp_idle: self.tcp_idle,
             tcp_closed: self.tcp_closed,
             udp_idle: self.udp_idle,

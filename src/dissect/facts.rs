@@ -114,7 +114,74 @@ pub struct Sip {
     pub server: Option<Box<str>>,
 }
 
+impl Stun {
+    fn memory(&self) -> usize {
+        let texts = [&self.realm, &self.software, &self.username, &self.origin];
+        let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+        size_of::<Self>()
+            + 2 * (self.types.capacity() + self.attributes.capacity())
+            + self.addresses.capacity() * size_of::<SocketAddr>()
+            + texts.into_iter().map(text).sum::<usize>()
+    }
+}
+
+impl Sip {
+    fn memory(&self) -> usize {
+        let texts = [
+            &self.request_host,
+            &self.from_host,
+            &self.to_host,
+            &self.contact,
+            &self.server,
+        ];
+        let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+        size_of::<Self>() + texts.into_iter().map(text).sum::<usize>()
+    }
+}
+
 impl Facts {
+    /// Bytes they take, themselves included, about.
+    pub fn memory(&self) -> usize {
+        let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
+        let texts: usize = [
+            &self.server_name,
+            &self.ja4,
+            &self.method,
+            &self.path,
+            &self.user_agent,
+            &self.server,
+            &self.content_type,
+            &self.upgrade,
+            &self.referer,
+            &self.query_name,
+            &self.software,
+            &self.certificate.common_name,
+            &self.certificate.organisation,
+            &self.certificate.issuer,
+            &self.certificate.issuer_organisation,
+        ]
+        .into_iter()
+        .map(text)
+        .sum();
+        let list = |list: &Vec<Box<str>>| {
+            list.capacity() * size_of::<Box<str>>()
+                + list.iter().map(|text| text.len()).sum::<usize>()
+        };
+        let headers = self
+            .headers
+            .iter()
+            .map(|(name, value)| name.len() + value.len());
+        size_of::<Self>()
+            + texts
+            + list(&self.alpn)
+            + list(&self.certificate.alternative)
+            + self.headers.capacity() * size_of::<(Box<str>, Box<str>)>()
+            + headers.sum::<usize>()
+            + self.media.capacity() * size_of::<SocketAddr>()
+            + self.stun.as_deref().map_or(0, Stun::memory)
+            + self.sip.as_deref().map_or(0, Sip::memory)
+    }
+
     /// What was read, by name, for people.
     pub fn described(&self) -> Vec<(&'static str, String)> {
         let mut lines = Vec::new();

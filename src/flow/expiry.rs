@@ -29,6 +29,10 @@ pub(super) struct Wheel {
 const ROOM: usize = 256;
 
 impl Wheel {
+    /// Bytes a wheel takes whose reminders have all come due.
+    pub(super) const EMPTY: usize =
+        SLOTS as usize * (size_of::<Vec<Reminder>>() + ROOM * size_of::<Reminder>());
+
     pub(super) fn new() -> Self {
         Self {
             buckets: vec![Vec::new(); SLOTS as usize],
@@ -46,6 +50,13 @@ impl Wheel {
             bucket.push(reminder);
             self.len += 1;
         }
+    }
+
+    /// Bytes its buckets take.
+    #[cfg(test)]
+    pub(super) fn memory(&self) -> usize {
+        let reminders: usize = self.buckets.iter().map(Vec::capacity).sum();
+        reminders * size_of::<Reminder>() + self.buckets.capacity() * size_of::<Vec<Reminder>>()
     }
 
     /// How many reminders are held.

@@ -3,15 +3,18 @@
 //!
 //! The next stage, `dissect`, reads a flow's [`Opening`].
 
+mod conversation;
 mod expiry;
 mod key;
 pub mod opening;
 mod reassembly;
+mod room;
 mod table;
 
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub use conversation::Flow;
 pub use key::{End, FlowKey, Scope};
 pub use opening::{Opening, PerSide, Side, Stream, Transport};
-pub use table::{Config, Counters, EndReason, Flow, FlowTable, Touch};
+pub use table::{Config, Counters, EndReason, FlowTable, Touch};

@@ -8,6 +8,9 @@ use super::opening::Stream;
 /// Segments held back because bytes before them are missing.
 const MAX_HELD: usize = 16;
 
+/// What an allocation takes besides what was asked for: its header, and to the next multiple of 16.
+pub(super) const ALLOCATION: usize = 24;
+
 /// The bytes one side has sent in a flow's opening.
 #[derive(Debug, Default)]
 pub(super) struct Reassembly {
@@ -85,6 +88,16 @@ impl Reassembly {
     /// Stores the bytes that [`Arrival::First`] gave back.
     pub(super) fn keep(&mut self, fresh: &[u8]) {
         self.append(fresh, usize::MAX);
+    }
+
+    /// Bytes it takes on the heap, what the allocator needs to keep them included.
+    pub(super) fn memory(&self) -> usize {
+        let list = |bytes: usize| if bytes == 0 { 0 } else { bytes + ALLOCATION };
+        let held: usize = self.held.iter().map(|(_, bytes)| list(bytes.len())).sum();
+        list(self.bytes.capacity())
+            + list(self.ends.capacity() * size_of::<u32>())
+            + list(self.held.capacity() * size_of::<(u32, Box<[u8]>)>())
+            + held
     }
 
     /// Nothing more will come from this side.

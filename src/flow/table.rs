@@ -1,16 +1,16 @@
 //! The flow table: finds or makes the flow of a packet, counts it, ends what is idle.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::conversation::Flow;
 use super::expiry::{Reminder, Wheel};
 use super::key::{End, FlowKey, Scope};
-use super::opening::{Opening, PerSide, Side, Stream, Transport};
-use super::reassembly::{Arrival, Reassembly};
-use crate::decode::{IpProtocol, Packet, TcpSegment, Tunnel, Vlans};
+use super::opening::Side;
+use super::room::Room;
+use crate::decode::{Packet, TcpSegment};
 use crate::time::Timestamp;
 
 /// What a flow table may use and how long flows live, all in frame time.
@@ -22,6 +22,12 @@ pub struct Config {
     pub opening_bytes: usize,
     /// How many packets with a payload dissectors see.
     pub opening_packets: u16,
+    /// How many bytes all openings take together, with what was read in them so far. When they
+    /// come to take more, the flow whose opening began first is named by what it has shown.
+    pub opening_memory: usize,
+    /// How many bytes all that is kept of settled flows for their records takes. When it comes to
+    /// take more, the flow that settled first loses it.
+    pub record_memory: usize,
     /// Idle time that ends a TCP flow.
     pub tcp_idle: Duration,
     /// Idle time that ends a TCP flow after FIN of both sides or RST.
@@ -38,10 +44,25 @@ impl Default for Config {
             max_flows: 1 << 20,
             opening_bytes: 16 << 10,
             opening_packets: 32,
+            opening_memory: 256 << 20,
+            record_memory: 1 << 30,
             tcp_idle: Duration::from_secs(300),
             tcp_closed: Duration::from_secs(10),
             udp_idle: Duration::from_secs(60),
             scope: Scope::None,
+        }
+    }
+}
+
+impl Config {
+    /// What each of `tables` tables may use, so that all together use this.
+    pub fn share(&self, tables: usize) -> Self {
+        let tables = tables.max(1);
+        Self {
+            max_flows: (self.max_flows / tables).max(1),
+            opening_memory: self.opening_memory / tables,
+            record_memory: self.record_memory / tables,
+            ..self.clone()
         }
     }
 }
@@ -108,303 +129,6 @@ impl EndReason {
     }
 }
 
-/// One conversation. `T` is what classification keeps of it.
-#[derive(Debug)]
-pub struct Flow<T> {
-    key: FlowKey,
-    client: End,
-    tcp: TcpFlags,
-    vlans: Vlans,
-    tunnel: Option<Tunnel>,
-    icmp: (u8, u8),
-    generation: u32,
-    payload_packets: u16,
-    /// Number of the first frame: unique in the stream, so it identifies the flow.
-    pub first_number: u64,
-    /// Time of the first frame.
-    pub first: Timestamp,
-    /// Latest time of a frame.
-    pub last: Timestamp,
-    /// What each side sent.
-    pub counters: PerSide<Counters>,
-    /// Where the byte streams of the low and the high end begin, if their SYN was seen.
-    starts: [u32; 2],
-    opening: Option<Box<OpeningBuffer>>,
-    /// What classification keeps.
-    pub class: T,
-}
-
-/// Control bits seen, of either side, and whose SYN was.
-#[derive(Clone, Copy, Debug, Default)]
-struct TcpFlags {
-    fin_low: bool,
-    fin_high: bool,
-    rst: bool,
-    /// `Flow::starts` holds the low end's start.
-    start_low: bool,
-    /// `Flow::starts` holds the high end's start.
-    start_high: bool,
-}
-
-impl TcpFlags {
-    const fn closed(self) -> bool {
-        self.rst || (self.fin_low && self.fin_high)
-    }
-}
-
-#[derive(Debug, Default)]
-struct OpeningBuffer {
-    low: Reassembly,
-    high: Reassembly,
-}
-
-impl OpeningBuffer {
-    /// Tells streams where they begin, unless they have begun.
-    fn start_at(&mut self, [low, high]: [Option<u32>; 2]) {
-        if let Some(low) = low {
-            self.low.start_at(low);
-        }
-        if let Some(high) = high {
-            self.high.start_at(high);
-        }
-    }
-
-    const fn of(&mut self, end: End) -> &mut Reassembly {
-        match end {
-            End::Low => &mut self.low,
-            End::High => &mut self.high,
-        }
-    }
-}
-
-impl<T> Flow<T> {
-    /// The address of `side`.
-    pub const fn ip(&self, side: Side) -> IpAddr {
-        self.key.ip(self.end_of(side))
-    }
-
-    /// The port of `side`; zero where there are none.
-    pub const fn port(&self, side: Side) -> u16 {
-        self.key.port(self.end_of(side))
-    }
-
-    /// The transport protocol.
-    pub const fn protocol(&self) -> IpProtocol {
-        self.key.protocol()
-    }
-
-    /// The transport protocol as openings and rules name it.
-    pub const fn transport(&self) -> Transport {
-        match self.key.protocol() {
-            IpProtocol::TCP => Transport::Tcp,
-            IpProtocol::UDP | IpProtocol::UDPLITE => Transport::Udp,
-            IpProtocol(other) => Transport::Other(other),
-        }
-    }
-
-    /// VLAN identifiers of the first frame.
-    pub const fn vlans(&self) -> Vlans {
-        self.vlans
-    }
-
-    /// The outermost tunnel of the first frame.
-    pub const fn tunnel(&self) -> Option<Tunnel> {
-        self.tunnel
-    }
-
-    /// ICMP type and code of the first packet.
-    pub const fn icmp(&self) -> (u8, u8) {
-        self.icmp
-    }
-
-    /// `closed`, `established` or `new`, as EVE names the states.
-    pub const fn state(&self) -> &'static str {
-        if self.tcp.closed() {
-            "closed"
-        } else if self.counters.client.packets > 0 && self.counters.server.packets > 0 {
-            "established"
-        } else {
-            "new"
-        }
-    }
-
-    /// How many packets with a payload were seen while the opening was read.
-    pub const fn payload_packets(&self) -> u16 {
-        self.payload_packets
-    }
-
-    /// The payload shows that the other side is the client.
-    pub const fn swap_sides(&mut self) {
-        self.client = not(self.client);
-        std::mem::swap(&mut self.counters.client, &mut self.counters.server);
-    }
-
-    /// Frees the opening: nothing more is to be learnt from it.
-    pub fn close_opening(&mut self) {
-        self.opening = None;
-    }
-
-    /// Marks the opening as ended and shows what is stored of it, for a last look. `None`: no packet had a
-    /// payload. Nothing may be stored all the same, if the beginning is missing.
-    pub fn last_look(&mut self) -> Option<Opening<'_>> {
-        let buffer = self.opening.as_mut()?;
-        buffer.low.end();
-        buffer.high.end();
-        let buffer = self.opening.as_ref()?;
-        Some(self.view(buffer.low.stream(), buffer.high.stream(), Side::Server))
-    }
-
-    /// Takes `packet`'s payload into the opening and shows the opening to `read` if it grew.
-    ///
-    /// `read` returns whether it wants to see more. Returns `None` if nothing new could be read,
-    /// else what `read` said.
-    pub fn read_opening(
-        &mut self,
-        packet: &Packet<'_>,
-        side: Side,
-        config: &Config,
-        read: impl FnOnce(&Opening<'_>) -> bool,
-    ) -> Option<bool> {
-        let end = self.end_of(side);
-        let sequence = packet.tcp.map(|tcp| self.expect(tcp, end));
-        if packet.payload.is_empty() {
-            return None;
-        }
-        // Only now: a flow without a payload costs no buffer.
-        let mut buffer = self.opening.take().unwrap_or_default();
-        let [low, high] = self.starts;
-        buffer.start_at([
-            self.tcp.start_low.then_some(low),
-            self.tcp.start_high.then_some(high),
-        ]);
-        // Also those that cannot be read: a flow that shows nothing new must come to an end.
-        self.payload_packets = self.payload_packets.saturating_add(1);
-        let mine = buffer.of(end);
-        let arrival = match sequence {
-            None => mine.datagram(packet.payload, config.opening_bytes),
-            Some(sequence) => mine.segment(sequence, packet.payload, config.opening_bytes),
-        };
-        let said = match arrival {
-            Arrival::Nothing => None,
-            Arrival::Grew => {
-                let (low, high) = (buffer.low.stream(), buffer.high.stream());
-                Some(read(&self.view(low, high, side)))
-            }
-            Arrival::First(fresh) => {
-                let ends = [u32::try_from(fresh.len()).unwrap_or(u32::MAX)];
-                let alone = buffer.of(end).borrowed(fresh, &ends);
-                let (low, high) = match end {
-                    End::Low => (alone, buffer.high.stream()),
-                    End::High => (buffer.low.stream(), alone),
-                };
-                let more = read(&self.view(low, high, side));
-                if more {
-                    buffer.of(end).keep(fresh);
-                }
-                Some(more)
-            }
-        };
-        self.opening = Some(buffer);
-        said
-    }
-
-    /// Notes where the streams begin, as SYN segments tell. Returns the sequence number of the
-    /// segment's first payload byte.
-    fn expect(&mut self, tcp: TcpSegment, end: End) -> u32 {
-        if !tcp.has(TcpSegment::SYN) {
-            return tcp.sequence;
-        }
-        let first = tcp.sequence.wrapping_add(1);
-        let other = tcp.has(TcpSegment::ACK).then_some(tcp.acknowledgement);
-        let (low, high) = match end {
-            End::Low => (Some(first), other),
-            End::High => (other, Some(first)),
-        };
-        if let (Some(low), false) = (low, self.tcp.start_low) {
-            self.starts[0] = low;
-            self.tcp.start_low = true;
-        }
-        if let (Some(high), false) = (high, self.tcp.start_high) {
-            self.starts[1] = high;
-            self.tcp.start_high = true;
-        }
-        first
-    }
-
-    fn view<'a>(&self, low: Stream<'a>, high: Stream<'a>, latest: Side) -> Opening<'a> {
-        let (client, server) = match self.client {
-            End::Low => (low, high),
-            End::High => (high, low),
-        };
-        Opening {
-            transport: self.transport(),
-            client_ip: self.ip(Side::Client),
-            server_ip: self.ip(Side::Server),
-            client_port: self.port(Side::Client),
-            server_port: self.port(Side::Server),
-            client,
-            server,
-            latest,
-        }
-    }
-
-    const fn end_of(&self, side: Side) -> End {
-        match side {
-            Side::Client => self.client,
-            Side::Server => not(self.client),
-        }
-    }
-
-    fn side_of(&self, end: End) -> Side {
-        if end == self.client {
-            Side::Client
-        } else {
-            Side::Server
-        }
-    }
-
-    fn idle(&self, config: &Config) -> Duration {
-        match self.key.protocol() {
-            IpProtocol::TCP if self.tcp.closed() => config.tcp_closed,
-            IpProtocol::TCP => config.tcp_idle,
-            _ => config.udp_idle,
-        }
-    }
-
-    const fn end_reason(&self, otherwise: EndReason) -> EndReason {
-        if self.tcp.rst {
-            EndReason::Reset
-        } else if self.tcp.closed() {
-            EndReason::Fin
-        } else {
-            otherwise
-        }
-    }
-
-    fn count(&mut self, packet: &Packet<'_>, end: End) -> Side {
-        let side = self.side_of(end);
-        self.counters[side].count(packet);
-        self.last = self.last.max(packet.at);
-        if let Some(tcp) = packet.tcp {
-            self.tcp.rst |= tcp.has(TcpSegment::RST);
-            if tcp.has(TcpSegment::FIN) {
-                match end {
-                    End::Low => self.tcp.fin_low = true,
-                    End::High => self.tcp.fin_high = true,
-                }
-            }
-        }
-        side
-    }
-}
-
-const fn not(end: End) -> End {
-    match end {
-        End::Low => End::High,
-        End::High => End::Low,
-    }
-}
-
 /// Where a packet's flow is in the table, and who sent the packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Touch {
@@ -427,6 +151,10 @@ pub struct FlowTable<T> {
     wheel: Wheel,
     due: Vec<Reminder>,
     generation: u32,
+    /// What openings take, and what was read in them so far.
+    openings: Room,
+    /// What settled flows keep for their records.
+    kept: Room,
     /// The slot to look at next for a flow that may leave a full table.
     hand: usize,
 }
@@ -447,6 +175,8 @@ impl<T: Default> FlowTable<T> {
     /// An empty table.
     pub fn new(config: Config) -> Self {
         Self {
+            openings: Room::new(config.opening_memory),
+            kept: Room::new(config.record_memory),
             config,
             state: RandomState::default(),
             index: HashTable::new(),
@@ -551,6 +281,96 @@ impl<T: Default> FlowTable<T> {
         flow_at_mut(&mut self.chunks, touch.slot)
     }
 
+    /// Notes what the flow of a packet just read has come to take: its opening, and what `read`
+    /// tells was learned from it. Called after each packet of a flow that had not settled before.
+    ///
+    /// While all openings together take more than they may, the flow whose opening began first is
+    /// handed to `cut`, to settle by what it has shown. While settled flows keep more than they may,
+    /// the one that settled first is handed to it, to let go of what it keeps.
+    pub fn bound_memory(
+        &mut self,
+        touch: Touch,
+        read: impl Fn(&T) -> usize,
+        mut cut: impl FnMut(&mut Flow<T>),
+    ) {
+        self.note(touch.slot, &read);
+        while self.openings.is_exceeded()
+            && let Some(oldest) = self.openings.oldest()
+        {
+            let flow = flow_at_mut(&mut self.chunks, oldest.slot);
+            if let Some(flow) = flow.filter(|flow| flow.opens(oldest)) {
+                cut(flow);
+                flow.close_opening();
+                self.note(oldest.slot, &read);
+            }
+        }
+        while self.kept.is_exceeded()
+            && let Some(oldest) = self.kept.oldest()
+        {
+            let flow = flow_at_mut(&mut self.chunks, oldest.slot);
+            if let Some(flow) = flow.filter(|flow| flow.keeps(oldest)) {
+                cut(flow);
+                self.kept.release(std::mem::take(&mut flow.kept));
+            }
+        }
+        let chunks = &self.chunks;
+        self.openings
+            .tidy(|entry| flow_at(chunks, entry.slot).is_some_and(|flow| flow.opens(entry)));
+        self.kept
+            .tidy(|entry| flow_at(chunks, entry.slot).is_some_and(|flow| flow.keeps(entry)));
+    }
+
+    /// Books what the flow in `slot` takes now.
+    fn note(&mut self, slot: u32, read: &impl Fn(&T) -> usize) {
+        let Some(flow) = flow_at_mut(&mut self.chunks, slot) else {
+            return;
+        };
+        let small = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
+        let (charged, kept) = match (flow.opening_memory(), read(&flow.class)) {
+            (0, kept) => (0, small(kept)),
+            (opening, read) => (small(opening + read), 0),
+        };
+        let entry = Reminder {
+            slot,
+            generation: flow.generation,
+        };
+        let before = std::mem::replace(&mut flow.charged, charged);
+        self.openings.change(entry, before, charged);
+        let before = std::mem::replace(&mut flow.kept, kept);
+        self.kept.change(entry, before, kept);
+    }
+
+    /// Bytes that openings take, and what was read in them; and what settled flows keep.
+    pub const fn memory(&self) -> (usize, usize) {
+        (self.openings.held(), self.kept.held())
+    }
+
+    /// The most bytes a table of `config` can take; openings, and what settled flows keep, left
+    /// aside.
+    pub fn memory_limit(config: &Config) -> usize {
+        let flows = config.max_flows;
+        let slots = flows.div_ceil(CHUNK) * CHUNK;
+        // Growing lists may have twice the room they need.
+        let list = |entries: usize, size: usize| entries.saturating_mul(2 * size);
+        // hashbrown: a power of two of buckets, seven eighths full, one control byte each; while it
+        // grows, there are the old ones and twice as many new ones.
+        let buckets = (flows.saturating_mul(8) / 7 + 1).next_power_of_two();
+        let (each, more) = REMINDERS;
+        let reminders = flows.saturating_mul(each).saturating_add(more);
+        let parts = [
+            slots.saturating_mul(size_of::<Option<Flow<T>>>()),
+            list(slots / CHUNK, size_of::<Vec<Option<Flow<T>>>>()),
+            buckets.saturating_mul(size_of::<u32>() + 1) / 2 * 3,
+            list(flows, size_of::<u32>()),
+            // In the wheel and, all at once, due.
+            list(reminders, 2 * size_of::<Reminder>()),
+            Wheel::EMPTY,
+            Room::memory_limit(flows),
+            Room::memory_limit(flows),
+        ];
+        parts.into_iter().fold(0, usize::saturating_add)
+    }
+
     /// Ends the flows that are idle at `now`.
     pub fn expire(&mut self, now: Timestamp, mut ended: impl FnMut(Flow<T>, EndReason)) {
         let mut due = std::mem::take(&mut self.due);
@@ -581,6 +401,8 @@ impl<T: Default> FlowTable<T> {
         self.index = HashTable::new();
         self.free = Vec::new();
         self.wheel = Wheel::new();
+        self.openings = Room::new(self.config.opening_memory);
+        self.kept = Room::new(self.config.record_memory);
         self.hand = 0;
         let mut order: Vec<(u64, u32)> = Vec::new();
         for (slot, flow) in (0..).zip(self.chunks.iter().flatten()) {
@@ -599,24 +421,7 @@ impl<T: Default> FlowTable<T> {
 
     fn insert(&mut self, packet: &Packet<'_>, key: FlowKey, end: End, hash: u64) -> Touch {
         self.generation = self.generation.wrapping_add(1);
-        let client = if client_sent(packet) { end } else { !end };
-        let mut flow = Flow {
-            key,
-            client,
-            tcp: TcpFlags::default(),
-            vlans: packet.vlans,
-            tunnel: packet.tunnel,
-            icmp: packet.icmp,
-            generation: self.generation,
-            payload_packets: 0,
-            first_number: packet.number,
-            first: packet.at,
-            last: packet.at,
-            counters: PerSide::default(),
-            starts: [0; 2],
-            opening: None,
-            class: T::default(),
-        };
+        let mut flow = Flow::new(packet, key, end, self.generation);
         let side = flow.count(packet, end);
         let until = flow.last.after(flow.idle(&self.config));
         let slot = self.store(flow);
@@ -670,7 +475,10 @@ impl<T: Default> FlowTable<T> {
             entry.remove();
         }
         self.free.push(slot);
-        place_mut(&mut self.chunks, slot)?.take()
+        let flow = place_mut(&mut self.chunks, slot)?.take()?;
+        self.openings.release(flow.charged);
+        self.kept.release(flow.kept);
+        Some(flow)
     }
 
     /// The settled flow that has been quiet longest, of the [`EVICTION_TRIES`] next slots: each
@@ -691,18 +499,6 @@ impl<T: Default> FlowTable<T> {
         }
         self.remove(chosen?.1)
     }
-}
-
-/// Whether the sender of a flow's first packet is its client: it sent the SYN, or has no
-/// well-known port while the other side has one.
-const fn client_sent(packet: &Packet<'_>) -> bool {
-    if let Some(tcp) = packet.tcp
-        && tcp.has(TcpSegment::SYN)
-    {
-        return !tcp.has(TcpSegment::ACK);
-    }
-    // RFC 6335: system ports are assigned to services. Zero is "no port".
-    !(packet.source_port != 0 && packet.source_port < 1024 && packet.destination_port >= 1024)
 }
 
 fn is_syn(packet: &Packet<'_>) -> bool {
@@ -730,3 +526,7 @@ fn place_mut<T>(chunks: &mut [Vec<Option<Flow<T>>>], slot: u32) -> Option<&mut O
 #[cfg(test)]
 #[path = "table_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod memory_tests;

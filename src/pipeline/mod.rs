@@ -11,6 +11,7 @@
 
 mod collector;
 pub mod live;
+pub mod memory;
 mod steer;
 mod stopwatch;
 mod worker;
@@ -93,7 +94,7 @@ pub fn run(
 ) -> Result<Summary, Failure> {
     let count = config.workers.max(1);
     let mut share = config.clone();
-    share.flow.max_flows = (config.flow.max_flows / count).max(1);
+    share.flow = config.flow.share(count);
     thread::scope(|scope| {
         let (empty_out, empty_in) = bounded::<Block>(BLOCKS_A_WORKER * (count + 1));
         let (report_out, report_in) = bounded::<Report>(BLOCKS_A_WORKER * count);

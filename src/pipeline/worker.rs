@@ -21,7 +21,7 @@ const BATCH: usize = 32;
 
 /// What the pipeline keeps of a flow.
 #[derive(Debug, Default)]
-struct State {
+pub(super) struct State {
     class: Classification,
     /// Where the flow's bytes are counted, once it has settled.
     cell: Option<CellId>,
@@ -30,6 +30,10 @@ struct State {
 impl State {
     fn class(&mut self) -> &mut Classification {
         &mut self.class
+    }
+
+    fn memory(&self) -> usize {
+        self.class.memory()
     }
 }
 
@@ -354,6 +358,8 @@ impl Worker {
                 ) {
                     desk.settle(flow, packet.at);
                 }
+                self.flows
+                    .bound_memory(touch, State::memory, |flow| desk.cut(flow));
             }
         }
     }
@@ -411,6 +417,22 @@ impl Desk {
         }
         if self.records.is_none() {
             flow.class.class.facts = None;
+        }
+    }
+
+    /// Takes from a flow the memory that others need: it settles by what it has shown, or lets go
+    /// of what it kept for its record.
+    fn cut(&mut self, flow: &mut Flow<State>) {
+        let waits = !flow.class.class.is_settled();
+        if waits {
+            let at = flow.last;
+            self.classifier.finish(flow, State::class, at);
+            self.settle(flow, at);
+        } else {
+            flow.class.class.forget();
+        }
+        if let Some(stats) = &mut self.stats {
+            stats.cut(waits);
         }
     }
 

@@ -116,6 +116,18 @@ impl AddressTable {
         }
     }
 
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        let owned =
+            |one: &Owned| size_of::<Owned>() + size_of_val(&*one.v4) + size_of_val(&*one.v6);
+        size_of_val(&*self.v4.starts)
+            + size_of_val(&*self.v4.rules)
+            + size_of_val(&*self.v4_index)
+            + size_of_val(&*self.v6.starts)
+            + size_of_val(&*self.v6.rules)
+            + self.owned.iter().map(owned).sum::<usize>()
+    }
+
     /// The rule of the longest prefix around `address`.
     pub(super) fn find(&self, address: IpAddr) -> Option<RuleId> {
         match address.to_canonical() {

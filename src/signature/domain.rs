@@ -69,6 +69,12 @@ impl DomainTable {
         }
     }
 
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        // One control byte an entry (hashbrown).
+        self.entries.capacity() * (size_of::<Entry>() + 1) + self.names.capacity()
+    }
+
     /// The rule for `name`, which is lower case and without a trailing dot.
     pub(super) fn find(&self, name: &str) -> Option<RuleId> {
         let name = name.as_bytes();

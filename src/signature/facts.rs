@@ -181,6 +181,22 @@ pub(super) struct FactRule {
 }
 
 impl FactRule {
+    /// Bytes it takes, itself included, about.
+    fn memory(&self) -> usize {
+        let globs = |globs: &Vec<Glob>| {
+            globs.capacity() * size_of::<Glob>() + globs.iter().map(Glob::memory).sum::<usize>()
+        };
+        let texts = |(_, list): &(Field, Vec<Glob>)| size_of::<(Field, Vec<Glob>)>() + globs(list);
+        let header = |(name, glob): &(Box<str>, Glob)| {
+            size_of::<(Box<str>, Glob)>() + name.len() + glob.memory()
+        };
+        size_of::<Self>()
+            + self.texts.iter().map(texts).sum::<usize>()
+            + self.headers.iter().map(header).sum::<usize>()
+            + 2 * (self.stun_types.capacity() + self.stun_attributes.capacity())
+            + self.guard.memory()
+    }
+
     fn holds(&self, opening: &Opening<'_>, facts: &Facts, addresses: &AddressTable) -> bool {
         self.family.includes(facts)
             && (!self.texts.is_empty() || self.family != Family::Tls || is_tls(facts))
@@ -285,6 +301,27 @@ impl FactTable {
             bare,
             by_proto,
         }
+    }
+
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        let index = |index: &GlobIndex| {
+            let anchored = index.anchored.iter().map(|(_, glob, _)| glob.memory());
+            let others = index.floating.iter().chain(&index.rest);
+            size_of::<GlobIndex>()
+                + anchored.sum::<usize>()
+                + others.map(|(glob, _)| glob.memory()).sum::<usize>()
+                + index.anchored.capacity() * size_of::<(u8, Glob, u32)>()
+                + (index.floating.capacity() + index.rest.capacity()) * size_of::<(Glob, u32)>()
+                + index.needles.as_ref().map_or(0, Needles::memory)
+        };
+        let proto = |rules: &Vec<ProtoRule>| {
+            size_of::<Vec<ProtoRule>>() + rules.capacity() * size_of::<ProtoRule>()
+        };
+        self.rules.iter().map(FactRule::memory).sum::<usize>()
+            + self.by_field.iter().map(index).sum::<usize>()
+            + self.bare.capacity() * size_of::<u32>()
+            + self.by_proto.iter().map(proto).sum::<usize>()
     }
 
     /// The rules that `facts` make true.

@@ -91,6 +91,22 @@ impl FlowTable {
         Self(rules)
     }
 
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        let rule = |rule: &FlowRule| {
+            let lengths = rule.lengths.client.capacity() + rule.lengths.server.capacity();
+            size_of::<FlowRule>()
+                + lengths * size_of::<Length>()
+                + rule
+                    .conditions
+                    .iter()
+                    .map(|one| size_of::<Program>() + one.memory())
+                    .sum::<usize>()
+                + rule.guard.memory()
+        };
+        self.0.iter().map(rule).sum()
+    }
+
     /// The rules that `opening` makes true.
     pub(super) fn find(
         &self,

@@ -13,6 +13,11 @@ pub(super) const MAX_GLOB: usize = 256;
 pub(super) struct Glob(Box<[u8]>);
 
 impl Glob {
+    /// Bytes it takes on the heap.
+    pub(super) const fn memory(&self) -> usize {
+        self.0.len()
+    }
+
     /// Reads a glob.
     pub(super) fn parse(text: &str) -> Result<Self, SyntaxError> {
         if text.is_empty() {

@@ -113,6 +113,20 @@ struct Contained {
 }
 
 impl MessageIndex {
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        let entries = |entries: &Vec<Entry>| entries.capacity() * size_of::<Entry>();
+        let group = |group: &Group| {
+            size_of::<Group>() + size_of_val(&*group.starts) + entries(&group.entries)
+        };
+        let contained = |one: &Contained| one.needles.memory() + entries(&one.entries);
+        self.groups.iter().map(group).sum::<usize>()
+            + self.by_port.capacity() * (size_of::<(u16, Vec<Entry>)>() + 1)
+            + self.by_port.values().map(entries).sum::<usize>()
+            + self.contained.as_ref().map_or(0, contained)
+            + entries(&self.rest)
+    }
+
     pub(super) fn new(entries: Vec<Entry>, rules: &[PayloadRule]) -> Self {
         let reach = entries
             .iter()

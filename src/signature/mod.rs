@@ -1,7 +1,9 @@
 //! Stage 6, `signatures/*/*.toml` to matchers: [`SignatureSet`].
 //!
-//! The language is described in `docs/signatures.md`. A set is compiled once at start and is
-//! read-only after that; matchers answer with [`Tag`]s and `classify` decides between them.
+//! The language is described in `docs/signatures.md`. A set is compiled once and is read-only after
+//! that; matchers answer with [`Tag`]s and `classify` decides between them. While flows live, a set
+//! is replaced by one compiled after it ([`Loader`]): numbers of applications, protocols and rules
+//! that flows have learned from the old one mean the same in the new one.
 //!
 //! On the way from text to matcher: [`file`](mod@file) is the shape of a file, `compile` its
 //! meaning, `condition`, `pattern` and `glob` the small languages inside it; `domain`, `address`,
@@ -20,6 +22,7 @@ mod flow;
 mod glob;
 mod index;
 mod list;
+mod loader;
 mod needles;
 mod pattern;
 mod payload;
@@ -33,6 +36,7 @@ pub use check::check;
 pub use condition::SyntaxError;
 pub use diagnostic::{Diagnostic, Severity};
 pub use list::{ListRow, ShowRow, list, show};
+pub use loader::Loader;
 pub use rule::RuleKind;
 pub use schema::schema;
 pub use source::{SourceFile, builtin_files, files_in};
@@ -83,14 +87,11 @@ impl SignatureSet {
     ///
     /// What could not be read, and everything wrong in what could.
     pub fn from_dir(dir: &Path, replace: bool) -> Result<Self, Vec<Diagnostic>> {
-        let mut files = files_in(dir)?;
-        if !replace {
-            let built_in = builtin_files().into_iter();
-            let kept = built_in.filter(|one| files.iter().all(|file| file.key() != one.key()));
-            let kept: Vec<_> = kept.collect();
-            files.extend(kept);
-        }
-        Self::compile(&files)
+        let loader = Loader {
+            dir: Some(dir.to_owned()),
+            replace,
+        };
+        Self::compile(&loader.files()?)
     }
 
     /// The set of `files`.
@@ -99,27 +100,27 @@ impl SignatureSet {
     ///
     /// Everything that is wrong in any of them.
     pub fn compile(files: &[SourceFile]) -> Result<Self, Vec<Diagnostic>> {
-        let (set, found) = Self::compile_leniently(files);
-        if found
-            .iter()
-            .any(|finding| finding.severity == Severity::Error)
-        {
-            Err(found)
-        } else {
-            Ok(set)
-        }
+        refuse_errors(compile_files(files, None))
+    }
+
+    /// The set of `files`, to take the place of `previous`: names that both have keep their
+    /// numbers, new ones get new numbers, and those that are gone are retired: their numbers still
+    /// have their names, but no rule gives them.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong in any file, also against `previous`: an application whose stable
+    /// number has changed.
+    pub fn compile_after(previous: &Self, files: &[SourceFile]) -> Result<Self, Vec<Diagnostic>> {
+        refuse_errors(compile_files(files, Some(previous)))
     }
 
     /// The set of what is right in `files`, and what is wrong.
     pub fn compile_leniently(files: &[SourceFile]) -> (Self, Vec<Diagnostic>) {
-        let mut found = Vec::new();
-        let parsed = compile::parse_all(files, &mut found);
-        let mut set = compile::compile(&parsed, &mut found);
-        set.hash = source::hash(files);
-        (set, found)
+        compile_files(files, None)
     }
 
-    /// The names of this set.
+    /// The names of this set, and of those it was compiled after.
     pub const fn catalog(&self) -> &Catalog {
         &self.catalog
     }
@@ -129,9 +130,27 @@ impl SignatureSet {
         &self.hash
     }
 
-    /// How many rules there are.
-    pub fn rule_count(&self) -> usize {
-        self.rules.iter().count()
+    /// Bytes it takes, about: the capacities of its tables.
+    pub fn memory(&self) -> usize {
+        self.catalog.memory()
+            + self.rules.memory()
+            + self.domains.memory()
+            + self.addresses.memory()
+            + self.ports.memory()
+            + self.payloads.memory()
+            + self.facts.memory()
+            + self.flows.memory()
+    }
+
+    /// How many rules there are; retired ones are not counted.
+    pub const fn rule_count(&self) -> usize {
+        self.rules.count()
+    }
+
+    /// Whether `tag` names an application that is in no file any more: what was learned of it must
+    /// not name further flows.
+    pub fn is_retired(&self, tag: &Tag) -> bool {
+        tag.app.is_some_and(|app| !self.catalog.is_current(app))
     }
 
     /// The rule's name as records carry it: `wechat/domain:weixin.qq.com`.
@@ -219,6 +238,28 @@ impl SignatureSet {
         let first = tags.next()?;
         tags.all(|tag| (tag.app, tag.proto) == (first.app, first.proto))
             .then_some(first)
+    }
+}
+
+fn compile_files(
+    files: &[SourceFile],
+    previous: Option<&SignatureSet>,
+) -> (SignatureSet, Vec<Diagnostic>) {
+    let mut found = Vec::new();
+    let parsed = compile::parse_all(files, &mut found);
+    let mut set = compile::compile(&parsed, previous, &mut found);
+    set.hash = source::hash(files);
+    (set, found)
+}
+
+fn refuse_errors(
+    (set, found): (SignatureSet, Vec<Diagnostic>),
+) -> Result<SignatureSet, Vec<Diagnostic>> {
+    let is_error = |finding: &Diagnostic| finding.severity == Severity::Error;
+    if found.iter().any(is_error) {
+        Err(found)
+    } else {
+        Ok(set)
     }
 }
 

@@ -20,6 +20,12 @@ pub(super) struct Needles {
 }
 
 impl Needles {
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        let gate = self.gate.as_ref().map_or(0, packed::Searcher::memory_usage);
+        gate + self.automaton.memory_usage()
+    }
+
     /// Compiles `needles`; `None` if there are none, one is empty, or they are too many.
     pub(super) fn new(needles: &[&[u8]], ignore_case: bool) -> Option<Self> {
         let fits = (1..=MAX_NEEDLES).contains(&needles.len());

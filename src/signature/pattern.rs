@@ -19,6 +19,11 @@ pub(super) struct HexPattern {
 }
 
 impl HexPattern {
+    /// Bytes it takes on the heap.
+    pub(super) fn memory(&self) -> usize {
+        self.mask.len() + self.value.len() + size_of_val(&*self.choices)
+    }
+
     /// Reads hex: `16 f1 03|04 ?? 0?`. Spaces between bytes are optional.
     pub(super) fn parse(text: &str) -> Result<Self, SyntaxError> {
         let mut parser = HexParser {

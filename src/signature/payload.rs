@@ -70,6 +70,17 @@ pub(super) struct Contains {
 }
 
 impl Matcher {
+    /// Bytes it takes on the heap, about.
+    fn memory(&self) -> usize {
+        let at = |one: &At| size_of::<At>() + one.pattern.memory();
+        // The needle stands in its finder as well.
+        let contains = |one: &Contains| size_of::<Contains>() + 2 * one.needle.len();
+        let condition = |one: &Program| size_of::<Program>() + one.memory();
+        self.at.iter().map(at).sum::<usize>()
+            + self.contains.iter().map(contains).sum::<usize>()
+            + self.conditions.iter().map(condition).sum::<usize>()
+    }
+
     /// Whether the message is such a one.
     pub(super) fn matches(&self, input: &Input<'_>) -> bool {
         self.at.iter().all(|at| at.matches(input))
@@ -165,6 +176,12 @@ pub(super) struct PayloadRule {
 }
 
 impl PayloadRule {
+    /// Bytes it takes, itself included, about.
+    fn memory(&self) -> usize {
+        let reply = self.reply.as_ref().map_or(0, Matcher::memory);
+        size_of::<Self>() + self.matcher.memory() + reply + self.guard.memory()
+    }
+
     /// How many bytes of its side's stream can change the answer.
     fn reach(&self) -> usize {
         self.matcher
@@ -316,6 +333,14 @@ struct TransportRules {
 }
 
 impl PayloadTable {
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        [&self.tcp, &self.udp, &self.other]
+            .map(TransportRules::memory)
+            .iter()
+            .sum()
+    }
+
     /// A table of rules for TCP, for UDP and for everything else.
     pub(super) fn new(
         tcp: Vec<PayloadRule>,
@@ -368,6 +393,16 @@ impl PayloadTable {
 }
 
 impl TransportRules {
+    /// Bytes they take on the heap, about.
+    fn memory(&self) -> usize {
+        let sides = |sides: &PerSide<MessageIndex>| sides.client.memory() + sides.server.memory();
+        let waiting = self.waiting.client.capacity() + self.waiting.server.capacity();
+        self.rules.iter().map(PayloadRule::memory).sum::<usize>()
+            + sides(&self.first)
+            + sides(&self.any)
+            + waiting * size_of::<Entry>()
+    }
+
     fn new(rules: Vec<PayloadRule>, is_stream: bool) -> Self {
         let mut first = PerSide::<Vec<Entry>>::default();
         let mut any = PerSide::<Vec<Entry>>::default();

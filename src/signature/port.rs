@@ -18,6 +18,11 @@ impl PortTable {
         }
     }
 
+    /// Bytes it takes on the heap, about.
+    pub(super) fn memory(&self) -> usize {
+        self.0.capacity() * (size_of::<((u8, u16), RuleId)>() + 1)
+    }
+
     pub(super) fn find(&self, transport: Transport, port: u16) -> Option<RuleId> {
         let protocol = match transport {
             Transport::Tcp => 6,

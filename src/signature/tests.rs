@@ -497,7 +497,7 @@ fn a_file_on_disk_takes_the_place_of_the_built_in_one() {
     .unwrap();
     let set = SignatureSet::from_dir(dir.path(), true).unwrap();
     assert!(set.by_name("acme.test").is_some());
-    assert_eq!(set.catalog().apps().len(), 1);
+    assert_eq!(set.catalog().app_count(), 1);
 
     std::fs::write(dir.path().join("chat/bad.toml"), "[app]\nid = 'x'\n").unwrap();
     std::fs::write(dir.path().join("chat/worse.toml"), "= 1\n").unwrap();

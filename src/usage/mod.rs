@@ -119,6 +119,14 @@ pub struct Config {
 /// Client addresses kept; the volume of any further ones is counted under the unspecified address.
 const MAX_CLIENTS: usize = 1 << 18;
 
+/// Different names counted apart; what further ones count goes under the application, or else the
+/// reason, alone.
+const MAX_CELLS: usize = 1 << 16;
+
+/// Intervals open at a time that room is reckoned for: the one that goes on, one that is late, and
+/// one on its way out.
+const INTERVALS: usize = 3;
+
 /// The counters of one worker.
 #[derive(Debug)]
 pub struct Usage {
@@ -148,8 +156,36 @@ impl Usage {
         }
     }
 
+    /// The most bytes that one worker's counters take; twice that, where what they counted is
+    /// handed on as a whole.
+    pub fn memory_limit(config: &Config) -> usize {
+        // Applications and reasons alone come on top of the cells.
+        let cells = MAX_CELLS + u16::MAX as usize + UnknownReason::ALL.len();
+        // A map has a power of two of buckets, seven eighths full, with one control byte each.
+        let buckets = |entries: usize| (entries * 8 / 7 + 1).next_power_of_two();
+        let names = buckets(cells) * (size_of::<(CellKey, CellId)>() + 1)
+            + 2 * cells * size_of::<CellKey>();
+        let counted = INTERVALS * 2 * cells * size_of::<Totals>();
+        let clients = if config.clients {
+            // Beyond the limit only the unspecified address has new cells.
+            buckets(MAX_CLIENTS + cells) * (size_of::<((IpAddr, CellId), Totals)>() + 1)
+        } else {
+            0
+        };
+        names + counted + clients
+    }
+
     /// The place of `key`'s counters.
     pub fn cell(&mut self, key: CellKey) -> CellId {
+        let key = if self.keys.len() < MAX_CELLS || self.ids.contains_key(&key) {
+            key
+        } else {
+            CellKey {
+                app: key.app,
+                unknown: key.unknown,
+                ..CellKey::default()
+            }
+        };
         let keys = &mut self.keys;
         *self.ids.entry(key).or_insert_with(|| {
             keys.push(key);

@@ -12,6 +12,10 @@ pub struct Stats {
     settled_packets: Histogram<u64>,
     settled_bytes: Histogram<u64>,
     block_time: Histogram<u64>,
+    /// Flows whose opening was ended because all openings took too much memory.
+    pub openings_cut: u64,
+    /// Flows whose record lacks what was read, because all that was kept took too much memory.
+    pub records_cut: u64,
 }
 
 /// Largest value told apart; larger ones count as this.
@@ -30,6 +34,8 @@ impl Default for Stats {
             settled_packets: histogram(),
             settled_bytes: histogram(),
             block_time: histogram(),
+            openings_cut: 0,
+            records_cut: 0,
         }
     }
 }
@@ -52,6 +58,15 @@ impl Stats {
             .saturating_record(u64::try_from(took.as_nanos()).unwrap_or(MAX));
     }
 
+    /// Counts a flow whose memory others needed: it was still inspected, or had settled.
+    pub const fn cut(&mut self, inspected: bool) {
+        if inspected {
+            self.openings_cut += 1;
+        } else {
+            self.records_cut += 1;
+        }
+    }
+
     /// Adds another's.
     pub fn merge(&mut self, other: &Self) {
         // All have the same bounds, so adding cannot fail.
@@ -59,6 +74,8 @@ impl Stats {
         let _ = self.settled_packets.add(&other.settled_packets);
         let _ = self.settled_bytes.add(&other.settled_bytes);
         let _ = self.block_time.add(&other.block_time);
+        self.openings_cut += other.openings_cut;
+        self.records_cut += other.records_cut;
     }
 
     /// Sizes of frames on the wire, in bytes.
@@ -112,6 +129,12 @@ impl fmt::Display for Stats {
             for value in [count, min, p50, p90, p99, p999, max] {
                 write!(f, " {value:>11}")?;
             }
+        }
+        for (what, count) in [
+            ("openings ended early for want of memory", self.openings_cut),
+            ("records shortened for want of memory", self.records_cut),
+        ] {
+            write!(f, "\n{what}: {count} flows")?;
         }
         Ok(())
     }

@@ -104,7 +104,7 @@ pub fn run(
         Steering::Inner => threads + workers,
     };
     let mut share = config.run.clone();
-    share.flow.max_flows = (config.run.flow.max_flows / workers).max(1);
+    share.flow = config.run.flow.share(workers);
     let (report_out, report_in) = bounded::<Report>(REPORTS * parts);
     let worker = || {
         let classifier = Classifier::new(control.set(), share.steps);

@@ -25,7 +25,7 @@ use super::payload::{PayloadRule, PayloadTable};
 use super::port::PortTable;
 use super::rule::{Guard, NewRule, RuleKind, Rules};
 use super::source::SourceFile;
-use crate::app::{App, AppId, Catalog, Proto, Service};
+use crate::app::{App, AppId, Catalog, Proto, Refused, Service};
 use crate::verdict::{Evidence, RuleId, Tag};
 
 /// IANA's number of SCTP.
@@ -54,11 +54,22 @@ pub(super) fn parse_all<'a>(
     files.into_iter().map(parse).collect()
 }
 
-/// Compiles what was read.
-pub(super) fn compile(parsed: &[Parsed<'_>], found: &mut Vec<Diagnostic>) -> SignatureSet {
+/// Compiles what was read. Names and rules keep the numbers they had in `previous`.
+pub(super) fn compile(
+    parsed: &[Parsed<'_>],
+    previous: Option<&SignatureSet>,
+    found: &mut Vec<Diagnostic>,
+) -> SignatureSet {
     let mut compiler = Compiler::default();
+    if let Some(previous) = previous {
+        compiler.catalog = Catalog::after(&previous.catalog);
+        compiler.rules = Rules::after(&previous.rules);
+    }
     for one in parsed {
         compiler.file(one, found);
+        if let Some(fault) = compiler.exhausted.take() {
+            found.push(Diagnostic::of_file(&one.source.path, fault));
+        }
     }
     compiler.finish()
 }
@@ -81,6 +92,8 @@ struct Compiler {
     facts: Vec<FactRule>,
     protos: Vec<(Proto, ProtoRule)>,
     flows: Vec<FlowRule>,
+    /// Set when a name of the file found no number.
+    exhausted: Option<&'static str>,
 }
 
 /// What is the same for all rules of one file.
@@ -167,15 +180,30 @@ impl Compiler {
                     format!("{id} is the id of `{other}` already: ids are never reused"),
                 );
             }
-            context.app = self.catalog.add_app(App {
+            let added = self.catalog.add_app(App {
                 id,
                 name: slug.as_str().into(),
                 title: app.title.as_str().into(),
                 category: app.category.get_ref().as_str().into(),
                 owner: app.owner.as_str().into(),
             });
+            match added {
+                Ok(number) => context.app = Some(number),
+                // Reported above.
+                Err(Refused::NameTaken) => {}
+                Err(Refused::OtherId(before)) => findings.error(
+                    app.id.span(),
+                    format!(
+                        "`{slug}` had the id {before} when it was loaded before: ids never change, expected {before} or another name"
+                    ),
+                ),
+                Err(Refused::Full) => findings.error(
+                    name.span(),
+                    "there have been 65,535 applications since the program began: expected a new start",
+                ),
+            }
         } else {
-            context.proto = Some(self.catalog.intern_protocol(slug));
+            context.proto = self.intern(slug);
         }
         self.owned.push(Vec::new());
         Some(context)
@@ -335,6 +363,9 @@ impl Compiler {
         let (Some(evidence), Some(excluded)) = (evidence, excluded) else {
             return;
         };
+        let Some(proto) = self.intern(name.get_ref()) else {
+            return;
+        };
         let tag = self.add(
             context,
             RuleKind::Proto,
@@ -348,7 +379,6 @@ impl Compiler {
                     + u32::from(table.address_required) * 16,
             },
         );
-        let proto = self.catalog.intern_protocol(name.get_ref());
         let guard = guard(context, &table.port, table.address_required, excluded);
         self.protos.push((proto, ProtoRule { tag, guard }));
     }
@@ -356,30 +386,47 @@ impl Compiler {
     /// Gives a rule its number and its tag.
     fn add(&mut self, context: &Context, kind: RuleKind, common: &Common<'_>) -> Tag {
         let proto = match common.proto {
-            Some(slug) => Some(self.catalog.intern_protocol(slug)),
+            Some(slug) => self.intern(slug),
             None => context.proto,
         };
-        self.rules.add(&NewRule {
-            tag: Tag {
-                app: context.app,
-                service: common.service,
-                proto,
-                evidence: common.evidence,
-                rule: RuleId(0),
-            },
+        let tag = Tag {
+            app: context.app,
+            service: common.service,
+            proto,
+            evidence: common.evidence,
+            rule: RuleId(u32::MAX),
+        };
+        let added = self.rules.add(&NewRule {
+            tag,
             kind,
             slug: &context.slug,
             name: common.name,
             source: common.source,
             weight: common.weight,
-        })
+        });
+        if added.is_none() {
+            self.exhausted = Some(
+                "there have been too many different rules since the program began: expected a new start",
+            );
+        }
+        added.unwrap_or(tag)
+    }
+
+    fn intern(&mut self, slug: &str) -> Option<Proto> {
+        let proto = self.catalog.intern_protocol(slug);
+        if proto.is_none() {
+            self.exhausted = Some(
+                "there have been 65,535 protocols since the program began: expected a new start",
+            );
+        }
+        proto
     }
 
     fn finish(self) -> SignatureSet {
         SignatureSet {
             catalog: self.catalog,
             hash: String::new(),
-            rules: self.rules,
+            rules: self.rules.finish(),
             domains: self.domains,
             addresses: AddressTable::new(&self.prefixes, &self.owned),
             ports: self.ports,

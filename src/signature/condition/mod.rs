@@ -125,6 +125,11 @@ enum Compare {
 }
 
 impl Program {
+    /// Bytes it takes on the heap.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&*self.ops) + size_of_val(&*self.ranges)
+    }
+
     /// Whether the condition holds. What reads outside the message does not.
     pub(super) fn holds(&self, input: &Input<'_>) -> bool {
         self.evaluate(input).is_some_and(|value| value != 0)

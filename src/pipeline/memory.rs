@@ -1,0 +1,179 @@
+//! The most memory a run can use, known before it begins.
+//!
+//! Each stage says what it may take; here it is summed. What the allocator adds to that, and the
+//! program's own code and stacks, are not in it.
+
+use std::fmt;
+
+use crate::capture::file::MAX_RECORD;
+use crate::classify::Classifier;
+use crate::flow::FlowTable;
+use crate::signature::SignatureSet;
+use crate::usage::{FlowRecord, Usage};
+
+use super::worker::State;
+use super::{BLOCKS_A_WORKER, Config};
+
+/// What one packet may add before it is looked at whether that is too much: its payload twice (an
+/// allocation that grows exists twice for a moment), and what can be read in it.
+const AT_ONCE: usize = 2 * (64 << 10) + (128 << 10);
+
+/// Lists of frames beside the bytes of a block, each worker's share of it included.
+const BLOCK_LISTS: usize = 2 << 20;
+
+/// The memory of a run, by what takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Memory {
+    parts: Vec<(&'static str, usize)>,
+}
+
+impl Memory {
+    /// The most that workers by `config` use with `sets` sets of the size of `set`: one, or two
+    /// where sets are replaced while they are in use. Frames on their way to them left aside.
+    pub fn of_workers(config: &Config, set: &SignatureSet, sets: usize) -> Self {
+        let workers = config.workers.max(1);
+        let share = config.flow.share(workers);
+        let flows = workers.saturating_mul(share.max_flows);
+        let at_once = workers.saturating_mul(share.opening_bytes.saturating_add(AT_ONCE));
+        let mut parts = vec![
+            (
+                "flow table",
+                workers.saturating_mul(FlowTable::<State>::memory_limit(&share)),
+            ),
+            (
+                "openings",
+                config.flow.opening_memory.saturating_add(at_once),
+            ),
+        ];
+        if config.records {
+            // Of flows that end all at once, on their way out.
+            let leaving = flows.saturating_mul(size_of::<FlowRecord>());
+            let texts = config.flow.record_memory.saturating_add(at_once);
+            parts.push(("records", leaving.saturating_add(texts)));
+        }
+        // The thread that steers puts datagrams together as well. Nodes of sparse trees can take
+        // as much as what is held in them.
+        let decoders = workers + usize::from(workers > 1);
+        parts.extend([
+            (
+                "fragments",
+                decoders
+                    .saturating_mul(config.decode.fragment_bytes)
+                    .saturating_mul(2),
+            ),
+            ("learned names", workers * Classifier::memory_limit()),
+            // Summed up at the end, beside those of each worker.
+            (
+                "counters",
+                (workers + 1) * Usage::memory_limit(&config.usage),
+            ),
+            ("signatures", sets.saturating_mul(set.memory())),
+        ]);
+        Self { parts }
+    }
+
+    /// The most that [`super::run`] uses.
+    pub fn of_run(config: &Config, set: &SignatureSet) -> Self {
+        let mut memory = Self::of_workers(config, set, 1);
+        let workers = config.workers.max(1);
+        // Empty ones, those on their way to the slowest worker, and one each at both ends.
+        let blocks = BLOCKS_A_WORKER * (workers + 1) + BLOCKS_A_WORKER + 2;
+        memory.add("blocks", blocks * (MAX_RECORD + BLOCK_LISTS));
+        memory
+    }
+
+    /// Adds what `part` may take.
+    pub fn add(&mut self, part: &'static str, bytes: usize) {
+        self.parts.push((part, bytes));
+    }
+
+    /// All parts together.
+    pub fn bytes(&self) -> usize {
+        self.parts
+            .iter()
+            .fold(0, |sum, &(_, bytes)| sum.saturating_add(bytes))
+    }
+}
+
+/// `memory: at most 812 MiB (flow table 480, openings 256, ...)`
+impl fmt::Display for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
+        write!(f, "memory: at most {} MiB (", mebibytes(self.bytes()))?;
+        for (place, &(name, bytes)) in self.parts.iter().enumerate() {
+            let separator = if place > 0 { ", " } else { "" };
+            write!(f, "{separator}{name} {}", mebibytes(bytes))?;
+        }
+        write!(f, ")")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{flow, usage};
+
+    fn config(workers: usize, max_flows: usize) -> Config {
+        Config {
+            workers,
+            flow: flow::Config {
+                max_flows,
+                ..flow::Config::default()
+            },
+            ..Config::default()
+        }
+    }
+
+    #[test]
+    fn the_figure_is_the_sum_of_its_parts() {
+        let set = SignatureSet::builtin();
+        let memory = Memory::of_run(&config(1, 1 << 20), &set);
+        let text = memory.to_string();
+        for part in [
+            "flow table",
+            "openings 257",
+            "fragments 8",
+            "signatures",
+            "blocks",
+        ] {
+            assert!(text.contains(part), "{text}");
+        }
+        assert!(!text.contains("records"), "{text}");
+        assert_eq!(
+            memory.bytes(),
+            memory.parts.iter().map(|part| part.1).sum::<usize>()
+        );
+        assert!((256 << 20..2 << 30).contains(&memory.bytes()), "{text}");
+    }
+
+    #[test]
+    fn settings_move_it() {
+        let set = SignatureSet::default();
+        let small = Memory::of_run(&config(1, 1000), &set).bytes();
+        let records = Config {
+            records: true,
+            ..config(1, 1000)
+        };
+        let clients = Config {
+            usage: usage::Config {
+                clients: true,
+                ..usage::Config::default()
+            },
+            ..config(1, 1000)
+        };
+        for (name, config) in [
+            ("flows", config(1, 1 << 20)),
+            ("workers", config(4, 1000)),
+            ("records", records),
+            ("clients", clients),
+        ] {
+            assert!(Memory::of_run(&config, &set).bytes() > small, "{name}");
+        }
+        // No setting overflows it.
+        let huge = Config {
+            records: true,
+            ..config(3, usize::MAX / 4)
+        };
+        Memory::of_run(&huge, &set).to_string();
+    }
+}

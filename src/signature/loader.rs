@@ -1,0 +1,95 @@
+//! Sets from where they lie, checked as a whole before any is used; again and again while the
+//! program runs.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::check::check_parsed;
+use super::compile::{compile, parse_all};
+use super::source::{SourceFile, builtin_files, files_in, hash};
+use super::{Diagnostic, Severity, SignatureSet};
+
+/// Where the files of a set come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loader {
+    /// The folder of `CATEGORY/NAME.toml` files; `None`: only the built-in ones.
+    pub dir: Option<PathBuf>,
+    /// Use the folder's files instead of the built-in ones, not in addition to them.
+    pub replace: bool,
+}
+
+impl Loader {
+    /// The set to start with.
+    ///
+    /// # Errors
+    ///
+    /// What could not be read, else everything wrong in what was read: what the compiler finds, and
+    /// what `signatures check` calls an error (tests left aside).
+    pub fn load_first(&self) -> Result<Arc<SignatureSet>, Vec<Diagnostic>> {
+        if self.dir.is_none() {
+            return Ok(Arc::new(SignatureSet::builtin()));
+        }
+        checked(&self.files()?, None)
+    }
+
+    /// The set to take the place of `previous`, compiled after it (see
+    /// [`SignatureSet::compile_after`]). `previous` itself ([`Arc::ptr_eq`] tells) when no file has
+    /// changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Loader::load_first`]; there is no new set then.
+    pub fn load_after(
+        &self,
+        previous: &Arc<SignatureSet>,
+    ) -> Result<Arc<SignatureSet>, Vec<Diagnostic>> {
+        let files = self.files()?;
+        if hash(&files) == previous.hash {
+            return Ok(Arc::clone(previous));
+        }
+        checked(&files, Some(previous))
+    }
+
+    /// All files, read to their end. A file of the folder takes the place of the built-in one of
+    /// the same folder and name.
+    pub(super) fn files(&self) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {
+        let Some(dir) = &self.dir else {
+            return Ok(builtin_files());
+        };
+        let mut files = files_in(dir)?;
+        if !self.replace {
+            let built_in = builtin_files().into_iter();
+            let kept = built_in.filter(|one| files.iter().all(|file| file.key() != one.key()));
+            let kept: Vec<_> = kept.collect();
+            files.extend(kept);
+        }
+        if files.is_empty() {
+            let path = dir.display().to_string();
+            let message = "expected CATEGORY/NAME.toml files: there are none";
+            return Err(vec![Diagnostic::of_file(&path, message)]);
+        }
+        Ok(files)
+    }
+}
+
+fn checked(
+    files: &[SourceFile],
+    previous: Option<&SignatureSet>,
+) -> Result<Arc<SignatureSet>, Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    let parsed = parse_all(files, &mut found);
+    let mut set = compile(&parsed, previous, &mut found);
+    check_parsed(&parsed, &mut found);
+    found.retain(|finding| finding.severity == Severity::Error);
+    if found.is_empty() {
+        set.hash = hash(files);
+        return Ok(Arc::new(set));
+    }
+    found.sort();
+    found.dedup();
+    Err(found)
+}
+
+#[cfg(test)]
+#[path = "loader_tests.rs"]
+mod tests;
