@@ -161,6 +161,11 @@ impl<T> Flow<T> {
         }
     }
 
+    /// Both sides have said FIN, or one RST: nothing more will be said.
+    pub const fn is_closed(&self) -> bool {
+        self.tcp.closed()
+    }
+
     /// How many packets with a payload were seen while the opening was read.
     pub const fn payload_packets(&self) -> u16 {
         self.payload_packets

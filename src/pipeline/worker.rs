@@ -357,6 +357,8 @@ impl Worker {
                     &self.flow_config,
                 ) {
                     desk.settle(flow, packet.at);
+                } else if flow.is_closed() {
+                    desk.conclude(flow, packet.at);
                 }
                 self.flows
                     .bound_memory(touch, State::memory, |flow| desk.cut(flow));
@@ -425,9 +427,7 @@ impl Desk {
     fn cut(&mut self, flow: &mut Flow<State>) {
         let waits = !flow.class.class.is_settled();
         if waits {
-            let at = flow.last;
-            self.classifier.finish(flow, State::class, at);
-            self.settle(flow, at);
+            self.conclude(flow, flow.last);
         } else {
             flow.class.class.forget();
         }
@@ -436,11 +436,16 @@ impl Desk {
         }
     }
 
+    /// Settles a flow by what it has shown: its opening has ended.
+    fn conclude(&mut self, flow: &mut Flow<State>, at: Timestamp) {
+        self.classifier.finish(flow, State::class, at);
+        self.settle(flow, at);
+    }
+
     fn end(&mut self, mut flow: Flow<State>, reason: EndReason) {
         if !flow.class.class.is_settled() {
             let at = flow.last;
-            self.classifier.finish(&mut flow, State::class, at);
-            self.settle(&mut flow, at);
+            self.conclude(&mut flow, at);
         }
         if let Some(cell) = flow.class.cell {
             self.usage
