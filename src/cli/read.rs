@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::settings::{Flows, Input, Signatures, positive};
 use crate::export::csv::Csv;
 use crate::export::json::Json;
-use crate::export::{Exporter, summary};
+use crate::export::{Exporter, Intervals, summary};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
 use crate::usage;
@@ -117,12 +117,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             Box::new(Json::flows(writer))
         });
     }
-    if let Some(path) = &arguments.usage {
+    if let (Some(path), Some(length)) = (&arguments.usage, arguments.interval) {
         let writer = create(path)?;
+        let intervals = Intervals { length, run: None };
         exporters.push(if is_csv(path) {
-            Box::new(Csv::usage(writer))
+            Box::new(Csv::usage(writer, intervals))
         } else {
-            Box::new(Json::usage(writer))
+            Box::new(Json::usage(writer, intervals))
         });
     }
     let config = Config {

@@ -1,40 +1,75 @@
 //! CSV (RFC 4180): the same records as JSON Lines, a column a field.
 
-use std::io::{self, Write};
+use std::io;
 
 use serde::Serialize;
 
-use super::Exporter;
-use super::json::{FlowObject, UsageObject};
+use super::json::{FlowObject, Interval, UsageObject};
+use super::lines::Lines;
+use super::{Exporter, Intervals};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
 
 /// Writes a header line, then one record a line.
 #[derive(Debug)]
-pub struct Csv<W: Write> {
-    writer: csv::Writer<W>,
+pub struct Csv<W: Lines> {
+    writer: W,
+    text: Vec<u8>,
+    headed: bool,
     flows: bool,
-    usage: bool,
+    usage: Option<Intervals>,
 }
 
-impl<W: Write> Csv<W> {
+impl<W: Lines> Csv<W> {
     /// Writes flow records to `writer`.
-    pub fn flows(writer: W) -> Self {
+    pub const fn flows(writer: W) -> Self {
         Self {
-            writer: csv::Writer::from_writer(writer),
+            writer,
+            text: Vec::new(),
+            headed: false,
             flows: true,
-            usage: false,
+            usage: None,
         }
     }
 
     /// Writes usage records to `writer`.
-    pub fn usage(writer: W) -> Self {
+    pub const fn usage(writer: W, intervals: Intervals) -> Self {
         Self {
-            writer: csv::Writer::from_writer(writer),
+            writer,
+            text: Vec::new(),
+            headed: false,
             flows: false,
-            usage: true,
+            usage: Some(intervals),
         }
+    }
+
+    fn write(&mut self, row: &impl Serialize) -> io::Result<()> {
+        self.text.clear();
+        let mut out = csv::WriterBuilder::new()
+            .has_headers(!self.headed)
+            .buffer_capacity(1 << 10)
+            .from_writer(&mut self.text);
+        out.serialize(row).map_err(io::Error::other)?;
+        out.flush()?;
+        drop(out);
+        let mut line = self.text.as_mut_slice();
+        if !self.headed {
+            let end = memchr::memchr(b'\n', line).map_or(0, |place| place + 1);
+            let (header, first) = line.split_at_mut(end);
+            self.writer.header(header)?;
+            self.headed = true;
+            line = first;
+        }
+        // A field may hold a line feed, in quotes; a record shall be one line nevertheless.
+        if let Some((_, fields)) = line.split_last_mut() {
+            for byte in fields {
+                if matches!(byte, b'\n' | b'\r' | 0) {
+                    *byte = b' ';
+                }
+            }
+        }
+        self.writer.line(line)
     }
 }
 
@@ -72,6 +107,8 @@ struct FlowRow<'a> {
     end: &'a str,
     state: &'a str,
     reason: &'a str,
+    /// Nothing, or blanks before the end of a page of a rotated file.
+    fill: &'static str,
 }
 
 impl<'a> From<&'a FlowObject<'a>> for FlowRow<'a> {
@@ -109,19 +146,70 @@ impl<'a> From<&'a FlowObject<'a>> for FlowRow<'a> {
             end: &object.flow.end,
             state: object.flow.state,
             reason: object.flow.reason,
+            fill: "",
         }
     }
 }
 
-impl<W: Write + Send> Exporter for Csv<W> {
-    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
-        if self.flows {
-            let object = FlowObject::new(record, set);
-            self.writer
-                .serialize(FlowRow::from(&object))
-                .map_err(io::Error::other)?;
+/// A usage record with the same columns in every row.
+#[derive(Serialize)]
+struct UsageRow<'a> {
+    timestamp: &'a str,
+    event_type: &'a str,
+    end: &'a str,
+    run: &'a str,
+    sequence: u64,
+    records: usize,
+    app: Option<&'a str>,
+    app_id: Option<u32>,
+    service: Option<crate::app::Service>,
+    app_proto: Option<&'a str>,
+    category: Option<&'a str>,
+    evidence: Option<crate::verdict::Evidence>,
+    unknown: Option<&'a str>,
+    direction: &'a str,
+    packets: u64,
+    bytes: u64,
+    ip_bytes: u64,
+    flows: u64,
+    signature_set: &'a str,
+    fill: &'static str,
+}
+
+impl<'a> From<&'a UsageObject<'a>> for UsageRow<'a> {
+    fn from(object: &'a UsageObject<'a>) -> Self {
+        Self {
+            timestamp: object.timestamp,
+            event_type: object.event_type,
+            end: object.end,
+            run: object.run.unwrap_or_default(),
+            sequence: object.sequence,
+            records: object.records,
+            app: object.app,
+            app_id: object.app_id,
+            service: object.service,
+            app_proto: object.app_proto,
+            category: object.category,
+            evidence: object.evidence,
+            unknown: object.unknown,
+            direction: object.direction,
+            packets: object.packets,
+            bytes: object.bytes,
+            ip_bytes: object.ip_bytes,
+            flows: object.flows,
+            signature_set: object.signature_set,
+            fill: "",
         }
-        Ok(())
+    }
+}
+
+impl<W: Lines> Exporter for Csv<W> {
+    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
+        if !self.flows {
+            return Ok(());
+        }
+        let object = FlowObject::new(record, set);
+        self.write(&FlowRow::from(&object))
     }
 
     fn interval(
@@ -131,17 +219,83 @@ impl<W: Write + Send> Exporter for Csv<W> {
         cells: &Cells,
         set: &SignatureSet,
     ) -> io::Result<()> {
-        if self.usage {
-            for (key, totals) in cells {
-                for object in UsageObject::of(start, sequence, key, totals, set) {
-                    self.writer.serialize(object).map_err(io::Error::other)?;
-                }
+        let Some(intervals) = self.usage else {
+            return Ok(());
+        };
+        let interval = Interval::new(start, sequence, cells, intervals);
+        let mut outcome = Ok(());
+        for (key, totals) in cells {
+            for object in UsageObject::of(&interval, key, totals, set) {
+                outcome = outcome.and(self.write(&UsageRow::from(&object)));
             }
         }
-        Ok(())
+        outcome
+    }
+
+    fn tick(&mut self, at: Timestamp) -> io::Result<()> {
+        self.writer.tick(at)
     }
 
     fn finish(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::usage::{CellKey, Totals};
+
+    #[test]
+    fn usage_rows_have_all_columns() {
+        let cells: Cells = [(CellKey::default(), Totals::default())].into();
+        let intervals = Intervals {
+            length: Duration::from_secs(60),
+            run: Some(Timestamp::new(1, 0)),
+        };
+        let mut csv = Csv::usage(Vec::new(), intervals);
+        for sequence in 3..5 {
+            let start = Timestamp::new(60 * sequence, 0);
+            csv.interval(start, sequence, &cells, &SignatureSet::default())
+                .unwrap();
+        }
+        let mut reader = csv::Reader::from_reader(csv.writer.as_slice());
+        let header: Vec<String> = reader
+            .headers()
+            .unwrap()
+            .iter()
+            .map(str::to_owned)
+            .collect();
+        assert_eq!(header.last().unwrap(), "fill");
+        let place = |name| header.iter().position(|column| column == name).unwrap();
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 4);
+        for (row, sequence) in rows.iter().zip(["3", "3", "4", "4"]) {
+            assert_eq!(&row[place("sequence")], sequence);
+            assert_eq!(&row[place("records")], "2");
+            assert_eq!(&row[place("run")], "1970-01-01T00:00:01.000000000Z");
+            assert!(row[place("end")] > row[place("timestamp")]);
+            assert_eq!(&row[place("fill")], "");
+        }
+    }
+
+    #[test]
+    fn a_record_is_one_line() {
+        #[derive(Serialize)]
+        struct Row {
+            text: &'static str,
+            fill: &'static str,
+        }
+        for (text, expected) in [
+            ("plain", "text,fill\nplain,\n"),
+            ("a\nb\r\nc", "text,fill\n\"a b  c\",\n"),
+            ("a\"\n", "text,fill\n\"a\"\" \",\n"),
+        ] {
+            let mut csv = Csv::flows(Vec::new());
+            csv.write(&Row { text, fill: "" }).unwrap();
+            assert_eq!(String::from_utf8_lossy(&csv.writer), expected);
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! JSON Lines: flow records with the names of Suricata's EVE where EVE has them, and usage records.
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::io;
 use std::net::IpAddr;
 
 use serde::Serialize;
 
 use super::community_id::community_id;
-use super::{Exporter, decider_name, transport_name};
+use super::lines::Lines;
+use super::{Exporter, Intervals, decider_name, transport_name};
 use crate::app::Service;
 use crate::flow::Counters;
 use crate::signature::SignatureSet;
@@ -15,41 +16,59 @@ use crate::time::Timestamp;
 use crate::usage::{CellKey, Cells, FlowRecord, Totals};
 use crate::verdict::Evidence;
 
+/// Bytes of a line that can be written so that a kill does not leave half of it, see
+/// [`rotate`](super::rotate).
+const LONGEST_LINE: usize = 4096;
+
 /// Writes one object a line.
 #[derive(Debug)]
-pub struct Json<W: Write> {
+pub struct Json<W: Lines> {
     writer: W,
+    line: Vec<u8>,
     flows: bool,
-    usage: bool,
+    usage: Option<Intervals>,
 }
 
-impl<W: Write> Json<W> {
+impl<W: Lines> Json<W> {
     /// Writes flow records to `writer`.
     pub const fn flows(writer: W) -> Self {
         Self {
             writer,
+            line: Vec::new(),
             flows: true,
-            usage: false,
+            usage: None,
         }
     }
 
     /// Writes usage records to `writer`.
-    pub const fn usage(writer: W) -> Self {
+    pub const fn usage(writer: W, intervals: Intervals) -> Self {
         Self {
             writer,
+            line: Vec::new(),
             flows: false,
-            usage: true,
+            usage: Some(intervals),
         }
+    }
+
+    fn make(&mut self, object: &impl Serialize) -> io::Result<()> {
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, object)?;
+        self.line.push(b'\n');
+        Ok(())
     }
 }
 
-impl<W: Write + Send> Exporter for Json<W> {
+impl<W: Lines> Exporter for Json<W> {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
         if !self.flows {
             return Ok(());
         }
-        serde_json::to_writer(&mut self.writer, &FlowObject::new(record, set))?;
-        self.writer.write_all(b"\n")
+        let mut object = FlowObject::new(record, set);
+        self.make(&object)?;
+        while self.line.len() > LONGEST_LINE && object.shorten() {
+            self.make(&object)?;
+        }
+        self.writer.line(&self.line)
     }
 
     fn interval(
@@ -59,16 +78,22 @@ impl<W: Write + Send> Exporter for Json<W> {
         cells: &Cells,
         set: &SignatureSet,
     ) -> io::Result<()> {
-        if !self.usage {
+        let Some(intervals) = self.usage else {
             return Ok(());
-        }
+        };
+        let interval = Interval::new(start, sequence, cells, intervals);
+        let mut outcome = Ok(());
         for (key, totals) in cells {
-            for object in UsageObject::of(start, sequence, key, totals, set) {
-                serde_json::to_writer(&mut self.writer, &object)?;
-                self.writer.write_all(b"\n")?;
+            for object in UsageObject::of(&interval, key, totals, set) {
+                self.make(&object)?;
+                outcome = outcome.and(self.writer.line(&self.line));
             }
         }
-        Ok(())
+        outcome
+    }
+
+    fn tick(&mut self, at: Timestamp) -> io::Result<()> {
+        self.writer.tick(at)
     }
 
     fn finish(&mut self) -> io::Result<()> {
@@ -211,12 +236,52 @@ impl<'a> FlowObject<'a> {
     }
 }
 
+impl FlowObject<'_> {
+    /// Leaves out the least useful of the long texts that are left. `false`: there is none.
+    fn shorten(&mut self) -> bool {
+        if !self.alpn.is_empty() {
+            self.alpn = &[];
+            return true;
+        }
+        self.user_agent.take().is_some() || self.query_name.take().is_some()
+    }
+}
+
+/// What all usage records of an interval say.
+#[derive(Debug)]
+pub(super) struct Interval {
+    pub(super) start: String,
+    pub(super) end: String,
+    pub(super) run: Option<String>,
+    pub(super) sequence: u64,
+    pub(super) records: usize,
+}
+
+impl Interval {
+    pub(super) fn new(start: Timestamp, sequence: u64, cells: &Cells, of: Intervals) -> Self {
+        Self {
+            start: start.to_string(),
+            end: start.after(of.length).to_string(),
+            run: of.run.map(|run| run.to_string()),
+            sequence,
+            records: cells.len() * DIRECTIONS,
+        }
+    }
+}
+
+/// Usage records of a cell.
+const DIRECTIONS: usize = 2;
+
 /// A usage record: one cell, one direction.
 #[derive(Debug, Serialize)]
 pub(super) struct UsageObject<'a> {
-    pub(super) timestamp: String,
+    pub(super) timestamp: &'a str,
     pub(super) event_type: &'static str,
+    pub(super) end: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) run: Option<&'a str>,
     pub(super) sequence: u64,
+    pub(super) records: usize,
     pub(super) app: Option<&'a str>,
     pub(super) app_id: Option<u32>,
     pub(super) service: Option<Service>,
@@ -235,18 +300,20 @@ pub(super) struct UsageObject<'a> {
 
 impl<'a> UsageObject<'a> {
     pub(super) fn of(
-        start: Timestamp,
-        sequence: u64,
+        interval: &'a Interval,
         key: &CellKey,
         totals: &Totals,
         set: &'a SignatureSet,
-    ) -> [Self; 2] {
+    ) -> [Self; DIRECTIONS] {
         let catalog = set.catalog();
         let app = key.app.and_then(|id| catalog.app(id));
         let half = |direction, counters: &Counters, flows| Self {
-            timestamp: start.to_string(),
+            timestamp: &interval.start,
             event_type: "usage",
-            sequence,
+            end: &interval.end,
+            run: interval.run.as_deref(),
+            sequence: interval.sequence,
+            records: interval.records,
             app: app.map(|app| &*app.name),
             app_id: app.map(|app| app.id),
             service: key.service,
@@ -265,5 +332,95 @@ impl<'a> UsageObject<'a> {
             half("toserver", &totals.sides.client, totals.flows),
             half("toclient", &totals.sides.server, 0),
         ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::Named;
+    use crate::decode::Vlans;
+    use crate::dissect::Facts;
+    use crate::flow::{EndReason, PerSide};
+    use std::time::Duration;
+
+    fn record(facts: Facts) -> FlowRecord {
+        FlowRecord {
+            flow_id: 1,
+            first: Timestamp::default(),
+            last: Timestamp::default(),
+            client_ip: [10, 0, 0, 1].into(),
+            client_port: 1,
+            server_ip: [10, 0, 0, 2].into(),
+            server_port: 2,
+            protocol: crate::decode::IpProtocol::TCP,
+            icmp: (0, 0),
+            vlans: Vlans::default(),
+            tunnel: None,
+            named: Named::default(),
+            settled_at_packet: 0,
+            facts: Some(Box::new(facts)),
+            counters: PerSide::default(),
+            state: "new",
+            reason: EndReason::Idle,
+            steps: None,
+        }
+    }
+
+    #[test]
+    fn hostile_texts_do_not_make_a_line_too_long() {
+        let wild = |len: usize| Some("\u{1}".repeat(len).into());
+        // (list entries, what is left: user agent, query name)
+        for (entries, user_agent, query_name) in
+            [(0, false, true), (3, false, true), (32, false, true)]
+        {
+            let facts = Facts {
+                server_name: wild(255),
+                user_agent: wild(512),
+                query_name: wild(255),
+                alpn: vec!["a".repeat(255).into(); entries],
+                ..Facts::default()
+            };
+            let mut json = Json::flows(Vec::new());
+            json.flow(&record(facts), &SignatureSet::default()).unwrap();
+            assert!(json.writer.len() <= LONGEST_LINE, "{}", json.writer.len());
+            let value: serde_json::Value = serde_json::from_slice(&json.writer).unwrap();
+            assert_eq!(value["server_name"].as_str().unwrap().len(), 255);
+            assert!(value.get("alpn").is_none());
+            assert_eq!(value.get("user_agent").is_some(), user_agent);
+            assert_eq!(value.get("query_name").is_some(), query_name);
+        }
+    }
+
+    #[test]
+    fn usage_records_name_their_interval() {
+        let cells: Cells = [(CellKey::default(), Totals::default())].into();
+        let run = Timestamp::new(1_767_323_045, 5);
+        for (run, expected) in [
+            (None, None),
+            (Some(run), Some("2026-01-02T03:04:05.000000005Z")),
+        ] {
+            let length = Duration::from_secs(60);
+            let mut json = Json::usage(Vec::new(), Intervals { length, run });
+            json.interval(Timestamp::new(120, 0), 7, &cells, &SignatureSet::default())
+                .unwrap();
+            let lines: Vec<serde_json::Value> = json
+                .writer
+                .split(|&byte| byte == b'\n')
+                .filter(|line| !line.is_empty())
+                .map(|line| serde_json::from_slice(line).unwrap())
+                .collect();
+            assert_eq!(lines.len(), 2);
+            for line in lines {
+                assert_eq!(line["timestamp"], "1970-01-01T00:02:00.000000000Z");
+                assert_eq!(line["end"], "1970-01-01T00:03:00.000000000Z");
+                assert_eq!(line.get("run").and_then(|run| run.as_str()), expected);
+                assert_eq!(
+                    (&line["sequence"], &line["records"]),
+                    (&7.into(), &2.into())
+                );
+                assert!(line["signature_set"].is_string());
+            }
+        }
     }
 }

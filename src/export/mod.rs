@@ -5,7 +5,9 @@
 
 pub mod csv;
 pub mod json;
+pub mod lines;
 pub mod prometheus;
+pub mod rotate;
 pub mod snapshot;
 pub mod status;
 pub mod summary;
@@ -16,12 +18,19 @@ pub(crate) mod reason;
 pub(crate) mod text;
 
 use std::io;
+use std::time::Duration;
 
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
 
 /// Where records go.
+///
+/// What an error means: from [`flow`](Exporter::flow), this record was not written, and nothing
+/// else; from [`interval`](Exporter::interval), one or more of its records were not; from
+/// [`tick`](Exporter::tick), nothing is lost yet, what is held is tried again; from
+/// [`finish`](Exporter::finish), what was still held is lost. After any of them the exporter goes on
+/// and may be called as before: a live run counts the error and goes on too, `read` ends.
 pub trait Exporter: Send {
     /// A flow has ended.
     ///
@@ -34,7 +43,7 @@ pub trait Exporter: Send {
     ///
     /// # Errors
     ///
-    /// When the record cannot be written.
+    /// When a record cannot be written; the others of the interval are, as far as possible.
     fn interval(
         &mut self,
         start: Timestamp,
@@ -43,11 +52,12 @@ pub trait Exporter: Send {
         set: &SignatureSet,
     ) -> io::Result<()>;
 
-    /// About a second has passed; it is `at`.
+    /// It is `at` now: called about once a second in a live run, also when nothing comes. What is
+    /// held is written out, and files are rotated where that is due.
     ///
     /// # Errors
     ///
-    /// When what is buffered cannot be written.
+    /// When what is held cannot be written now, or a file cannot be rotated.
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
         let _ = at;
         Ok(())
@@ -57,15 +67,15 @@ pub trait Exporter: Send {
     ///
     /// # Errors
     ///
-    /// When what is buffered cannot be written.
+    /// When what is held cannot be written.
     fn finish(&mut self) -> io::Result<()>;
 }
 
-/// Several exporters as one, or none.
+/// Several exporters as one, or none. An error of one does not keep records from the others; the
+/// first is returned.
 impl Exporter for Vec<Box<dyn Exporter>> {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
-        self.iter_mut()
-            .try_for_each(|exporter| exporter.flow(record, set))
+        all(self, |exporter| exporter.flow(record, set))
     }
 
     fn interval(
@@ -75,17 +85,35 @@ impl Exporter for Vec<Box<dyn Exporter>> {
         cells: &Cells,
         set: &SignatureSet,
     ) -> io::Result<()> {
-        self.iter_mut()
-            .try_for_each(|exporter| exporter.interval(start, sequence, cells, set))
+        all(self, |exporter| {
+            exporter.interval(start, sequence, cells, set)
+        })
     }
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
-        self.iter_mut().try_for_each(|exporter| exporter.tick(at))
+        all(self, |exporter| exporter.tick(at))
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.iter_mut().try_for_each(|exporter| exporter.finish())
+        all(self, |exporter| exporter.finish())
     }
+}
+
+fn all(
+    exporters: &mut [Box<dyn Exporter>],
+    call: impl FnMut(&mut Box<dyn Exporter>) -> io::Result<()>,
+) -> io::Result<()> {
+    exporters.iter_mut().map(call).fold(Ok(()), io::Result::and)
+}
+
+/// What usage records say of the intervals they are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// Length of each, which starts at a multiple of it since 1970.
+    pub length: Duration,
+    /// When the run began: with the sequence number it names an interval uniquely. Not when
+    /// reading captures, where the same input gives the same records.
+    pub run: Option<Timestamp>,
 }
 
 /// The name of a transport protocol as EVE writes it.
