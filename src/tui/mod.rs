@@ -21,6 +21,8 @@ mod text;
 mod theme;
 
 #[cfg(test)]
+mod restoring;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;
@@ -158,7 +160,7 @@ impl View {
             changed |= now != size;
             size = now;
             if std::mem::take(&mut view.repaint) {
-                screen.terminal.clear()?;
+                screen.repaint()?;
                 changed = true;
             }
             if std::mem::take(&mut changed) {
