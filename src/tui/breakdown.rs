@@ -13,13 +13,14 @@ use ratatui::layout::Alignment;
 
 /// Columns of a table by name.
 const COLUMNS: &[Column] = &[
-    Column::left("name", 14, 32, 0),
+    Column::left("name", 20, 32, 0),
+    Column::left("title", 12, 24, 7),
     Column::left("category", 10, 18, 5),
     Column::right("rate", 11, 1),
     Column::right("share", 7, 2),
     Column::right("total", 9, 3),
     Column::right("flows", 7, 4),
-    Column::left("last two minutes", 16, 120, 6),
+    Column::left("trend", 10, 120, 6),
 ];
 
 /// What comes first.
@@ -99,7 +100,7 @@ pub(super) fn lines(
         };
         lines.push(Line::styled(cut(why, cells, &theme), theme.dim()));
     }
-    let spark = columns.cells("last two minutes");
+    let spark = columns.cells("trend");
     let whole = match view.sort {
         Sort::Rate => view.history.recent().1,
         Sort::Total => view.snapshot.ledger.wire.bytes,
@@ -112,6 +113,7 @@ pub(super) fn lines(
         };
         let texts = [
             clean(row.name, &theme).into_owned(),
+            clean(&row.entry.title, &theme).into_owned(),
             clean(&row.entry.category, &theme).into_owned(),
             view.history
                 .span()

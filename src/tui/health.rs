@@ -173,7 +173,7 @@ fn sources(view: &View, cells: usize) -> Vec<Line<'static>> {
             grouped(source.dropped_interface),
         ];
         let style = match source.state {
-            "up" if source.dropped_ring + source.dropped_interface == 0 => Style::new(),
+            "up" if source.dropped_ring == 0 && source.dropped_interface == 0 => Style::new(),
             "up" => theme.warning(),
             _ => theme.alarm(),
         };

@@ -137,11 +137,8 @@ impl Search {
         match key.code {
             KeyCode::Esc => self.clear(),
             KeyCode::Enter => self.typing = false,
-            KeyCode::Backspace => {
-                if self.text.pop().is_none() {
-                    self.typing = false;
-                }
-            }
+            // Nothing left to take away: the search is left.
+            KeyCode::Backspace => self.typing = self.text.pop().is_some(),
             KeyCode::Char(letter)
                 if !letter.is_control() && self.text.chars().count() < MAX_SEARCH =>
             {

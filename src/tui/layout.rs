@@ -16,7 +16,7 @@ pub(super) struct Column {
     /// Cells it has at most, where there is room.
     pub(super) most: usize,
     pub(super) alignment: Alignment,
-    /// Columns of a higher number go first where there is no room.
+    /// Columns of a lower number have room before others.
     pub(super) rank: u8,
 }
 
@@ -52,22 +52,23 @@ pub(super) struct Columns {
 impl Columns {
     /// As many of `columns`, lowest ranks first, as have room in `cells`.
     pub(super) fn new(columns: &[Column], cells: usize) -> Self {
-        let mut shown: Vec<(usize, Column, usize)> = columns
+        let mut by_rank: Vec<(usize, Column, usize)> = columns
             .iter()
             .enumerate()
             .map(|(place, &column)| (place, column, column.least))
             .collect();
+        by_rank.sort_by_key(|(_, column, _)| column.rank);
         let taken = |shown: &[(usize, Column, usize)]| {
             let columns: usize = shown.iter().map(|(_, _, cells)| cells).sum();
             columns + shown.len().saturating_sub(1)
         };
-        while shown.len() > 1 && taken(&shown) > cells {
-            let worst = (0..shown.len())
-                .max_by_key(|&place| shown.get(place).map(|(_, column, _)| column.rank));
-            if let Some(worst) = worst {
-                shown.remove(worst);
+        let mut shown: Vec<(usize, Column, usize)> = Vec::new();
+        for column in by_rank {
+            if shown.is_empty() || taken(&shown) + 1 + column.2 <= cells {
+                shown.push(column);
             }
         }
+        shown.sort_by_key(|&(place, ..)| place);
         let mut room = cells.saturating_sub(taken(&shown));
         // One cell each in turn, so that wide terminals widen all that can use it.
         while room > 0 {
@@ -183,7 +184,7 @@ mod tests {
         for (cells, name, rate, spark) in [
             (0, 0, 0, 0),
             (3, 3, 0, 0),
-            (10, 10, 0, 0),
+            (10, 4, 0, 5),
             (11, 4, 6, 0),
             (16, 9, 6, 0),
             (17, 4, 6, 5),

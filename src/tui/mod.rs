@@ -21,6 +21,8 @@ mod text;
 mod theme;
 
 #[cfg(test)]
+mod restoring;
+#[cfg(test)]
 mod samples;
 #[cfg(test)]
 mod tests;
@@ -137,6 +139,14 @@ impl View {
     /// When there is no terminal fit for it, or it fails.
     pub fn run(latest: &Arc<ArcSwap<Snapshot>>, stop: impl Fn() -> bool) -> io::Result<Quit> {
         Self::check_terminal()?;
+        match Self::show(latest, stop) {
+            // The terminal went while it was painted on.
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => Ok(Quit::TerminalGone),
+            shown => shown,
+        }
+    }
+
+    fn show(latest: &ArcSwap<Snapshot>, stop: impl Fn() -> bool) -> io::Result<Quit> {
         let mut view = Self::new(Theme::from_env(|name| std::env::var(name).ok()));
         let mut screen = Screen::enter()?;
         let mut news = clock();
@@ -158,7 +168,7 @@ impl View {
             changed |= now != size;
             size = now;
             if std::mem::take(&mut view.repaint) {
-                screen.terminal.clear()?;
+                screen.repaint()?;
                 changed = true;
             }
             if std::mem::take(&mut changed) {
@@ -389,7 +399,7 @@ impl View {
             (if self.paused { "PAUSED" } else { "" }, theme.alarm()),
             (sort, theme.dim()),
         ] {
-            if !text.is_empty() && line.width() + text.len() + 1 <= cells {
+            if !text.is_empty() && line.width() + text.len() < cells {
                 line.push_span(Span::raw(" "));
                 line.push_span(Span::styled(text, style));
             }

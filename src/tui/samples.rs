@@ -11,7 +11,7 @@ use crate::flow::{Counters, EndReason, PerSide};
 use crate::signature::{SignatureSet, SourceFile};
 use crate::time::Timestamp;
 use crate::usage::{CellKey, Cells, FlowRecord, Ledger, Totals};
-use crate::verdict::{Evidence, RuleId};
+use crate::verdict::Evidence;
 
 /// 2026-01-01T12:00:00Z.
 const NOON: u64 = 1_767_268_800;
@@ -224,6 +224,7 @@ fn flows(set: &SignatureSet, seconds: u64) -> Vec<Arc<FlowRecord>> {
 
 pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str) -> FlowRecord {
     let known = !id.is_multiple_of(5);
+    let rule = set.by_name("youtube.example").map(|tag| tag.rule);
     let octet = u8::try_from(id % 250).unwrap_or_default();
     FlowRecord {
         flow_id: id,
@@ -247,7 +248,7 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
                 service: Some(Service::Video),
                 proto: Some(Proto::TLS),
                 evidence: Some(Evidence::ServerName),
-                decider: Some(Decider::Rule(RuleId(0))),
+                decider: rule.map(Decider::Rule),
                 unknown: None,
             }
         } else {
@@ -272,7 +273,7 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
             },
             server: Counters {
                 packets: 40,
-                bytes: 40_000 + 1000 * id,
+                bytes: 40_000 + 1000 * (id % 1000),
                 ip_bytes: 39_000,
             },
         },

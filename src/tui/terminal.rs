@@ -140,8 +140,20 @@ impl Screen {
             DisableLineWrap,
             Hide
         )?;
-        screen.terminal.clear()?;
+        screen.repaint()?;
         Ok(screen)
+    }
+
+    /// Clears the terminal: the next frame is painted whole.
+    ///
+    /// # Errors
+    ///
+    /// When the terminal fails.
+    pub(super) fn repaint(&mut self) -> io::Result<()> {
+        // `Terminal::clear` would ask the terminal where its cursor is, and fail where the answer
+        // takes more than two seconds.
+        let size = self.terminal.size()?;
+        self.terminal.resize(size.into())
     }
 
     /// Whether a panic gave the terminal back already.
