@@ -4,10 +4,10 @@
 
 mod explain;
 mod interfaces;
+mod live;
 mod read;
 mod settings;
 mod signatures;
-#[cfg_attr(not(test), expect(dead_code, reason = "`live --watch` takes it up"))]
 mod watch;
 
 use std::ffi::OsString;
@@ -24,6 +24,7 @@ Examples:
   tcpdump -w - -i eth0 | ottometer read -           standard input
   ottometer explain trace.pcap --flow 10.0.0.1:50000
   ottometer interfaces                              what can be captured
+  sudo ottometer live -i eth1 --tui                 a mirror port, live
   ottometer signatures show wechat";
 
 /// Names the applications in network traffic and counts their bytes.
@@ -38,6 +39,8 @@ struct Arguments {
 enum Command {
     /// Name the applications in capture files and print their volume.
     Read(read::Arguments),
+    /// Name the applications on interfaces, as long as you like, and feed monitoring.
+    Live(Box<live::Arguments>),
     /// Show for each flow what was seen, which rules matched and which one decided.
     Explain(explain::Arguments),
     /// List what can be captured, with link state and addresses.
@@ -52,7 +55,8 @@ enum Command {
 ///
 /// What stopped it, for a person to read. Wrong usage is printed here and gives exit code 2.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<ExitCode> {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let words: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match Arguments::try_parse_from(&words) {
         Ok(arguments) => arguments,
         Err(error) => {
             let code = u8::try_from(error.exit_code()).unwrap_or(2);
@@ -63,6 +67,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
     };
     let done = match arguments.command {
         Command::Read(arguments) => read::run(&arguments),
+        Command::Live(arguments) => live::run(&arguments, words.get(1..).unwrap_or_default()),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),

@@ -72,13 +72,23 @@ pub(super) struct Arguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+pub(super) enum Format {
     /// For people.
     Table,
     /// One JSON object.
     Json,
     /// Comma-separated values.
     Csv,
+}
+
+impl From<Format> for summary::Format {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Table => Self::Table,
+            Format::Json => Self::Json,
+            Format::Csv => Self::Csv,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -166,11 +176,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Box::new(io::stdout().lock())
     };
     if !arguments.quiet {
-        let format = match arguments.format {
-            Format::Table => summary::Format::Table,
-            Format::Json => summary::Format::Json,
-            Format::Csv => summary::Format::Csv,
-        };
+        let format = arguments.format.into();
         let by = match arguments.by {
             By::App => summary::By::App,
             By::Service => summary::By::Service,
@@ -220,7 +226,7 @@ fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-fn is_csv(path: &Path) -> bool {
+pub(super) fn is_csv(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }

@@ -72,6 +72,7 @@ pub struct SourceReport {
     pub received: u64,
     /// Frames dropped because the ring was full.
     pub dropped_ring: u64,
-    /// Frames the interface or its driver dropped before.
+    /// Frames the interface or its driver dropped before; of several threads of an interface only
+    /// the first tells.
     pub dropped_interface: u64,
 }

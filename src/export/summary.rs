@@ -8,8 +8,9 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, Tab
 use serde::Serialize;
 
 use super::number::{bytes as human, grouped, percent};
+use super::snapshot::{Snapshot, SourceReport};
 use crate::signature::SignatureSet;
-use crate::usage::{CellKey, Summary, Totals};
+use crate::usage::{CellKey, Cells, Summary, Totals};
 use crate::verdict::Evidence;
 
 /// What a row of the summary is.
@@ -177,6 +178,87 @@ pub fn write(
             serde_json::to_writer_pretty(&mut *out, &json(&rows, summary, set))?;
             out.write_all(b"\n")
         }
+    }
+}
+
+/// Writes the summary of a live run, and what was lost where.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write_live(
+    out: &mut dyn Write,
+    snapshot: &Snapshot,
+    by: By,
+    top: Option<usize>,
+    format: Format,
+) -> io::Result<()> {
+    let summary = Summary {
+        cells: Cells::clone(&snapshot.cells),
+        ledger: snapshot.ledger.clone(),
+        flows: snapshot.flows,
+        span: Some((snapshot.started, snapshot.at)),
+        ..Summary::default()
+    };
+    if matches!(format, Format::Json) {
+        let rows = rows(&summary, &snapshot.set, by, top);
+        let mut object = json(&rows, &summary, &snapshot.set);
+        add_live(&mut object, snapshot);
+        serde_json::to_writer_pretty(&mut *out, &object)?;
+        return out.write_all(b"\n");
+    }
+    write(out, &summary, &snapshot.set, by, top, format)?;
+    if matches!(format, Format::Table) {
+        for source in &snapshot.sources {
+            writeln!(
+                out,
+                "{} (thread {}): {}, {} frames offered, dropped: {} ring, {} interface",
+                source.interface,
+                source.thread,
+                source.state,
+                grouped(source.received),
+                grouped(source.dropped_ring),
+                grouped(source.dropped_interface),
+            )?;
+        }
+        writeln!(out, "{}", summary.ledger)?;
+    }
+    Ok(())
+}
+
+/// What only a live run has.
+fn add_live(object: &mut serde_json::Value, snapshot: &Snapshot) {
+    let sum = |field: fn(&SourceReport) -> u64| snapshot.sources.iter().map(field).sum::<u64>();
+    let sources: Vec<_> = snapshot
+        .sources
+        .iter()
+        .map(|source| {
+            serde_json::json!({
+                "interface": source.interface,
+                "thread": source.thread,
+                "state": source.state,
+                "since": source.since.to_string(),
+                "received": source.received,
+                "dropped_ring": source.dropped_ring,
+                "dropped_interface": source.dropped_interface,
+            })
+        })
+        .collect();
+    let dropped = serde_json::json!({
+        "interface": sum(|source| source.dropped_interface),
+        "ring": sum(|source| source.dropped_ring),
+        "channel": snapshot.dropped_channel.packets,
+    });
+    let reloads = serde_json::json!({
+        "accepted": snapshot.reloads.accepted,
+        "refused": snapshot.reloads.refused,
+        "last_refusal": snapshot.reloads.last_refusal.as_deref(),
+    });
+    if let Some(object) = object.as_object_mut() {
+        object.insert("sources".to_owned(), sources.into());
+        object.insert("dropped".to_owned(), dropped);
+        object.insert("records_lost".to_owned(), snapshot.records_lost.into());
+        object.insert("reloads".to_owned(), reloads);
     }
 }
 

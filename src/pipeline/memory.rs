@@ -6,13 +6,14 @@
 use std::fmt;
 
 use crate::capture::file::MAX_RECORD;
+use crate::capture::live::MAX_BLOCK;
 use crate::classify::Classifier;
 use crate::flow::FlowTable;
 use crate::signature::SignatureSet;
 use crate::usage::{FlowRecord, Usage};
 
 use super::worker::State;
-use super::{BLOCKS_A_WORKER, Config};
+use super::{BLOCKS_A_WORKER, Config, live};
 
 /// What one packet may add before it is looked at whether that is too much: its payload twice (an
 /// allocation that grows exists twice for a moment), and what can be read in it.
@@ -79,6 +80,18 @@ impl Memory {
         // Empty ones, those on their way to the slowest worker, and one each at both ends.
         let blocks = BLOCKS_A_WORKER * (workers + 1) + BLOCKS_A_WORKER + 2;
         memory.add("blocks", blocks * (MAX_RECORD + BLOCK_LISTS));
+        memory
+    }
+
+    /// The most that [`super::live::run`] uses with so many sources, whose rings have so many bytes
+    /// each. During a reload two sets are there, and the one that is made.
+    pub fn of_live(config: &live::Config, set: &SignatureSet, sources: usize, ring: u64) -> Self {
+        let mut memory = Self::of_workers(&config.run, set, 3);
+        let rings = usize::try_from(ring).unwrap_or(usize::MAX);
+        memory.add("rings", sources.saturating_mul(rings));
+        let block = MAX_BLOCK + BLOCK_LISTS;
+        let blocks = live::blocks_in_use(config, sources);
+        memory.add("blocks", blocks.saturating_mul(block));
         memory
     }
 

@@ -22,6 +22,9 @@ pub use interface::Interface;
 
 pub(crate) use clock::wall as now;
 
+/// The most bytes of frames in a block of a live source.
+pub const MAX_BLOCK: usize = tap::BLOCK_BYTES + super::listing::MAX_FRAME as usize;
+
 use super::Block;
 use crate::time::Timestamp;
 

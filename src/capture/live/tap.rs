@@ -23,7 +23,7 @@ use crate::capture::{Block, FrameRef, LinkType};
 use crate::time::Timestamp;
 
 /// A block is full with so many bytes; the last frame may go beyond.
-const BLOCK_BYTES: usize = 256 * 1024;
+pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 /// And with so many frames.
 const BLOCK_FRAMES: usize = 4096;
 /// How old a block of the ring may get before the kernel hands it over as it is.

@@ -10,7 +10,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use crate::capture::live::now;
 use crate::export::Exporter;
-use crate::export::snapshot::Snapshot;
+use crate::export::snapshot::{Snapshot, SourceReport};
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord, Ledger, Stats};
 
@@ -193,7 +193,14 @@ impl<'a> Collector<'a> {
             snapshot.flows_held += state.flows_held;
             snapshot.records_lost += state.records_lost;
             snapshot.overloaded |= state.sheds;
-            snapshot.sources.extend(state.source.clone());
+            if let Some(mut source) = state.source.clone() {
+                // What the interface itself dropped is told to each of its threads.
+                let known = |other: &SourceReport| other.interface == source.interface;
+                if snapshot.sources.iter().any(known) {
+                    source.dropped_interface = 0;
+                }
+                snapshot.sources.push(source);
+            }
             if let Some(theirs) = &state.stats {
                 stats.merge(theirs);
             }

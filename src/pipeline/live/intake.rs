@@ -23,7 +23,7 @@ const ASK: Duration = Duration::from_millis(100);
 const LAST_CALL: Duration = Duration::from_secs(2);
 
 /// Blocks kept for another use.
-const SPARE: usize = 8;
+pub(super) const SPARE: usize = 8;
 
 /// Where frame numbers of the capture threads begin, so that no two flows have one number. Up to
 /// 31 threads all stay below 2^53, as far as JSON readers count exactly.

@@ -86,6 +86,16 @@ pub enum Steering {
 /// Reports under way: a few from each thread.
 const REPORTS: usize = 4;
 
+/// Blocks there are at most: kept for use, waiting for other threads, on their way to workers.
+pub(super) fn blocks_in_use(config: &Config, sources: usize) -> usize {
+    let kept = sources * (intake::SPARE + 1);
+    match config.steering {
+        Steering::Kernel if sources == 1 => kept,
+        Steering::Kernel => kept + sources * (whole::MAX_WAITING + 1),
+        Steering::Inner => kept + UNDER_WAY * (config.run.workers.max(1) + 1),
+    }
+}
+
 /// Classifies what `sources` give, each with a thread of its own, until `control` says to stop;
 /// the state at the end. Records go to `exporter`; what it cannot write is lost and counted.
 pub fn run(

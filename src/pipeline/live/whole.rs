@@ -22,7 +22,7 @@ use super::tide::Tide;
 
 /// Blocks that may wait for the other threads. A thread that is further ahead goes on without
 /// their lessons: capturing comes first.
-const MAX_WAITING: usize = 128;
+pub(super) const MAX_WAITING: usize = 128;
 
 /// Milliseconds a thread waits at its end for the others' lessons.
 const LAST_WAITS: u32 = 3000;
