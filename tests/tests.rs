@@ -28,6 +28,9 @@ mod metrics;
 // Capture from veth pairs in network namespaces.
 mod live_capture;
 
+// The live run on real interfaces.
+mod live;
+
 // What can be captured.
 mod interfaces;
 
