@@ -207,7 +207,7 @@ fn reloads(view: &View, cells: usize) -> Vec<Line<'static>> {
     let text = format!(
         "set {}: {} applications, {} rules, loaded {} UTC; {} taken into use since, {} refused",
         snapshot.set.hash().get(..16).unwrap_or_default(),
-        grouped(snapshot.set.catalog().apps().count() as u64),
+        grouped(snapshot.set.catalog().app_count() as u64),
         grouped(snapshot.set.rule_count() as u64),
         loaded.get(..19).unwrap_or(&loaded).replace('T', " "),
         grouped(reloads.accepted),

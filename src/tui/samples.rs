@@ -42,7 +42,7 @@ pub(super) fn set(apps: usize) -> Arc<SignatureSet> {
         })
         .collect();
     let (set, found) = SignatureSet::compile_leniently(&files);
-    assert_eq!(set.catalog().apps().len(), apps, "{found:?}");
+    assert_eq!(set.catalog().app_count(), apps, "{found:?}");
     Arc::new(set)
 }
 
@@ -93,14 +93,14 @@ pub(super) fn many(seconds: u64, apps: usize) -> Snapshot {
         static SET: std::cell::RefCell<Option<Arc<SignatureSet>>> = const { std::cell::RefCell::new(None) };
     }
     let set = SET.with_borrow_mut(|held| {
-        let known = held.take().filter(|set| set.catalog().apps().len() == apps);
+        let known = held.take().filter(|set| set.catalog().app_count() == apps);
         Arc::clone(held.insert(known.unwrap_or_else(|| set(apps))))
     });
     let mut cells = Cells::new();
     let mut ledger = Ledger::default();
     for place in 0..apps {
         let key = CellKey {
-            app: set.catalog().app_named(&set.catalog().apps()[place].name),
+            app: set.catalog().app_named(&set.catalog().apps().nth(place).unwrap().1.name),
             evidence: Some(Evidence::ServerName),
             ..CellKey::default()
         };

@@ -343,7 +343,7 @@ impl Context<'_> {
 
     fn signature_set(&self) -> Vec<Sample> {
         let set = &self.snapshot.set;
-        let apps = set.catalog().apps().count().to_string();
+        let apps = set.catalog().app_count().to_string();
         let rules = set.rule_count().to_string();
         vec![sample(
             [set.hash().to_owned().into(), apps.into(), rules.into()],

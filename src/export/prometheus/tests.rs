@@ -175,7 +175,7 @@ fn set_of(apps: &[(&str, &str)]) -> Arc<SignatureSet> {
         })
         .collect();
     let (set, _) = SignatureSet::compile_leniently(&files);
-    assert_eq!(set.catalog().apps().len(), apps.len());
+    assert_eq!(set.catalog().app_count(), apps.len());
     Arc::new(set)
 }
 
