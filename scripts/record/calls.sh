@@ -28,7 +28,7 @@ record_turn_tcp() {
     relay
     start 1 peer "$python" "$here/webrtc.py" answer 10.91.0.2 3
     record 'port 3478' in_client "$python" "$here/webrtc.py" offer 10.91.0.2 3 'turn:turn.lab.example:3478?transport=tcp' caller secret
-    made_by 'coturn' 'aiortc' 'The same over TCP'
+    made_by 'coturn' 'aiortc' 'WebRTC through a relay over TCP'
 }
 
 # A call between two telephones: REGISTER at a registrar of sipp, INVITE, RTP both ways, BYE.

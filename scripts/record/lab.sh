@@ -156,7 +156,7 @@ record() {
     echo "$(stat -c %s "$file") octets: $file"
 }
 
-# made_by 'DEBIAN-PACKAGE...' 'PYPI-PACKAGE...' 'What it shows': the capture's row in README.md.
+# made_by 'DEBIAN-PACKAGE...' 'PYPI-PACKAGE...|python' 'What it shows': the capture's row in README.md.
 made_by() {
     local package version versions=
     for package in $1; do
@@ -164,8 +164,12 @@ made_by() {
         versions="${versions:+$versions, }$package $version"
     done
     for package in $2; do
-        version=$("$python" -c 'import sys, importlib.metadata as m; print(m.version(sys.argv[1]))' "$package")
-        versions="${versions:+$versions, }$package $version (PyPI)"
+        if [ "$package" = python ]; then
+            version=$("$python" -c 'import platform; print(platform.python_version())')
+        else
+            version=$("$python" -c 'import sys, importlib.metadata as m; print(m.version(sys.argv[1]), "(PyPI)")' "$package")
+        fi
+        versions="${versions:+$versions, }$package $version"
     done
     "$python" "$here/row.py" "$folder/README.md" "recorded-$capture.pcap" "recorded: $versions" "$3"
 }

@@ -207,7 +207,7 @@ record_dns() {
         in_client dig +tries=1 @203.0.113.53 -x 203.0.113.10
     }
     record '' ask
-    made_by 'bind9-dnsutils dnsmasq' '' 'DNS: questions of several types, over UDP and TCP'
+    made_by 'bind9-dnsutils dnsmasq-base' '' 'DNS: questions of several types, over UDP and TCP'
 }
 
 record_dhcp() {
@@ -215,7 +215,7 @@ record_dhcp() {
     start 1 server dnsmasq --keep-in-foreground --port=0 --no-daemon --conf-file=/dev/null --user=root --interface=veth0 \
         --bind-interfaces --dhcp-range=10.90.0.50,10.90.0.60,1h --dhcp-leasefile="$work/leases" --no-ping
     record '' in_client timeout 8 udhcpc -i veth0 -q -n -s /bin/true -x hostname:lab
-    made_by 'udhcpc dnsmasq' '' 'DHCP: discovery to acknowledgement'
+    made_by 'udhcpc dnsmasq-base' '' 'DHCP: discovery to acknowledgement'
 }
 
 record_tftp() {
@@ -226,7 +226,7 @@ record_tftp() {
     start 1 server dnsmasq --keep-in-foreground --port=0 --no-daemon --conf-file=/dev/null --user=root --interface=lo \
         --listen-address=203.0.113.23 --bind-interfaces --enable-tftp --tftp-root="$work/tftp"
     record '' in_client curl -sS -o /dev/null tftp://203.0.113.23/file
-    made_by 'curl dnsmasq' '' 'TFTP: a file'
+    made_by 'curl dnsmasq-base' '' 'TFTP: a file'
 }
 
 record_syslog() {

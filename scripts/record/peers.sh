@@ -29,7 +29,7 @@ record_bittorrent_encrypted() {
     start 1 server "$python" "$here/torrent.py" track 203.0.113.20 6969
     start 3 peer "$python" "$here/torrent.py" peer seed film.torrent 10.91.0.2 encrypted
     record '' in_client "$python" "$here/torrent.py" fetch client film.torrent 10.90.0.2 encrypted
-    made_by '' 'libtorrent' 'BitTorrent: message stream encryption, which hides the protocol'
+    made_by '' 'libtorrent' 'BitTorrent: message stream encryption, which hides the protocol: the peer is not named'
 }
 
 record_bittorrent_dht() {
@@ -54,5 +54,5 @@ END
     sleep 3
     record '' in_client timeout 25 aria2c --no-conf --dir="$work/client" --seed-time=0 --enable-dht=false --enable-dht6=false \
         --bt-enable-lpd=false --disable-ipv6=true --bt-require-crypto=false --async-dns=false film.torrent
-    made_by 'aria2 transmission-daemon' '' 'BitTorrent: aria2 from Transmission over TCP, tracker over HTTP'
+    made_by 'aria2 transmission-daemon' '' 'BitTorrent: aria2 from Transmission, tracker over HTTP; the peers encrypt their handshake and are not named'
 }

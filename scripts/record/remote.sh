@@ -54,7 +54,7 @@ record_ftp() {
         in_client curl -sS -o /dev/null --ftp-port - ftp://203.0.113.18/
     }
     record '' files
-    made_by 'vsftpd curl' '' 'FTP: a file in passive mode, a listing in active mode'
+    made_by 'vsftpd curl' '' 'FTP: a file in passive mode, a listing in active mode; the data connections are not named'
 }
 
 record_smb() {
@@ -103,7 +103,7 @@ record_rtsp() {
         true
     }
     record '' stream
-    made_by 'ffmpeg libgstrtspserver-1.0-0' '' 'RTSP: media beside it over UDP (RTP, RTCP), and inside its connection'
+    made_by 'ffmpeg libgstrtspserver-1.0-0' '' 'RTSP: media beside it over UDP (RTP, RTCP), and inside its connection; a flow of one empty receiver report is not named'
 }
 
 record_rdp() {

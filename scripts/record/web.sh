@@ -38,7 +38,7 @@ record_http() {
     site
     http() { get http://www.youtube.com/file && get -r 0-99 http://web.whatsapp.com/file; }
     record '' http
-    made_by 'curl nginx dnsmasq' '' 'DNS, HTTP/1.1, a range'
+    made_by 'curl nginx dnsmasq-base' '' 'DNS, HTTP/1.1, a range'
 }
 
 record_http_post() {
@@ -51,7 +51,7 @@ record_http_post() {
         true
     }
     record '' post
-    made_by 'curl nginx dnsmasq' '' 'HTTP/1.1: two requests on a connection, `100 Continue`, HEAD'
+    made_by 'curl nginx dnsmasq-base' '' 'HTTP/1.1: two requests on a connection, `100 Continue`, HEAD'
 }
 
 record_tls13() {
@@ -88,7 +88,7 @@ s.sendall(b"GET /file HTTP/1.0\r\n\r\n")
 while s.recv(4096): pass'
     }
     record '' nameless
-    made_by 'python3 curl nginx' '' 'TLS 1.3 without a name, after a DNS answer'
+    made_by 'curl nginx' 'python' 'TLS 1.3 without a name, after a DNS answer'
 }
 
 # Early data in a resumed session: the ClientHello is followed by records at once.
@@ -198,7 +198,7 @@ record_chromium_alt_svc() {
     key=$(openssl x509 -in www.youtube.com.pem -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64)
     printf '<html><body><script>let n = 0; setInterval(() => { if (n < 4) fetch("/file?" + n++) }, 500)</script></body></html>' >www/index.html
     record 'not port 53' browse --ignore-certificate-errors-spki-list="$key" --timeout=4000 https://www.youtube.com/
-    made_by 'chromium nginx' 'aioquic' 'A browser that goes from HTTP/2 to HTTP/3'
+    made_by 'chromium nginx' 'aioquic' 'A browser that tries HTTP/3 beside HTTP/2 and is ended'
 }
 
 record_http2_plain() {
