@@ -301,7 +301,7 @@ fn stun_plain(trace: &mut Trace) {
         .client(&ask)
         .server(&answer)
         .is("stun", "-", "-");
-    // ICE, DTLS, SRTP on one port (RFC 7983).
+    // ICE, DTLS, SRTP on one port (RFC 7983): what is spoken is what ICE opened the way for.
     let check = stun(
         trace,
         0x0001,
@@ -324,7 +324,7 @@ fn stun_plain(trace: &mut Trace) {
     for packet in media {
         udp = udp.client(packet);
     }
-    udp.is("stun", "-", "-");
+    udp.is("dtls", "-", "-");
 }
 
 fn rtp_alone(trace: &mut Trace) {

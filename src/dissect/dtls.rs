@@ -36,22 +36,27 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if !is_dtls(client.first()) && !is_dtls(server.first()) {
         return Outcome::NotMine;
     }
-    read(client, server, facts)
+    let (outcome, swapped) = read(client, server, facts);
+    facts.swapped |= swapped;
+    outcome
 }
 
 /// Reads the DTLS among datagrams of other protocols: after STUN, as WebRTC does (RFC 5764
 /// section 5.1.2, RFC 7983). [`Outcome::NeedMore`] until there is some.
-#[allow(dead_code)]
-pub(crate) fn dissect_muxed(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+///
+/// Which of two peers is DTLS's client was agreed elsewhere (RFC 5763 section 5) and says nothing of
+/// who began the flow.
+pub(super) fn dissect_muxed(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let (client, server) = (opening.client, opening.server);
     if client.messages().chain(server.messages()).any(is_dtls) {
-        read(client, server, facts)
+        read(client, server, facts).0
     } else {
         Outcome::NeedMore
     }
 }
 
-fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
+/// What there is of DTLS, and whether the flow's server is its client.
+fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> (Outcome, bool) {
     let (client, server) = (Flight::of(client), Flight::of(server));
     let swapped = (client.sent(SERVER_HELLO) && !server.sent(SERVER_HELLO))
         || (server.sent(CLIENT_HELLO) && !client.sent(CLIENT_HELLO));
@@ -61,7 +66,6 @@ fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
         (client, server)
     };
     facts.proto = Some(Proto::DTLS);
-    facts.swapped |= swapped;
 
     let asked = read_request(&client, facts);
     let answered = read_answer(&server, facts);
@@ -75,11 +79,12 @@ fn read(client: Stream<'_>, server: Stream<'_>, facts: &mut Facts) -> Outcome {
         Read::Part => false,
         Read::Nothing => server.stream.ended || client.encrypted,
     };
-    if client_final && server_final {
+    let outcome = if client_final && server_final {
         Outcome::Done
     } else {
         Outcome::Partial
-    }
+    };
+    (outcome, swapped)
 }
 
 /// How much of a side's part is read.
@@ -559,6 +564,14 @@ mod tests {
             Outcome::Partial
         );
         assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
+        // The one who answered ICE may begin DTLS.
+        let script = Script::udp(443)
+            .client(&stun)
+            .server(&whole(CLIENT_HELLO, 0, &hello()));
+        let mut facts = Facts::default();
+        dissect_muxed(&script.opening(), &mut facts);
+        assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
+        assert!(!facts.swapped);
     }
 
     #[test]

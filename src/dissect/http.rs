@@ -104,8 +104,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     {
         return read_tunnel(&client, end, &server, answered, facts);
     }
-    let upgraded = facts.status == Some(101) && facts.upgrade.as_deref() == Some("websocket");
-    if upgraded {
+    // The opening handshake is WebSocket's own (RFC 6455 section 1.3) until it is refused.
+    let refused = facts.status.is_some_and(|status| status != 101);
+    if facts.upgrade.as_deref() == Some("websocket") && !refused {
         facts.proto = Some(Proto::WEBSOCKET);
     }
     let asked_all = request_end.is_some() || client.stream.ended;

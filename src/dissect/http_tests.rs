@@ -304,6 +304,12 @@ fn responses() {
         let (outcome, facts) = run(&tcp().client(&request).server(response));
         assert_eq!((outcome, facts.proto), (Outcome::Done, Some(proto)));
     }
+    let (outcome, facts) = run(&tcp().client(&upgrade("websocket")));
+    assert_eq!(
+        (outcome, facts.proto),
+        (Outcome::Partial, Some(Proto::WEBSOCKET)),
+        "not refused yet"
+    );
     let (_, facts) = run(&tcp().client(&upgrade("mmtls")));
     assert_eq!(facts.upgrade.as_deref(), Some("mmtls"));
     assert_eq!(facts.proto, Some(Proto::HTTP));

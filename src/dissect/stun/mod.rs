@@ -1,10 +1,13 @@
 //! STUN in all its dialects: RFC 8489 and 5389, the classic RFC 3489, TURN (RFC 8656), ICE's
 //! checks, and the private types of WhatsApp, Facebook, Teams, Zoom and Google.
 //!
-//! The cookie makes a message STUN whatever its type. What follows on the same ports (DTLS, RTP,
-//! ChannelData; RFC 7983) leaves the flow STUN's: it is the call that STUN set up. Applications
-//! are told apart by the attributes that show up over many messages, so the answer stays
-//! [`Outcome::Partial`] and every call adds what the newest message holds.
+//! The cookie makes a message STUN whatever its type. Applications are told apart by the attributes
+//! that show up over many messages, so the answer stays [`Outcome::Partial`] and every call adds
+//! what the newest message holds.
+//!
+//! ICE's checks only open the way for what follows between the same ports (RFC 7983), and that is
+//! what is spoken: `dtls` from its handshake on, whatever it keys (SRTP: RFC 5764, SCTP: RFC 8261),
+//! `rtp` where there is none. A flow to a relay stays `turn`.
 
 mod message;
 
@@ -12,7 +15,7 @@ use std::net::SocketAddr;
 
 use self::message::{HEADER_LEN, Message, Proof, attribute, channel, multiplexed};
 use super::plain::{MAX_TEXT, lower, text};
-use super::{Facts, Outcome, Stun};
+use super::{Facts, Outcome, Stun, dtls, rtp};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Stream, Transport};
 use crate::wire::reader::Reader;
@@ -63,7 +66,8 @@ fn datagrams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         match Datagram::read(newest) {
             Datagram::Stun(message) => collect(&message, facts),
             Datagram::Channel(_) => facts.proto = Some(Proto::TURN),
-            _ => {}
+            Datagram::Other => beside(opening, facts),
+            Datagram::Foreign => {}
         }
         return Outcome::Partial;
     }
@@ -95,6 +99,20 @@ fn datagrams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         }
     }
     Outcome::Partial
+}
+
+/// Reads what STUN shares the ports with, told apart by its first octet (RFC 7983 section 7).
+fn beside(opening: &Opening<'_>, facts: &mut Facts) {
+    match (opening.newest().first(), facts.proto) {
+        (Some(20..=63), Some(Proto::STUN | Proto::RTP | Proto::RTCP | Proto::DTLS)) => {
+            dtls::dissect_muxed(opening, facts);
+        }
+        // After a handshake it is SRTP, which DTLS has the keys of.
+        (Some(128..=191), Some(Proto::STUN | Proto::RTCP)) => {
+            rtp::dissect(opening, facts);
+        }
+        _ => {}
+    }
 }
 
 /// What a datagram is, as far as its first bytes tell (RFC 7983 section 7).

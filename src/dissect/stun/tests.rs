@@ -299,6 +299,113 @@ fn stun_may_begin_late_or_never() {
     }
 }
 
+/// RFC 7983: what is spoken is what ICE's checks opened the way for.
+#[test]
+fn what_shares_the_ports_names_the_flow() {
+    use Side::{Client, Server};
+    let check = stun(0x0001, &[]);
+    let answer = stun(0x0101, &[xor_v4([192, 0, 2, 1], 5000)]);
+    let allocate = stun(0x0003, &[]);
+    let rtp = |sequence: u8| {
+        let mut packet = vec![0x80, 111, 0, sequence, 0, 0, sequence, 0, 1, 2, 3, 4];
+        packet.extend_from_slice(&[0xd5; 40]);
+        packet
+    };
+    let (first, second, third) = (rtp(1), rtp(2), rtp(3));
+    // ServerHelloDone, a message without a body, in a record of epoch 0.
+    let handshake: &[u8] = b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\x0c\x0e\0\0\0\0\0\0\0\0\0\0\0";
+    let rows: &[(&str, &[(Side, &[u8])], Proto)] = &[
+        (
+            "checks alone",
+            &[(Client, &check), (Server, &answer)],
+            Proto::STUN,
+        ),
+        (
+            "two packets of media are not enough",
+            &[(Client, &check), (Client, &first), (Client, &second)],
+            Proto::STUN,
+        ),
+        (
+            "media",
+            &[
+                (Client, &check),
+                (Client, &first),
+                (Client, &second),
+                (Client, &third),
+            ],
+            Proto::RTP,
+        ),
+        (
+            "media, and further checks",
+            &[
+                (Client, &check),
+                (Client, &first),
+                (Server, &answer),
+                (Client, &second),
+                (Client, &third),
+                (Client, &check),
+            ],
+            Proto::RTP,
+        ),
+        (
+            "handshake",
+            &[(Client, &check), (Server, handshake)],
+            Proto::DTLS,
+        ),
+        (
+            "handshake, then what it keys",
+            &[
+                (Client, &check),
+                (Client, handshake),
+                (Client, &first),
+                (Client, &second),
+                (Client, &third),
+            ],
+            Proto::DTLS,
+        ),
+        (
+            "media before the handshake was seen",
+            &[
+                (Client, &check),
+                (Client, &first),
+                (Client, &second),
+                (Client, &third),
+                (Server, handshake),
+            ],
+            Proto::DTLS,
+        ),
+        (
+            "a relay",
+            &[
+                (Client, &allocate),
+                (Client, &first),
+                (Client, &second),
+                (Client, &third),
+                (Client, handshake),
+            ],
+            Proto::TURN,
+        ),
+        (
+            "neither one nor the other",
+            &[
+                (Client, &check),
+                (Client, &[0x17, 1, 2, 3]),
+                (Client, &[0x80; 30]),
+            ],
+            Proto::STUN,
+        ),
+    ];
+    for (what, messages, proto) in rows {
+        let (outcome, facts) = run_all(40_000, messages);
+        assert_eq!(
+            (outcome, facts.proto),
+            (Outcome::Partial, Some(*proto)),
+            "{what}"
+        );
+        assert!(facts.stun.is_some(), "{what}");
+    }
+}
+
 #[test]
 fn microsoft_multiplexing_is_opened() {
     let inner = stun(0x0003, &[attr(0x8055, &[0, 1, 0, 0])]);
