@@ -232,4 +232,29 @@ fn explain_names_the_rule_that_decided() {
 fn stats_are_printed_when_asked_for() {
     let text = support::succeed(["read", &sample(), "--stats", "--quiet"]);
     assert!(text.contains("packets until a flow settles"), "{text}");
+    assert!(text.contains("for want of memory: 0 flows"), "{text}");
+    assert!(text.contains("memory: at most "), "{text}");
+}
+
+/// Each opening is cut at its first packet; the volume is the same, and it is said.
+#[test]
+fn little_memory_costs_names_not_volume() {
+    let capture = support::root().join("pcaps/odd.pcap");
+    let capture = capture.to_str().unwrap();
+    let roomy = support::succeed(["read", capture, "--stats"]);
+    let tight = support::succeed(["read", capture, "--stats", "--opening-memory", "1"]);
+    let on_the_wire = |text: &str| {
+        let mut lines = text.lines().map(str::to_owned);
+        lines.find(|line| line.starts_with("ledger:"))
+    };
+    assert!(on_the_wire(&roomy).is_some(), "{roomy}");
+    assert_eq!(on_the_wire(&roomy), on_the_wire(&tight));
+    assert!(
+        tight.contains("closes: every byte is counted once"),
+        "{tight}"
+    );
+    assert!(
+        !tight.contains("openings ended early for want of memory: 0 flows"),
+        "{tight}"
+    );
 }

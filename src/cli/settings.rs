@@ -70,7 +70,7 @@ impl Signatures {
     pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
         self.loader().load_first().map_err(|findings| {
             let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-            let folder = self.signatures.as_deref().unwrap_or(Path::new("."));
+            let folder = self.signatures.as_deref().unwrap_or_else(|| Path::new("."));
             anyhow!(
                 "the signatures in {} cannot be used:\n{}",
                 folder.display(),

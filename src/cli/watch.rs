@@ -128,7 +128,10 @@ impl Named {
     fn of(path: &Path) -> anyhow::Result<Self> {
         let path = std::path::absolute(path)
             .with_context(|| format!("cannot watch {}", path.display()))?;
-        let name = path.file_name().unwrap_or(OsStr::new(".")).to_owned();
+        let name = path
+            .file_name()
+            .unwrap_or_else(|| OsStr::new("."))
+            .to_owned();
         Ok(Self {
             // The root has no parent: what happens to it happens in it.
             parent: path.parent().unwrap_or(&path).to_owned(),
