@@ -314,7 +314,8 @@ fn what_shares_the_ports_names_the_flow() {
     let (first, second, third) = (rtp(1), rtp(2), rtp(3));
     // ServerHelloDone, a message without a body, in a record of epoch 0.
     let handshake: &[u8] = b"\x16\xfe\xfd\0\0\0\0\0\0\0\0\0\x0c\x0e\0\0\0\0\0\0\0\0\0\0\0";
-    let rows: &[(&str, &[(Side, &[u8])], Proto)] = &[
+    type Row<'a> = (&'a str, &'a [(Side, &'a [u8])], Proto);
+    let rows: &[Row<'_>] = &[
         (
             "checks alone",
             &[(Client, &check), (Server, &answer)],
