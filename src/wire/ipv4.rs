@@ -206,7 +206,7 @@ mod tests {
         ];
         for (at, value, expected) in rows {
             let mut header = right;
-            header[at] = value;
+            *header.get_mut(at).unwrap() = value;
             assert_eq!(Ipv4::parse(&header).unwrap().is_damaged(), expected, "{at}");
         }
         let mut unset = right;
