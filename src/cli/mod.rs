@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod config;
 mod explain;
 mod read;
 mod settings;
@@ -38,6 +39,8 @@ enum Command {
     Explain(explain::Arguments),
     /// Check, test, list or show signatures.
     Signatures(signatures::Arguments),
+    /// Check a settings file, or print one with all defaults, or its JSON schema.
+    Config(config::Arguments),
 }
 
 /// Runs the command that `arguments` (program name first) ask for.
@@ -59,6 +62,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Command::Read(arguments) => read::run(&arguments),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
     };
     match done {
         // The reader of a pipe went away: that is its good right.
