@@ -258,3 +258,26 @@ fn little_memory_costs_names_not_volume() {
         "{tight}"
     );
 }
+
+#[test]
+fn settings_files_are_checked_and_described() {
+    let text = support::succeed(["config", "default"]);
+    let kept = fs::read_to_string(support::root().join("ottometer.toml")).unwrap();
+    assert_eq!(text, kept);
+    let schema: Value = serde_json::from_str(&support::succeed(["config", "schema"])).unwrap();
+    assert!(schema["properties"]["records"].is_object());
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ottometer.toml");
+    fs::write(&path, &text).unwrap();
+    let path = path.to_str().unwrap();
+    assert!(support::succeed(["config", "check", path]).contains("nothing wrong"));
+    fs::write(path, "[flows]\ntcp_idle = 5\n").unwrap();
+    let output = support::ottometer(["config", "check", path]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains(&format!("{path}:2:12: flows.tcp_idle: ")),
+        "{said}"
+    );
+}

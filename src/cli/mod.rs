@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done, 1 failed, 2 wrong usage.
 
+mod config;
 mod explain;
 mod interfaces;
 mod live;
@@ -47,6 +48,8 @@ enum Command {
     Interfaces(interfaces::Arguments),
     /// Check, test, list or show signatures.
     Signatures(signatures::Arguments),
+    /// Check a settings file, or print one with all defaults, or its JSON schema.
+    Config(config::Arguments),
 }
 
 /// Runs the command that `arguments` (program name first) ask for.
@@ -71,6 +74,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
+        Command::Config(arguments) => config::run(&arguments),
     };
     match done {
         // The reader of a pipe went away: that is its good right.

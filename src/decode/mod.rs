@@ -305,7 +305,7 @@ pub enum Decoded<'a> {
 }
 
 /// What the decoder may use.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How deep tunnels may nest.
     pub max_depth: u8,

@@ -226,7 +226,8 @@ impl<W: Lines> Exporter for Csv<W> {
         let mut outcome = Ok(());
         for (key, totals) in cells {
             for object in UsageObject::of(&interval, key, totals, set) {
-                outcome = outcome.and(self.write(&UsageRow::from(&object)));
+                let written = self.write(&UsageRow::from(&object));
+                outcome = outcome.and(written);
             }
         }
         outcome

@@ -86,7 +86,8 @@ impl<W: Lines> Exporter for Json<W> {
         for (key, totals) in cells {
             for object in UsageObject::of(&interval, key, totals, set) {
                 self.make(&object)?;
-                outcome = outcome.and(self.writer.line(&self.line));
+                let written = self.writer.line(&self.line);
+                outcome = outcome.and(written);
             }
         }
         outcome

@@ -14,7 +14,7 @@ use crate::decode::{Packet, TcpSegment};
 use crate::time::Timestamp;
 
 /// What a flow table may use and how long flows live, all in frame time.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// How many flows are held at most.
     pub max_flows: usize,

@@ -131,9 +131,11 @@ impl Work {
         let mut listing = self.names.list()?;
         let mut outcome = Ok(());
         for path in std::mem::take(&mut listing.unfinished) {
-            outcome = outcome.and(fs::remove_file(&path).map_err(|error| about(&path, error)));
+            let removed = remove(&path);
+            outcome = outcome.and(removed);
         }
-        outcome = outcome.and(self.delete_oldest(&mut listing));
+        let deleted = self.delete_oldest(&mut listing);
+        outcome = outcome.and(deleted);
         if self.compression == Compression::None {
             return outcome;
         }
@@ -151,14 +153,12 @@ impl Work {
             } else {
                 Ok(true)
             };
-            outcome = outcome.and(
-                match done {
-                    Ok(true) => fs::remove_file(plain),
-                    Ok(false) => Ok(()),
-                    Err(error) => Err(error),
-                }
-                .map_err(|error| about(plain, error)),
-            );
+            let put_away = match done {
+                Ok(true) => remove(plain),
+                Ok(false) => Ok(()),
+                Err(error) => Err(about(plain, error)),
+            };
+            outcome = outcome.and(put_away);
         }
         outcome
     }
@@ -170,7 +170,8 @@ impl Work {
             && let Some((_, oldest)) = listing.rotated.pop_first()
         {
             for path in oldest.plain.iter().chain(&oldest.compressed) {
-                outcome = outcome.and(fs::remove_file(path).map_err(|error| about(path, error)));
+                let removed = remove(path);
+                outcome = outcome.and(removed);
             }
         }
         outcome
@@ -235,6 +236,10 @@ impl Work {
         }
         Ok(false)
     }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    fs::remove_file(path).map_err(|error| about(path, error))
 }
 
 fn about(path: &Path, error: io::Error) -> io::Error {

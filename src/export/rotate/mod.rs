@@ -158,7 +158,7 @@ impl Rotating {
         let path = path.into();
         let opened = Names::of(&path).and_then(|names| {
             let mut notes = Vec::new();
-            let file = Open::open(&path, &options, at, &mut notes)?;
+            let file = Open::at_path(&path, &options, at, &mut notes)?;
             let archive = (!file.device && options.has_archive())
                 .then(|| Archive::start(names.clone(), options.keep, options.compress))
                 .transpose()?;
@@ -188,6 +188,11 @@ impl Rotating {
         std::mem::take(&mut self.notes)
     }
 
+    /// The file that is open now, for changing its owner before rights are given up.
+    pub fn file(&self) -> Option<&File> {
+        self.file.as_ref().map(|open| &open.file)
+    }
+
     /// Writes out all lines that are held.
     fn write_out(&mut self) -> io::Result<()> {
         if self.pages.is_empty() {
@@ -210,7 +215,7 @@ impl Rotating {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.file = None;
-        let mut file = Open::open(&self.path, &self.options, self.at, &mut self.notes)?;
+        let mut file = Open::at_path(&self.path, &self.options, self.at, &mut self.notes)?;
         file.compare_header(self.header.as_deref(), &self.path, &mut self.notes);
         if self.pages.is_empty() {
             self.pages.start_at(file.len);
@@ -350,7 +355,7 @@ impl Options {
 }
 
 impl Open {
-    fn open(
+    fn at_path(
         path: &Path,
         options: &Options,
         at: Timestamp,

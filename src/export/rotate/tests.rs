@@ -664,3 +664,65 @@ fn write_to_the_limit(path: &Path) {
     let expected: Vec<String> = taken.into_iter().map(numbered).collect();
     assert_eq!(all_lines(path, None), expected);
 }
+
+/// A small file system of its own, as long as it lives.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where that is not permitted.
+    fn mount(options: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", options, "tmpfs"])
+            .arg(folder.path())
+            .stderr(Stdio::null())
+            .status();
+        mounted
+            .is_ok_and(|status| status.success())
+            .then(|| Self(folder))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_no_line_is_torn_and_it_goes_on_when_there_is_space() {
+    let Some(disk) = SmallDisk::mount("size=200k") else {
+        println!("SKIPPED: mounting a small file system is not permitted");
+        return;
+    };
+    let path = disk.0.path().join("r.jsonl");
+    let ballast = disk.0.path().join("ballast");
+    fs::write(&ballast, vec![0; 100_000]).unwrap();
+    let mut writer = open(&path, &Options::default(), 0);
+    let (mut taken, mut failed) = (Vec::new(), 0);
+    for number in 0..600 {
+        match say(&mut writer, &numbered(number)) {
+            Ok(()) => taken.push(numbered(number)),
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::StorageFull);
+                failed += 1;
+            }
+        }
+        if number % 100 == 99 {
+            let _ = writer.tick(at(number));
+            let text = fs::read_to_string(&path).unwrap();
+            assert!(text.ends_with('\n') && text.len() < 110_000);
+        }
+    }
+    assert!(failed > 0);
+    assert_eq!(
+        writer.tick(at(700)).unwrap_err().kind(),
+        ErrorKind::StorageFull
+    );
+    fs::remove_file(&ballast).unwrap();
+    writer.tick(at(701)).unwrap();
+    say(&mut writer, "last").unwrap();
+    writer.tick(at(702)).unwrap();
+    taken.push("last".to_owned());
+    assert_eq!(all_lines(&path, None), taken);
+}

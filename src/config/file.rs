@@ -1,0 +1,259 @@
+//! The settings file as it is written: one struct for each table, every key optional.
+//!
+//! The description and the default of a key stand here and nowhere else: `ottometer.toml`, the
+//! JSON schema and the documentation are made from them.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+use super::problem::Problem;
+use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
+
+/// A table of the file, for those who describe it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Table {
+    pub(super) name: &'static str,
+    pub(super) type_name: &'static str,
+    pub(super) about: &'static [&'static str],
+    pub(super) keys: &'static [Key],
+}
+
+/// A key of a table, with its default as it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) about: &'static [&'static str],
+    pub(super) default: &'static str,
+}
+
+macro_rules! tables {
+    ($(
+        $(#[doc = $about:literal])*
+        $table:ident: $type_name:ident {
+            $( $(#[doc = $key_about:literal])* $key:ident: $type:ty = $default:literal, )*
+        }
+    )*) => {
+        $(
+            $(#[doc = $about])*
+            #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+            #[serde(deny_unknown_fields)]
+            pub struct $type_name {
+                $( $(#[doc = $key_about])* pub $key: Option<$type>, )*
+            }
+
+            impl $type_name {
+                fn or(self, other: Self) -> Self {
+                    Self { $( $key: self.$key.or(other.$key), )* }
+                }
+            }
+        )*
+
+        /// Settings as they are written, in a file or on the command line.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields)]
+        #[schemars(title = "ottometer settings file")]
+        pub struct File {
+            $( $(#[doc = $about])* #[serde(default)] pub $table: $type_name, )*
+        }
+
+        impl File {
+            /// These settings where they say something, else those of `other`.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                Self { $( $table: self.$table.or(other.$table), )* }
+            }
+
+            fn read(
+                &mut self,
+                name: &str,
+                value: Spanned<DeValue<'_>>,
+            ) -> Option<Result<(), toml::de::Error>> {
+                match name {
+                    $( stringify!($table) => Some(
+                        Deserialize::deserialize(ValueDeserializer::from(value))
+                            .map(|table| self.$table = table),
+                    ), )*
+                    _ => None,
+                }
+            }
+        }
+
+        pub(super) const TABLES: &[Table] = &[$(
+            Table {
+                name: stringify!($table),
+                type_name: stringify!($type_name),
+                about: &[$($about),*],
+                keys: &[$(
+                    Key {
+                        name: stringify!($key),
+                        about: &[$($key_about),*],
+                        default: $default,
+                    },
+                )*],
+            },
+        )*];
+    };
+}
+
+tables! {
+    /// Where frames come from.
+    capture: CaptureTable {
+        /// Interfaces to capture on, as `ottometer interfaces` lists them. Several are one stream.
+        interfaces: Vec<String> = "[]",
+        /// Capture threads for each interface. The kernel splits the frames between them by address,
+        /// so that a flow and its fragments stay on one thread. Each has a ring of its own.
+        threads: NonZeroUsize = "1",
+        /// Worker threads that name flows when `steer` is "inner". With "fanout" each capture thread
+        /// is a worker, and this must be left out or be 1.
+        workers: NonZeroUsize = "1",
+        /// How frames are shared between threads. "fanout": the kernel does it, by outer addresses.
+        /// "inner": one capture thread for each interface does it, by the innermost addresses, for
+        /// links where all traffic is in one tunnel.
+        steer: Steer = "\"fanout\"",
+        /// Take in frames for other hosts as well, as a mirror port needs.
+        promiscuous: bool = "true",
+        /// Bytes of each frame that are taken in. Volume is counted as on the wire whatever this is.
+        snap_length: u32 = "65535",
+        /// Size of the ring the kernel fills, for each capture thread: it bridges moments in which
+        /// the program is behind.
+        ring_size: Size = "\"64MiB\"",
+        /// Frames that do not pass this BPF filter stay in the kernel (pcap-filter(7)). Empty: all
+        /// pass.
+        filter: String = "\"\"",
+    }
+
+    /// What is kept of flows.
+    flows: FlowsTable {
+        /// Flows held at a time, over all workers; this decides how much memory is used. At the limit
+        /// the oldest settled flow leaves first; packets that find no place are counted as
+        /// unknown{reason="table-full"}.
+        max_flows: NonZeroUsize = "1_048_576",
+        /// Idle time that ends a TCP flow.
+        tcp_idle: Period = "\"5m\"",
+        /// Idle time that ends a TCP flow after FIN of both sides or RST.
+        tcp_closed: Period = "\"10s\"",
+        /// Idle time that ends any other flow.
+        udp_idle: Period = "\"60s\"",
+        /// Bytes of each direction that are inspected.
+        opening_bytes: Size = "\"16KiB\"",
+        /// Packets with a payload that are inspected.
+        opening_packets: u16 = "32",
+        /// What keeps flows with the same endpoints apart: "none", "vlan" (VLAN identifiers) or
+        /// "tunnel" (the identifier of the outermost tunnel: VNI, TEID, GRE key).
+        scope: Scope = "\"none\"",
+        /// Tunnels inside one another that are followed.
+        tunnel_depth: u8 = "8",
+    }
+
+    /// Which rules name the flows.
+    signatures: SignaturesTable {
+        /// Add the signature files under this folder to the built-in ones. Empty: none.
+        dir: PathBuf = "\"\"",
+        /// Use only the files of `dir`, not the built-in ones.
+        replace: bool = "false",
+        /// Load signatures and settings anew when their files change, as SIGHUP does. What is bad is
+        /// refused whole, and what was in use stays.
+        watch: bool = "false",
+    }
+
+    /// Records in files: JSON Lines, or CSV if the name ends with .csv. See docs/records.md.
+    records: RecordsTable {
+        /// Write a record for each flow that ended to this file; "-" is standard output. Empty: none.
+        flows: PathBuf = "\"\"",
+        /// Write a record for each application, service and direction of each interval to this file;
+        /// "-" is standard output. Empty: none.
+        usage: PathBuf = "\"\"",
+        /// Length of the intervals of usage records, aligned to the clock (UTC).
+        interval: Period = "\"60s\"",
+        /// Rotate a file before it grows beyond this. 0: never.
+        rotate_size: Size = "\"256MiB\"",
+        /// Rotate a file at each multiple of this, aligned to the clock (UTC). "0s": never.
+        rotate_every: Period = "\"1h\"",
+        /// Rotated files that are kept of each file; the oldest are deleted. 0: all are kept.
+        keep: usize = "0",
+        /// How rotated files are compressed: "none", "gzip" or "zstd".
+        compress: Compress = "\"zstd\"",
+    }
+
+    /// What monitoring asks for: /metrics, /healthz, /readyz.
+    metrics: MetricsTable {
+        /// Serve metrics on this address; a port alone is on loopback. Beyond loopback a certificate
+        /// and a token are demanded. Empty: nothing is served.
+        listen: Listen = "\"\"",
+        /// PEM file of the server's certificate, followed by those between it and the root. Empty:
+        /// plain HTTP.
+        tls_certificate: PathBuf = "\"\"",
+        /// PEM file of the certificate's private key.
+        tls_key: PathBuf = "\"\"",
+        /// File with the token that clients have to show (Authorization: Bearer). Empty: none.
+        token_file: PathBuf = "\"\"",
+        /// Label sets of volume by name that get series of their own; the rest is summed up in one.
+        series_limit: NonZeroUsize = "10_000",
+    }
+
+    /// What is given up once the capture is open.
+    privilege: PrivilegeTable {
+        /// User to go on as: a name, UID or UID:GID. Empty: started as root, `ottometer` if there is
+        /// such a user, else `nobody`; any other user stays.
+        user: String = "\"\"",
+        /// Filter system calls: those a run does not need end it.
+        seccomp: bool = "true",
+    }
+
+    /// What operators are told, on standard error.
+    log: LogTable {
+        /// "error", "warn", "info", "debug" or "trace". Never a line for a packet.
+        level: Level = "\"info\"",
+        /// "text", or "json": one object a line.
+        format: LogFormat = "\"text\"",
+    }
+}
+
+impl File {
+    /// Reads the `text` of a file; `name` is what problems call it.
+    ///
+    /// # Errors
+    ///
+    /// What is not of the file's form, one finding a table.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Problem>> {
+        let (table, errors) = DeTable::parse_recoverable(text);
+        let mut problems: Vec<Problem> = errors
+            .iter()
+            .map(|error| Problem::at(name, text, error.span().unwrap_or(0..0), error.message()))
+            .collect();
+        let mut file = Self::default();
+        for (key, value) in table.into_inner() {
+            let (at, place) = (key.span(), value.span());
+            match file.read(key.get_ref(), value) {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    // An error without a place of its own stands where its table does.
+                    let span = error.span().filter(|span| *span != (0..0)).unwrap_or(place);
+                    problems.push(Problem::at(name, text, span, error.message()));
+                }
+                None => {
+                    let known: Vec<String> = TABLES
+                        .iter()
+                        .map(|table| format!("`[{}]`", table.name))
+                        .collect();
+                    let message = format!(
+                        "unknown table `{}`, expected one of {}",
+                        key.get_ref(),
+                        known.join(", ")
+                    );
+                    problems.push(Problem::at(name, text, at, &message));
+                }
+            }
+        }
+        if problems.is_empty() {
+            Ok(file)
+        } else {
+            Err(problems)
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! What a live run goes by: [`Settings`], checked and with defaults.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::file::{CaptureTable, File, FlowsTable, MetricsTable, RecordsTable, SignaturesTable};
+use super::problem::Problem;
+use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
+use crate::capture::live;
+use crate::export::rotate;
+use crate::{decode, flow};
+
+/// Settings of a live run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where frames come from.
+    pub capture: Capture,
+    /// For all flow tables together.
+    pub flow: flow::Config,
+    /// For each worker's decoder.
+    pub decode: decode::Config,
+    /// Which rules name the flows.
+    pub signatures: Signatures,
+    /// Records in files.
+    pub records: Records,
+    /// What is served, if anything.
+    pub metrics: Option<Metrics>,
+    /// What is given up.
+    pub privilege: Privilege,
+    /// What operators are told.
+    pub log: Log,
+}
+
+/// Where frames come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Capture {
+    /// Interfaces, each once; none when nobody named one.
+    pub interfaces: Vec<String>,
+    /// Capture threads for each interface.
+    pub threads: usize,
+    /// Workers with [`Steer::Inner`].
+    pub workers: usize,
+    /// How frames are shared.
+    pub steer: Steer,
+    /// How each interface is opened; its name and its group are left to the run.
+    pub options: live::Options,
+}
+
+/// Which rules name the flows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Signatures {
+    /// The folder of one's own.
+    pub dir: Option<PathBuf>,
+    /// Without the built-in ones.
+    pub replace: bool,
+    /// Load anew when files change.
+    pub watch: bool,
+}
+
+/// Records in files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Records {
+    /// Flow records; `-` is standard output.
+    pub flows: Option<PathBuf>,
+    /// Usage records; `-` is standard output.
+    pub usage: Option<PathBuf>,
+    /// Length of an interval of usage.
+    pub interval: Duration,
+    /// When files are rotated, and what becomes of them.
+    pub rotation: rotate::Options,
+}
+
+/// What is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metrics {
+    /// The address.
+    pub listen: SocketAddr,
+    /// The certificate.
+    pub tls: Option<Tls>,
+    /// The file with the token.
+    pub token_file: Option<PathBuf>,
+    /// Label sets with series of their own.
+    pub series_limit: usize,
+}
+
+/// PEM files of a certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tls {
+    /// The certificate, followed by those between it and the root.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// What is given up once the capture is open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Privilege {
+    /// The user to go on as.
+    pub user: Option<String>,
+    /// Filter system calls.
+    pub seccomp: bool,
+}
+
+/// What operators are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// How much.
+    pub level: Level,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// Smallest size at which files are rotated: smaller ones would be all names and no lines.
+const SMALLEST_FILE: u64 = 64 << 10;
+/// libpcap takes the ring's size as an `int`.
+const LARGEST_RING: u64 = i32::MAX as u64;
+/// A ring has to hold a block of the kernel's.
+const SMALLEST_RING: u64 = 1 << 20;
+/// Headers, the deepest tunnels included, are to be in what is taken in; 262,144 is libpcap's limit.
+const SNAP_LENGTHS: std::ops::RangeInclusive<u32> = 256..=262_144;
+
+type Problems = Vec<Problem>;
+
+impl Settings {
+    /// Checks what is written and fills in what is not.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong, by key.
+    pub fn check(file: File) -> Result<Self, Problems> {
+        let mut problems = Vec::new();
+        let found = &mut problems;
+        let decode_default = decode::Config::default();
+        let settings = Self {
+            capture: capture(file.capture, found),
+            decode: decode::Config {
+                max_depth: file.flows.tunnel_depth.unwrap_or(decode_default.max_depth),
+                ..decode_default
+            },
+            flow: flows(&file.flows, found),
+            signatures: signatures(file.signatures, found),
+            records: records(file.records, found),
+            metrics: metrics(file.metrics, found),
+            privilege: Privilege {
+                user: file.privilege.user.filter(|user| !user.is_empty()),
+                seccomp: file.privilege.seccomp.unwrap_or(true),
+            },
+            log: Log {
+                level: file.log.level.unwrap_or_default(),
+                format: file.log.format.unwrap_or_default(),
+            },
+        };
+        if problems.is_empty() {
+            Ok(settings)
+        } else {
+            Err(problems)
+        }
+    }
+}
+
+fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
+    let defaults = live::Options::default();
+    let interfaces = table.interfaces.unwrap_or_default();
+    for (place, name) in interfaces.iter().enumerate() {
+        if name.is_empty() || name.contains(char::is_whitespace) {
+            found.push(Problem::of_key(
+                "capture.interfaces",
+                format!("`{name}` is not the name of an interface"),
+            ));
+        } else if interfaces.iter().take(place).any(|other| other == name) {
+            found.push(Problem::of_key(
+                "capture.interfaces",
+                format!("`{name}` is named twice: its frames would be counted twice"),
+            ));
+        }
+    }
+    let (threads, workers) = (number(table.threads, 1), number(table.workers, 1));
+    let steer = table.steer.unwrap_or_default();
+    match steer {
+        Steer::Fanout if workers > 1 => found.push(Problem::of_key(
+            "capture.workers",
+            "with steer = \"fanout\" each capture thread is a worker: set threads instead, or \
+             steer = \"inner\"",
+        )),
+        Steer::Inner if threads > 1 => found.push(Problem::of_key(
+            "capture.threads",
+            "with steer = \"inner\" one thread captures for all workers: set workers instead, or \
+             steer = \"fanout\"",
+        )),
+        _ => {}
+    }
+    let snap_len = table.snap_length.unwrap_or(defaults.snap_len);
+    if !SNAP_LENGTHS.contains(&snap_len) {
+        let (least, most) = (SNAP_LENGTHS.start(), SNAP_LENGTHS.end());
+        found.push(Problem::of_key(
+            "capture.snap_length",
+            format!("{snap_len} is not between {least} and {most} bytes"),
+        ));
+    }
+    let ring = table
+        .ring_size
+        .map_or_else(|| u64::from(defaults.ring_bytes), |size| size.0);
+    if !(SMALLEST_RING..=LARGEST_RING).contains(&ring) {
+        found.push(Problem::of_key(
+            "capture.ring_size",
+            format!("{ring} bytes are not between 1MiB and 2GiB"),
+        ));
+    }
+    Capture {
+        interfaces,
+        threads,
+        workers,
+        steer,
+        options: live::Options {
+            promiscuous: table.promiscuous.unwrap_or(defaults.promiscuous),
+            snap_len,
+            ring_bytes: u32::try_from(ring).unwrap_or(u32::MAX),
+            filter: table.filter.filter(|filter| !filter.trim().is_empty()),
+            ..defaults
+        },
+    }
+}
+
+fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
+    let defaults = flow::Config::default();
+    let mut idle = |key: &str, period: Option<Period>, default| {
+        let period = period.map_or(default, |period| period.0);
+        if period < Duration::from_millis(1) {
+            found.push(Problem::of_key(key, "must be at least 1ms"));
+        }
+        period
+    };
+    let tcp_idle = idle("flows.tcp_idle", table.tcp_idle, defaults.tcp_idle);
+    let tcp_closed = idle("flows.tcp_closed", table.tcp_closed, defaults.tcp_closed);
+    let udp_idle = idle("flows.udp_idle", table.udp_idle, defaults.udp_idle);
+    let opening_packets = table.opening_packets.unwrap_or(defaults.opening_packets);
+    if opening_packets == 0 {
+        found.push(Problem::of_key(
+            "flows.opening_packets",
+            "must be at least 1",
+        ));
+    }
+    let opening_bytes = table.opening_bytes.map_or(defaults.opening_bytes, |size| {
+        // The memory of a run is max_flows of these at worst.
+        usize::try_from(size.0)
+            .ok()
+            .filter(|bytes| (1..=1 << 20).contains(bytes))
+            .unwrap_or_else(|| {
+                found.push(Problem::of_key(
+                    "flows.opening_bytes",
+                    format!("{} bytes are not between 1 and 1MiB", size.0),
+                ));
+                defaults.opening_bytes
+            })
+    });
+    flow::Config {
+        max_flows: number(table.max_flows, defaults.max_flows),
+        opening_bytes,
+        opening_packets,
+        tcp_idle,
+        tcp_closed,
+        udp_idle,
+        scope: match table.scope.unwrap_or_default() {
+            Scope::None => flow::Scope::None,
+            Scope::Vlan => flow::Scope::Vlan,
+            Scope::Tunnel => flow::Scope::Tunnel,
+        },
+    }
+}
+
+fn signatures(table: SignaturesTable, found: &mut Problems) -> Signatures {
+    let signatures = Signatures {
+        dir: path(table.dir),
+        replace: table.replace.unwrap_or(false),
+        watch: table.watch.unwrap_or(false),
+    };
+    if signatures.replace && signatures.dir.is_none() {
+        found.push(Problem::of_key(
+            "signatures.replace",
+            "needs signatures.dir: without it there would be no rules at all",
+        ));
+    }
+    signatures
+}
+
+fn records(table: RecordsTable, found: &mut Problems) -> Records {
+    let (flows, usage) = (path(table.flows), path(table.usage));
+    if flows.is_some() && flows == usage {
+        found.push(Problem::of_key(
+            "records.usage",
+            "is the same file as records.flows: each needs its own",
+        ));
+    }
+    let interval = table
+        .interval
+        .map_or(Duration::from_secs(60), |period| period.0);
+    if interval < Duration::from_secs(1) {
+        found.push(Problem::of_key("records.interval", "must be at least 1s"));
+    }
+    let max_bytes = table.rotate_size.unwrap_or(Size(256 << 20)).0;
+    if (1..SMALLEST_FILE).contains(&max_bytes) {
+        found.push(Problem::of_key(
+            "records.rotate_size",
+            "must be at least 64KiB, or 0 for never",
+        ));
+    }
+    let max_age = table
+        .rotate_every
+        .map_or(Duration::from_secs(3600), |period| period.0);
+    if !max_age.is_zero() && max_age < Duration::from_secs(1) {
+        found.push(Problem::of_key(
+            "records.rotate_every",
+            "must be at least 1s, or 0s for never",
+        ));
+    }
+    Records {
+        flows,
+        usage,
+        interval,
+        rotation: rotate::Options {
+            max_bytes: Some(max_bytes).filter(|&bytes| bytes > 0),
+            max_age: Some(max_age).filter(|age| !age.is_zero()),
+            keep: table.keep.filter(|&keep| keep > 0),
+            compress: match table.compress.unwrap_or_default() {
+                Compress::None => rotate::Compression::None,
+                Compress::Gzip => rotate::Compression::Gzip,
+                Compress::Zstd => rotate::Compression::Zstd,
+            },
+        },
+    }
+}
+
+fn metrics(table: MetricsTable, found: &mut Problems) -> Option<Metrics> {
+    let tls = match (path(table.tls_certificate), path(table.tls_key)) {
+        (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
+        (None, None) => None,
+        (Some(_), None) => {
+            let text = "needs metrics.tls_key as well";
+            found.push(Problem::of_key("metrics.tls_certificate", text));
+            return None;
+        }
+        (None, Some(_)) => {
+            let text = "needs metrics.tls_certificate as well";
+            found.push(Problem::of_key("metrics.tls_key", text));
+            return None;
+        }
+    };
+    let token_file = path(table.token_file);
+    let Listen(Some(listen)) = table.listen? else {
+        return None;
+    };
+    let local = listen.ip().to_canonical().is_loopback();
+    if !local && (tls.is_none() || token_file.is_none()) {
+        found.push(Problem::of_key(
+            "metrics.listen",
+            format!(
+                "{listen} can be reached from elsewhere: that needs metrics.tls_certificate, \
+                 metrics.tls_key and metrics.token_file"
+            ),
+        ));
+    }
+    Some(Metrics {
+        listen,
+        tls,
+        token_file,
+        series_limit: number(table.series_limit, 10_000),
+    })
+}
+
+/// In the file an empty text says that there is none.
+fn path(path: Option<PathBuf>) -> Option<PathBuf> {
+    path.filter(|path| !path.as_os_str().is_empty())
+}
+
+fn number(number: Option<NonZeroUsize>, default: usize) -> usize {
+    number.map_or(default, NonZeroUsize::get)
+}

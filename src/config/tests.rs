@@ -1,0 +1,313 @@
+//! The commented file, the schema and what is said of bad settings.
+
+use super::file::TABLES;
+use super::*;
+use crate::export::rotate::Compression;
+
+/// With `UPDATE_SCHEMA` set, writes the file that is else compared.
+fn kept(name: &str, current: &str) {
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, current).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap();
+    assert!(
+        kept == current,
+        "{name} is not current: run the tests with UPDATE_SCHEMA=1"
+    );
+}
+
+#[test]
+fn the_commented_file_is_current() {
+    kept("ottometer.toml", &template());
+}
+
+#[test]
+fn the_schema_is_current() {
+    let text = serde_json::to_string_pretty(&schema()).unwrap();
+    kept("deploy/ottometer.schema.json", &format!("{text}\n"));
+}
+
+/// The commented file with every key set.
+fn uncommented() -> String {
+    let lines = template();
+    let lines = lines.lines().map(|line| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest,
+        _ => line,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_commented_file_says_the_defaults() {
+    let defaults = Settings::check(File::default()).unwrap();
+    assert_eq!(
+        load_text("t", &template(), File::default()).unwrap(),
+        defaults
+    );
+    assert_eq!(
+        load_text("t", &uncommented(), File::default()).unwrap(),
+        defaults
+    );
+}
+
+#[test]
+fn the_commented_file_has_every_key_of_the_schema() {
+    let text: toml::Table = toml::from_str(&uncommented()).unwrap();
+    let schema = schema();
+    let tables = schema["properties"].as_object().unwrap();
+    assert_eq!(tables.len(), TABLES.len());
+    for (table, property) in tables {
+        let reference = property["$ref"].as_str().unwrap();
+        let definition = schema.pointer(reference.trim_start_matches('#')).unwrap();
+        let keys = definition["properties"].as_object().unwrap();
+        assert_eq!(definition["additionalProperties"], false, "{table}");
+        let written = text[table].as_table().unwrap();
+        assert_eq!(keys.len(), written.len(), "{table}");
+        for (key, property) in keys {
+            assert!(property["description"].is_string(), "{table}.{key}");
+            assert!(property.get("default").is_some(), "{table}.{key}");
+            assert!(written.contains_key(key), "{table}.{key}");
+        }
+    }
+}
+
+#[test]
+fn every_key_is_in_the_documentation() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    for table in TABLES {
+        let section = text
+            .split("\n## ")
+            .find(|section| section.starts_with(&format!("`[{}]`", table.name)))
+            .unwrap_or_else(|| panic!("no section for [{}]", table.name));
+        for key in table.keys {
+            let words: Vec<&str> = key.about.iter().map(|line| line.trim()).collect();
+            let row = format!(
+                "| `{}` | `{}` | {} |",
+                key.name,
+                key.default,
+                words.join(" ")
+            );
+            assert!(
+                section.contains(&row),
+                "expected in docs/settings.md: {row}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_command_line_goes_on_top() {
+    let file = "[records]\nflows = \"a.jsonl\"\nkeep = 3\n[metrics]\nlisten = \"9464\"";
+    let command_line = File {
+        records: RecordsTable {
+            flows: Some("b.csv".into()),
+            ..RecordsTable::default()
+        },
+        metrics: MetricsTable {
+            listen: Some(Listen(None)),
+            ..MetricsTable::default()
+        },
+        ..File::default()
+    };
+    let settings = load_text("t", file, command_line).unwrap();
+    assert_eq!(settings.records.flows, Some("b.csv".into()));
+    assert_eq!(settings.records.rotation.keep, Some(3));
+    assert_eq!(
+        settings.metrics, None,
+        "an empty text takes back what the file says"
+    );
+}
+
+#[test]
+fn all_keys_are_read() {
+    let text = r#"
+        [capture]
+        interfaces = ["eth1", "eth2"]
+        workers = 4
+        steer = "inner"
+        promiscuous = false
+        snap_length = 512
+        ring_size = "128MiB"
+        filter = "not port 22"
+        [flows]
+        max_flows = 1000
+        tcp_idle = "1h"
+        opening_bytes = 4096
+        scope = "vlan"
+        tunnel_depth = 2
+        [signatures]
+        dir = "/etc/ottometer/signatures"
+        replace = true
+        watch = true
+        [records]
+        usage = "u.csv"
+        interval = "5m"
+        rotate_size = 0
+        rotate_every = "1day"
+        keep = 30
+        compress = "gzip"
+        [metrics]
+        listen = "0.0.0.0:9464"
+        tls_certificate = "c.pem"
+        tls_key = "k.pem"
+        token_file = "t"
+        series_limit = 5
+        [privilege]
+        user = "monitor"
+        seccomp = false
+        [log]
+        level = "debug"
+        format = "json"
+    "#;
+    let settings = load_text("t", text, File::default()).unwrap();
+    let options = &settings.capture.options;
+    assert_eq!(settings.capture.interfaces, ["eth1", "eth2"]);
+    assert_eq!(
+        (settings.capture.workers, settings.capture.steer),
+        (4, Steer::Inner)
+    );
+    assert_eq!((options.snap_len, options.ring_bytes), (512, 128 << 20));
+    assert_eq!(options.filter.as_deref(), Some("not port 22"));
+    assert_eq!(settings.flow.max_flows, 1000);
+    assert_eq!(settings.flow.tcp_idle.as_secs(), 3600);
+    assert_eq!(settings.flow.opening_bytes, 4096);
+    assert_eq!(settings.flow.scope, crate::flow::Scope::Vlan);
+    assert_eq!(settings.decode.max_depth, 2);
+    assert!(settings.signatures.replace && settings.signatures.watch);
+    let rotation = &settings.records.rotation;
+    assert_eq!((rotation.max_bytes, rotation.keep), (None, Some(30)));
+    assert_eq!(rotation.max_age.unwrap().as_secs(), 86_400);
+    assert_eq!(rotation.compress, Compression::Gzip);
+    assert_eq!(settings.records.interval.as_secs(), 300);
+    let metrics = settings.metrics.unwrap();
+    assert_eq!((metrics.listen.port(), metrics.series_limit), (9464, 5));
+    assert_eq!(settings.privilege.user.as_deref(), Some("monitor"));
+    assert_eq!(settings.log.format, LogFormat::Json);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_place() {
+    for (text, expected) in [
+        ("[capture\n", &["t:1:9: "][..]),
+        (
+            "[capture]\nsnaplen = 1",
+            &["t:2:1: capture.snaplen: unknown field `snaplen`, expected one of"],
+        ),
+        (
+            "[captures]\n",
+            &["t:1:2: captures: unknown table `captures`, expected one of `[capture]`"],
+        ),
+        ("capture = 3", &["t:1:11: capture: invalid type: integer"]),
+        (
+            "[flows]\ntcp_idle = 300",
+            &[
+                "t:2:12: flows.tcp_idle: invalid type: integer `300`, expected a length of time with its unit",
+            ],
+        ),
+        (
+            "[flows]\n  udp_idle = \"soon\"",
+            &["t:2:14: flows.udp_idle: `soon` is not a length of time"],
+        ),
+        (
+            "[flows]\nmax_flows = 0",
+            &["t:2:13: flows.max_flows: invalid value: integer `0`, expected a nonzero"],
+        ),
+        (
+            "[capture]\nring_size = \"64M\"",
+            &["t:2:13: capture.ring_size: `64M` is not a size"],
+        ),
+        (
+            "[capture]\nring_size = \"4GiB\"",
+            &["t:2:1: capture.ring_size: 4294967296 bytes are not between"],
+        ),
+        (
+            "[capture]\nsteer = \"outer\"",
+            &["t:2:9: capture.steer: unknown variant `outer`, expected `fanout` or `inner`"],
+        ),
+        (
+            "[capture]\nworkers = 2",
+            &["t:2:1: capture.workers: with steer"],
+        ),
+        (
+            "[capture]\nsteer = \"inner\"\nthreads = 2",
+            &["t:3:1: capture.threads: with steer"],
+        ),
+        (
+            "[capture]\ninterfaces = [\"a\", \"a\"]",
+            &["t:2:1: capture.interfaces: `a` is named twice"],
+        ),
+        (
+            "[capture]\nsnap_length = 64",
+            &["t:2:1: capture.snap_length: 64 is not between"],
+        ),
+        (
+            "[signatures]\nreplace = true",
+            &["t:2:1: signatures.replace: needs signatures.dir"],
+        ),
+        (
+            "[records]\nflows = \"a\"\nusage = \"a\"",
+            &["t:3:1: records.usage: is the same file"],
+        ),
+        (
+            "[records]\nrotate_size = 1",
+            &["t:2:1: records.rotate_size: must be at least 64KiB"],
+        ),
+        (
+            "[records]\ninterval = \"1ms\"",
+            &["t:2:1: records.interval: must be at least 1s"],
+        ),
+        (
+            "[metrics]\nlisten = \"localhost\"",
+            &["t:2:10: metrics.listen: `localhost` is not an address"],
+        ),
+        (
+            "[metrics]\nlisten = \"0.0.0.0:1\"",
+            &["t:2:1: metrics.listen: 0.0.0.0:1 can be reached from elsewhere"],
+        ),
+        (
+            "[metrics]\ntls_key = \"k\"",
+            &["t:2:1: metrics.tls_key: needs metrics.tls_certificate"],
+        ),
+        // More than one at a time.
+        (
+            "[log]\nlevel = 1\n[flows]\nscope = \"all\"",
+            &["t:2:9: log.level: ", "t:4:9: flows.scope: unknown variant"],
+        ),
+        (
+            "[flows]\ntcp_idle = \"0s\"\nopening_packets = 0",
+            &[
+                "t:2:1: flows.tcp_idle: must",
+                "t:3:1: flows.opening_packets: must",
+            ],
+        ),
+    ] {
+        let problems = load_text("t", text, File::default()).unwrap_err();
+        let mut said: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        said.sort();
+        assert_eq!(said.len(), expected.len(), "{text:?}: {said:#?}");
+        for (said, expected) in said.iter().zip(expected) {
+            assert!(said.starts_with(expected), "{text:?}: {said}");
+        }
+    }
+    let command_line = File {
+        signatures: SignaturesTable {
+            replace: Some(true),
+            ..SignaturesTable::default()
+        },
+        ..File::default()
+    };
+    let problems = load_text("t", "", command_line).unwrap_err();
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("settings: signatures.replace: ")
+    );
+    let missing = load(Some(Path::new("/nonexistent/o.toml")), File::default()).unwrap_err();
+    assert!(
+        missing[0]
+            .to_string()
+            .starts_with("/nonexistent/o.toml: cannot be read")
+    );
+}
