@@ -71,7 +71,11 @@ impl Live {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
     }
 
     /// Waits until the log says so.
@@ -144,7 +148,10 @@ fn number(value: &Value, pointer: &str) -> u64 {
 /// The sum of one field over all capture threads.
 fn sum(state: &Value, field: &str) -> u64 {
     let sources = state["sources"].as_array().unwrap();
-    sources.iter().map(|source| number(source, &format!("/{field}"))).sum()
+    sources
+        .iter()
+        .map(|source| number(source, &format!("/{field}")))
+        .sum()
 }
 
 fn assert_closes(state: &Value) {
@@ -163,7 +170,7 @@ fn what_was_sent_is_counted_or_dropped_by_stage() {
         &["--threads", "2"],
         &["--steer", "inner", "--workers", "2"],
         // A ring that cannot hold what comes.
-        &["--threads", "1", "--ring-size", "128KiB"],
+        &["--threads", "1", "--ring-size", "1MiB"],
     ] {
         let live = Live::start(&receiver, "mirror0", more);
         let mut out = sender.sender("out0");
@@ -175,17 +182,36 @@ fn what_was_sent_is_counted_or_dropped_by_stage() {
         assert_closes(&state);
         let counted = number(&state, "/ledger/wire/packets");
         assert_eq!(sum(&state, "received"), sent, "{more:?} {state:#}");
-        assert_eq!(counted + sum(&state, "dropped_ring"), sent, "{more:?} {state:#}");
+        assert_eq!(
+            counted + sum(&state, "dropped_ring"),
+            sent,
+            "{more:?} {state:#}"
+        );
     }
 }
 
 /// What a record says of a flow, but for times and what they decide.
 fn essence(record: &Value) -> (String, String) {
     let text = |field: &str| record[field].to_string();
-    let key = ["src_ip", "src_port", "dest_ip", "dest_port", "proto"].map(text).join(" ");
-    let names = ["app", "app_proto", "service", "evidence", "signature", "unknown", "server_name"];
+    let key = ["src_ip", "src_port", "dest_ip", "dest_port", "proto"]
+        .map(text)
+        .join(" ");
+    let names = [
+        "app",
+        "app_proto",
+        "service",
+        "evidence",
+        "signature",
+        "unknown",
+        "server_name",
+    ];
     let flow = &record["flow"];
-    let sizes = ["pkts_toserver", "pkts_toclient", "bytes_toserver", "ip_bytes_toclient"];
+    let sizes = [
+        "pkts_toserver",
+        "pkts_toclient",
+        "bytes_toserver",
+        "ip_bytes_toclient",
+    ];
     let sizes = sizes.map(|field| flow[field].to_string()).join(" ");
     (key, format!("{} {sizes}", names.map(text).join(" ")))
 }
@@ -203,7 +229,9 @@ fn essences<'a>(lines: impl Iterator<Item = &'a Value>) -> BTreeMap<String, Vec<
 
 fn records(file: &Path) -> Vec<Value> {
     let text = fs::read_to_string(file).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -227,12 +255,19 @@ fn below_overload_the_records_are_those_of_read() {
             caplen: u32::try_from(frame.len()).unwrap(),
             len: u32::try_from(frame.len()).unwrap(),
         };
-        file.write(&pcap::Packet { header: &header, data: frame });
+        file.write(&pcap::Packet {
+            header: &header,
+            data: frame,
+        });
     }
     drop(file);
     let expected = support::flows(&capture, &[]);
     let expected = essences(expected.iter());
-    for more in [&["--threads", "1"][..], &["--threads", "2"], &["--steer", "inner"]] {
+    for more in [
+        &["--threads", "1"][..],
+        &["--threads", "2"],
+        &["--steer", "inner"],
+    ] {
         let mut arguments = vec!["--flows", "flows.jsonl"];
         arguments.extend(more);
         let live = Live::start(&receiver, "mirror0", &arguments);

@@ -143,6 +143,12 @@ tables! {
         opening_bytes: Size = "\"16KiB\"",
         /// Packets with a payload that are inspected.
         opening_packets: u16 = "32",
+        /// Bytes that all openings under inspection take together. When they come to take more, the
+        /// flow whose opening began first is named by what it has shown.
+        opening_memory: Size = "\"256MiB\"",
+        /// Bytes that what is kept of named flows for their records takes together. When it comes
+        /// to take more, the records of the oldest say less.
+        record_memory: Size = "\"1GiB\"",
         /// What keeps flows with the same endpoints apart: "none", "vlan" (VLAN identifiers) or
         /// "tunnel" (the identifier of the outermost tunnel: VNI, TEID, GRE key).
         scope: Scope = "\"none\"",

@@ -255,9 +255,16 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
                 defaults.opening_bytes
             })
     });
+    let memory = |size: Option<Size>, default: usize| {
+        size.map_or(default, |size| {
+            usize::try_from(size.0).unwrap_or(usize::MAX)
+        })
+    };
     flow::Config {
         max_flows: number(table.max_flows, defaults.max_flows),
         opening_bytes,
+        opening_memory: memory(table.opening_memory, defaults.opening_memory),
+        record_memory: memory(table.record_memory, defaults.record_memory),
         opening_packets,
         tcp_idle,
         tcp_closed,

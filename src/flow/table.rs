@@ -204,6 +204,15 @@ impl<T: Default> FlowTable<T> {
         &self.config
     }
 
+    /// Takes idle times and the length of openings from `config`; how much is held stays.
+    pub fn pace(&mut self, config: &Config) {
+        self.config.opening_bytes = config.opening_bytes;
+        self.config.opening_packets = config.opening_packets;
+        self.config.tcp_idle = config.tcp_idle;
+        self.config.tcp_closed = config.tcp_closed;
+        self.config.udp_idle = config.udp_idle;
+    }
+
     /// The key, its hash and the sending end of `packet`, to be computed for a batch ahead.
     #[inline]
     pub fn locate(&self, packet: &Packet<'_>) -> (FlowKey, End, u64) {

@@ -245,6 +245,12 @@ impl Worker {
         }
     }
 
+    /// Lets flows live, and be inspected, as long as `config` says; how much is held stays.
+    pub(super) fn pace(&mut self, config: &flow::Config) {
+        self.flows.pace(config);
+        self.flow_config = self.flows.config().clone();
+    }
+
     /// Ends all flows; the last report.
     pub(super) fn finish(mut self) -> Report {
         let drops = &mut self.drops;

@@ -8,12 +8,10 @@ use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Arguments;
+use super::reload::Reload;
 use crate::capture::live::now;
-use crate::cli::watch::{Notice, Watch};
 use crate::export::status;
 use crate::pipeline::live::Control;
-use crate::serve;
-use crate::signature::Loader;
 use crate::tui::{Quit, View};
 
 /// How often signals and changed files are looked for: what an operator does not notice.
@@ -33,39 +31,20 @@ pub(super) struct Attendant {
     serves: bool,
 }
 
-/// What is loaded again.
-struct Reload {
-    loader: Loader,
-    server: Option<serve::Handle>,
-    watch: Option<Watch>,
-    count: u64,
-}
-
 impl Attendant {
     pub(super) fn new(
         control: Arc<Control>,
-        loader: Loader,
-        server: Option<serve::Handle>,
+        reload: Reload,
+        serves: bool,
         arguments: &Arguments,
     ) -> anyhow::Result<Self> {
-        let watch = arguments
-            .watch
-            .then(|| Watch::start(loader.dir.as_deref(), None))
-            .transpose()?;
         Ok(Self {
             control,
             signals: Signals::new([SIGHUP, SIGINT, SIGTERM])?,
-            reload: Reload {
-                loader,
-                server,
-                watch,
-                count: 0,
-            },
+            reload,
             has_view: arguments.tui,
             says_status: !arguments.quiet,
-            serves: arguments.listen.is_some()
-                || arguments.flows.is_some()
-                || arguments.usage.is_some(),
+            serves,
         })
     }
 
@@ -117,56 +96,6 @@ impl Attendant {
                 before = latest;
             }
             thread::sleep(LOOK);
-        }
-    }
-}
-
-impl Reload {
-    /// Whether a file has changed.
-    fn is_due(&self) -> bool {
-        let Some(watch) = &self.watch else {
-            return false;
-        };
-        let mut changed = false;
-        for notice in watch.notices().try_iter() {
-            match notice {
-                Notice::Changed => changed = true,
-                Notice::Trouble(error) => {
-                    tracing::warn!(%error, "changed files may go unnoticed");
-                }
-            }
-        }
-        changed
-    }
-
-    /// Loads everything anew: each is taken into use whole, or stays as it was.
-    fn run(&mut self, control: &Control) {
-        self.count += 1;
-        let count = self.count;
-        if let Some(Err(error)) = self.server.as_ref().map(serve::Handle::reload) {
-            tracing::error!("reload {count}: certificate and token stay as they were: {error}");
-        }
-        let before = control.set();
-        match self.loader.load_after(&before) {
-            Ok(set) if Arc::ptr_eq(&set, &before) => {
-                tracing::info!("reload {count}: no signature has changed");
-            }
-            Ok(set) => {
-                tracing::info!(
-                    "reload {count}: {} applications, {} rules, set {}",
-                    set.catalog().app_count(),
-                    set.rule_count(),
-                    set.hash().get(..12).unwrap_or_default(),
-                );
-                control.replace_set(set);
-            }
-            Err(findings) => {
-                let reason = super::lines(&findings).to_string();
-                tracing::error!(
-                    "reload {count}: refused, the signatures stay as they were:\n{reason}"
-                );
-                control.refuse_set(&reason);
-            }
         }
     }
 }

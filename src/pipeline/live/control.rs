@@ -7,20 +7,22 @@ use arc_swap::ArcSwap;
 
 use crate::capture::live::now;
 use crate::export::snapshot::{Reloads, Snapshot};
+use crate::flow;
 use crate::signature::SignatureSet;
 
 /// Shared by all threads; nothing here is touched for a packet.
 #[derive(Debug)]
 pub struct Control {
     set: ArcSwap<SignatureSet>,
+    flow: ArcSwap<flow::Config>,
     reloads: ArcSwap<Reloads>,
     latest: Arc<ArcSwap<Snapshot>>,
     stop: AtomicBool,
 }
 
 impl Control {
-    /// For a run that begins with `set`.
-    pub fn new(set: Arc<SignatureSet>) -> Self {
+    /// For a run that begins with `set`, and with flows by `flow`.
+    pub fn new(set: Arc<SignatureSet>, flow: flow::Config) -> Self {
         let reloads = Reloads {
             loaded: now(),
             ..Reloads::default()
@@ -34,6 +36,7 @@ impl Control {
         };
         Self {
             set: ArcSwap::new(set),
+            flow: ArcSwap::from_pointee(flow),
             reloads: ArcSwap::from_pointee(reloads),
             latest: Arc::new(ArcSwap::from_pointee(snapshot)),
             stop: AtomicBool::new(false),
@@ -54,6 +57,12 @@ impl Control {
             accepted: before.accepted + 1,
             ..Reloads::clone(before)
         });
+    }
+
+    /// Lets flows live, and be inspected, as long as `flow` says: for each thread from its next
+    /// block on. How much is held stays.
+    pub fn replace_flow(&self, flow: flow::Config) {
+        self.flow.store(Arc::new(flow));
     }
 
     /// Puts on record that a set was refused.
@@ -78,6 +87,11 @@ impl Control {
     /// Where the latest snapshot is, for those who show it.
     pub fn latest(&self) -> Arc<ArcSwap<Snapshot>> {
         Arc::clone(&self.latest)
+    }
+
+    /// How long flows live, without counting a reference.
+    pub(super) fn peek_flow(&self) -> arc_swap::Guard<Arc<flow::Config>> {
+        self.flow.load()
     }
 
     /// The rules in use, without counting a reference.

@@ -173,6 +173,7 @@ pub fn run(
                         empty: empty_out.clone(),
                         outbox: outbox(threads + number),
                         tick: config.tick,
+                        flow: Arc::clone(&control.peek_flow()),
                         marks: vec![Timestamp::default(); threads],
                     };
                     scope.spawn(move || hand.run());

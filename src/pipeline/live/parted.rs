@@ -8,6 +8,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::capture::Block;
 use crate::capture::live::now;
+use crate::flow;
 use crate::pipeline::collector::Last;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
@@ -147,6 +148,8 @@ pub(super) struct Hand<'a> {
     pub(super) tick: Duration,
     /// How far each capture thread has come.
     pub(super) marks: Vec<Timestamp>,
+    /// What flows go by.
+    pub(super) flow: Arc<flow::Config>,
 }
 
 impl Hand<'_> {
@@ -195,6 +198,12 @@ impl Hand<'_> {
             self.worker.replace_set(Arc::clone(&set));
         }
         drop(set);
+        let flow = self.control.peek_flow();
+        if !Arc::ptr_eq(&flow, &self.flow) {
+            self.worker.pace(&flow);
+            self.flow = Arc::clone(&flow);
+        }
+        drop(flow);
         self.worker.shed(job.sheds);
         let began = self.worker.stopwatch();
         self.worker.run_share(&job.block, job.entries);

@@ -194,7 +194,7 @@ fn config(steering: Steering, workers: usize) -> Config {
 }
 
 fn live(sources: Vec<Box<dyn Source>>, config: &Config) -> (Log, Arc<Snapshot>) {
-    let control = Control::new(set());
+    let control = Control::new(set(), crate::flow::Config::default());
     let mut log = Log::default();
     control.stop();
     let snapshot = run(sources, &control, config, &mut log);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::capture::Block;
 use crate::capture::live::now;
+use crate::flow;
 use crate::pipeline::collector::Last;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
@@ -32,6 +33,8 @@ pub(super) struct Whole<'a> {
     control: &'a Control,
     intake: Intake,
     worker: Worker,
+    /// What flows go by.
+    flow: Arc<flow::Config>,
     outbox: Outbox,
     tick: Duration,
     next_tick: Timestamp,
@@ -69,6 +72,7 @@ impl<'a> Whole<'a> {
             control,
             intake,
             worker,
+            flow: Arc::clone(&control.peek_flow()),
             outbox,
             tick,
             next_tick: Timestamp::default(),
@@ -101,6 +105,11 @@ impl<'a> Whole<'a> {
         let set = self.control.peek_set();
         if !Arc::ptr_eq(&set, self.worker.set()) {
             self.worker.replace_set(Arc::clone(&set));
+        }
+        let flow = self.control.peek_flow();
+        if !Arc::ptr_eq(&flow, &self.flow) {
+            self.worker.pace(&flow);
+            self.flow = Arc::clone(&flow);
         }
         self.worker.shed(self.intake.sheds());
     }

@@ -1,0 +1,303 @@
+//! The arguments of `ottometer live`: the settings file's keys, and what is only for this run.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use crate::cli::read::Format;
+use crate::cli::settings::positive;
+use crate::config::{
+    self, CaptureTable, Compress, File, FlowsTable, Level, Listen, LogFormat, LogTable,
+    MetricsTable, Period, PrivilegeTable, Problem, RecordsTable, Scope, Settings, SignaturesTable,
+    Size, Steer,
+};
+use crate::export::summary;
+
+const EXAMPLES: &str = "\
+Examples:
+  sudo ottometer live -i eth1 --tui                        look at a mirror port
+  sudo ottometer live -i eth1 --listen 127.0.0.1:9469      metrics for Prometheus
+  sudo ottometer live -i eth1 -i eth2 --threads 2 --flows /var/log/ottometer/flows.jsonl \\
+       --rotate-every 1h --compress zstd --keep 48
+  sudo ottometer live --config /etc/ottometer.toml
+
+What is given here goes before what the settings file says; `ottometer config default` prints one
+with every key. SIGHUP reads signatures, settings, certificate and token again; SIGTERM and SIGINT
+take in what has arrived, write everything out and print the ledger.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::cli) struct Arguments {
+    /// Settings file; see docs/settings.md.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+
+    /// The interface to capture from; may be given several times. `ottometer interfaces` lists them.
+    #[arg(long, short, value_name = "IFACE", help_heading = "Capture")]
+    interface: Vec<String>,
+
+    /// Capture threads for each interface. The kernel shares frames among them by address pair.
+    #[arg(long, value_name = "N", help_heading = "Capture")]
+    threads: Option<NonZeroUsize>,
+
+    /// How frames come to workers.
+    #[arg(long, value_name = "HOW", help_heading = "Capture")]
+    steer: Option<Steer>,
+
+    /// Worker threads, with --steer inner.
+    #[arg(long, short, value_name = "N", help_heading = "Capture")]
+    workers: Option<NonZeroUsize>,
+
+    /// Take in only frames for this host.
+    #[arg(long, help_heading = "Capture")]
+    no_promiscuous: bool,
+
+    /// Bytes of each frame that are taken in.
+    #[arg(long, value_name = "BYTES", help_heading = "Capture")]
+    snap_length: Option<u32>,
+
+    /// Size of the ring the kernel fills, for each capture thread: 64MiB, 1GiB.
+    #[arg(long, value_name = "SIZE", help_heading = "Capture")]
+    ring_size: Option<Size>,
+
+    /// Take in only the frames this BPF filter passes (pcap-filter(7)); the others are not counted anywhere.
+    #[arg(long, value_name = "EXPRESSION", help_heading = "Capture")]
+    filter: Option<String>,
+
+    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv.
+    #[arg(long, value_name = "FILE", help_heading = "Records")]
+    pub(super) flows: Option<PathBuf>,
+
+    /// Write a usage record for each application, service and direction of each interval to this file.
+    #[arg(long, value_name = "FILE", help_heading = "Records")]
+    pub(super) usage: Option<PathBuf>,
+
+    /// Length of the intervals of --usage, aligned to the clock.
+    #[arg(long, value_name = "DURATION", help_heading = "Records")]
+    interval: Option<Period>,
+
+    /// Begin a new record file before one grows beyond this; 0: never.
+    #[arg(long, value_name = "SIZE", help_heading = "Records")]
+    rotate_size: Option<Size>,
+
+    /// Begin a new record file each hour, day, ... of the clock: 1h, 1d; 0s: never.
+    #[arg(long, value_name = "DURATION", help_heading = "Records")]
+    rotate_every: Option<Period>,
+
+    /// Rotated files that are kept; the oldest are deleted. 0: all are kept.
+    #[arg(long, value_name = "N", help_heading = "Records")]
+    keep: Option<usize>,
+
+    /// How rotated files are compressed.
+    #[arg(long, value_name = "HOW", help_heading = "Records")]
+    compress: Option<Compress>,
+
+    /// Serve metrics for Prometheus here, at /metrics, and /healthz and /readyz; a port alone is on loopback. Off loopback it needs --tls-cert, --tls-key and --token-file.
+    #[arg(long, value_name = "ADDR:PORT", help_heading = "Metrics")]
+    pub(super) listen: Option<Listen>,
+
+    /// Serve HTTPS with this certificate and those between it and the root, in PEM.
+    #[arg(long, value_name = "FILE", help_heading = "Metrics")]
+    tls_cert: Option<PathBuf>,
+
+    /// The certificate's private key, in PEM.
+    #[arg(long, value_name = "FILE", help_heading = "Metrics")]
+    tls_key: Option<PathBuf>,
+
+    /// /metrics asks for the bearer token in this file.
+    #[arg(long, value_name = "FILE", help_heading = "Metrics")]
+    token_file: Option<PathBuf>,
+
+    /// Label sets of volume by name that get series of their own; further ones count as `other`.
+    #[arg(long, value_name = "N", help_heading = "Metrics")]
+    series_limit: Option<NonZeroUsize>,
+
+    /// Show the terminal view.
+    #[arg(long, help_heading = "Output")]
+    pub(super) tui: bool,
+
+    /// How the summary at the end is written.
+    #[arg(long, default_value = "table", help_heading = "Output")]
+    pub(super) format: Format,
+
+    /// What a row of the summary is.
+    #[arg(long, default_value = "app", help_heading = "Output")]
+    pub(super) by: By,
+
+    /// Show only the N largest rows, and the sum of the others.
+    #[arg(long, value_name = "N", value_parser = positive, help_heading = "Output")]
+    pub(super) top: Option<usize>,
+
+    /// No line a minute, no summary (but JSON, if asked for); warnings and errors stay.
+    #[arg(long, short, help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// What is written to standard error.
+    #[arg(long, value_name = "LEVEL", help_heading = "Output")]
+    log_level: Option<Level>,
+
+    /// How it is written.
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    log_format: Option<LogFormat>,
+
+    /// Add the signature files under this folder to the built-in ones.
+    #[arg(long, value_name = "DIR", help_heading = "Signatures")]
+    signatures: Option<PathBuf>,
+
+    /// Use only the files of --signatures, not the built-in ones.
+    #[arg(long, help_heading = "Signatures")]
+    signatures_replace: bool,
+
+    /// Load signatures and settings again when a file changes, as SIGHUP does.
+    #[arg(long, help_heading = "Signatures")]
+    watch: bool,
+
+    /// Flows held at a time, over all workers. At the limit the oldest settled flow leaves first; packets that find no place are counted as unknown{reason="table-full"}.
+    #[arg(long, value_name = "N", help_heading = "Flows")]
+    max_flows: Option<NonZeroUsize>,
+
+    /// Idle time that ends a TCP flow.
+    #[arg(long, value_name = "DURATION", help_heading = "Flows")]
+    tcp_idle: Option<Period>,
+
+    /// Idle time that ends a TCP flow after FIN of both sides or RST.
+    #[arg(long, value_name = "DURATION", help_heading = "Flows")]
+    tcp_closed: Option<Period>,
+
+    /// Idle time that ends any other flow.
+    #[arg(long, value_name = "DURATION", help_heading = "Flows")]
+    udp_idle: Option<Period>,
+
+    /// Bytes of each direction that are inspected.
+    #[arg(long, value_name = "SIZE", help_heading = "Flows")]
+    opening_bytes: Option<Size>,
+
+    /// Packets with a payload that are inspected.
+    #[arg(long, value_name = "N", help_heading = "Flows")]
+    opening_packets: Option<u16>,
+
+    /// Bytes that all openings under inspection take together.
+    #[arg(long, value_name = "SIZE", help_heading = "Flows")]
+    opening_memory: Option<Size>,
+
+    /// Bytes that what is kept of named flows for their records takes together.
+    #[arg(long, value_name = "SIZE", help_heading = "Flows")]
+    record_memory: Option<Size>,
+
+    /// Keep flows with the same endpoints apart by this.
+    #[arg(long, value_name = "SCOPE", help_heading = "Flows")]
+    scope: Option<Scope>,
+
+    /// Tunnels inside one another that are followed.
+    #[arg(long, value_name = "N", help_heading = "Flows")]
+    tunnel_depth: Option<u8>,
+
+    /// Started as root: the user to go on as. Default: `ottometer` if there is such a user, else `nobody`.
+    #[arg(long, value_name = "NAME", help_heading = "Privileges")]
+    user: Option<String>,
+
+    /// Do not filter system calls.
+    #[arg(long, help_heading = "Privileges")]
+    no_seccomp: bool,
+}
+
+/// What a row of the summary is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum By {
+    /// Application.
+    App,
+    /// Service inside an application.
+    Service,
+    /// Category of applications.
+    Category,
+    /// Protocol.
+    Protocol,
+}
+
+impl From<By> for summary::By {
+    fn from(by: By) -> Self {
+        match by {
+            By::App => Self::App,
+            By::Service => Self::Service,
+            By::Category => Self::Category,
+            By::Protocol => Self::Protocol,
+        }
+    }
+}
+
+impl Arguments {
+    /// The settings of the file, if there is one, with these arguments on top.
+    pub(super) fn settings(&self) -> Result<Settings, Vec<Problem>> {
+        config::load(self.config.as_deref(), self.file())
+    }
+
+    /// Reads the settings again, each time it is called.
+    pub(super) fn again(&self) -> impl Fn() -> Result<Settings, String> + Send + use<> {
+        let (path, given) = (self.config.clone(), self.file());
+        move || {
+            config::load(path.as_deref(), given.clone()).map_err(|problems| {
+                let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+                lines.join("\n")
+            })
+        }
+    }
+
+    /// What the arguments say, as a settings file would.
+    fn file(&self) -> File {
+        let given = |flag: bool, value: bool| flag.then_some(value);
+        File {
+            capture: CaptureTable {
+                interfaces: (!self.interface.is_empty()).then(|| self.interface.clone()),
+                threads: self.threads,
+                workers: self.workers,
+                steer: self.steer,
+                promiscuous: given(self.no_promiscuous, false),
+                snap_length: self.snap_length,
+                ring_size: self.ring_size,
+                filter: self.filter.clone(),
+            },
+            flows: FlowsTable {
+                max_flows: self.max_flows,
+                tcp_idle: self.tcp_idle,
+                tcp_closed: self.tcp_closed,
+                udp_idle: self.udp_idle,
+                opening_bytes: self.opening_bytes,
+                opening_packets: self.opening_packets,
+                opening_memory: self.opening_memory,
+                record_memory: self.record_memory,
+                scope: self.scope,
+                tunnel_depth: self.tunnel_depth,
+            },
+            signatures: SignaturesTable {
+                dir: self.signatures.clone(),
+                replace: given(self.signatures_replace, true),
+                watch: given(self.watch, true),
+            },
+            records: RecordsTable {
+                flows: self.flows.clone(),
+                usage: self.usage.clone(),
+                interval: self.interval,
+                rotate_size: self.rotate_size,
+                rotate_every: self.rotate_every,
+                keep: self.keep,
+                compress: self.compress,
+            },
+            metrics: MetricsTable {
+                listen: self.listen,
+                tls_certificate: self.tls_cert.clone(),
+                tls_key: self.tls_key.clone(),
+                token_file: self.token_file.clone(),
+                series_limit: self.series_limit,
+            },
+            privilege: PrivilegeTable {
+                user: self.user.clone(),
+                seccomp: given(self.no_seccomp, false),
+            },
+            log: LogTable {
+                level: self.log_level,
+                format: self.log_format,
+            },
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What a live run reads again: settings, signatures, certificate and token. Everything is checked
+//! before anything changes; what is bad is refused whole, and what was in use stays.
+
+use std::sync::Arc;
+
+use super::Arguments;
+use super::log::Volume;
+use crate::cli::watch::{Notice, Watch};
+use crate::config::Settings;
+use crate::pipeline::live::Control;
+use crate::serve;
+use crate::signature::Loader;
+
+/// What is loaded again, and from where.
+pub(super) struct Reload {
+    arguments: Box<dyn Fn() -> Result<Settings, String> + Send>,
+    settings: Settings,
+    loader: Loader,
+    server: Option<serve::Handle>,
+    watch: Option<Watch>,
+    log: Volume,
+    count: u64,
+}
+
+impl Reload {
+    pub(super) fn new(
+        arguments: &Arguments,
+        settings: Settings,
+        loader: Loader,
+        server: Option<serve::Handle>,
+        log: Volume,
+    ) -> anyhow::Result<Self> {
+        let watch = settings
+            .signatures
+            .watch
+            .then(|| Watch::start(loader.dir.as_deref(), arguments.config.as_deref()))
+            .transpose()?;
+        let again = arguments.again();
+        Ok(Self {
+            arguments: Box::new(again),
+            settings,
+            loader,
+            server,
+            watch,
+            log,
+            count: 0,
+        })
+    }
+
+    /// Whether a file has changed.
+    pub(super) fn is_due(&self) -> bool {
+        let Some(watch) = &self.watch else {
+            return false;
+        };
+        let mut changed = false;
+        for notice in watch.notices().try_iter() {
+            match notice {
+                Notice::Changed => changed = true,
+                Notice::Trouble(error) => {
+                    tracing::warn!(%error, "changed files may go unnoticed");
+                }
+            }
+        }
+        changed
+    }
+
+    /// Loads everything anew.
+    pub(super) fn run(&mut self, control: &Control) {
+        self.count += 1;
+        let count = self.count;
+        let settings = match (self.arguments)() {
+            Ok(settings) => settings,
+            Err(reason) => return refuse(control, count, "settings", &reason),
+        };
+        let loader = super::loader(&settings);
+        let before = control.set();
+        let set = match loader.load_after(&before) {
+            Ok(set) => set,
+            Err(findings) => {
+                let reason = super::lines(&findings).to_string();
+                return refuse(control, count, "signatures", &reason);
+            }
+        };
+        if let Some(Err(error)) = self.server.as_ref().map(serve::Handle::reload) {
+            return refuse(control, count, "certificate or token", &error.to_string());
+        }
+        self.loader = loader;
+        self.apply(settings, control);
+        if Arc::ptr_eq(&set, &before) {
+            tracing::info!("reload {count}: no signature has changed");
+            return;
+        }
+        tracing::info!(
+            "reload {count}: {} applications, {} rules, set {}",
+            set.catalog().app_count(),
+            set.rule_count(),
+            set.hash().get(..12).unwrap_or_default(),
+        );
+        control.replace_set(set);
+    }
+
+    /// Takes into use what can change in a run, and says what cannot.
+    fn apply(&mut self, settings: Settings, control: &Control) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        let now = &self.settings;
+        self.log.set(now.log.level);
+        control.replace_flow(now.flow.clone());
+        let sizes = |flow: &crate::flow::Config| {
+            let memory = (flow.opening_memory, flow.record_memory);
+            (flow.max_flows, memory, flow.scope)
+        };
+        let waits = [
+            ("capture", before.capture != now.capture),
+            ("records", before.records != now.records),
+            ("metrics", before.metrics != now.metrics),
+            ("privilege", before.privilege != now.privilege),
+            ("flows.tunnel_depth", before.decode != now.decode),
+            (
+                "sizes and scope of flows",
+                sizes(&before.flow) != sizes(&now.flow),
+            ),
+            ("log.format", before.log.format != now.log.format),
+            (
+                "signatures.watch",
+                before.signatures.watch != now.signatures.watch,
+            ),
+        ];
+        for (what, _) in waits.into_iter().filter(|&(_, changed)| changed) {
+            tracing::warn!("{what}: changed, and used from the next start on");
+        }
+    }
+}
+
+fn refuse(control: &Control, count: u64, what: &str, reason: &str) {
+    tracing::error!("reload {count}: {what} refused, everything stays as it was:\n{reason}");
+    control.refuse_set(reason);
+}
