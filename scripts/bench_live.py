@@ -17,7 +17,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -81,19 +80,17 @@ def tcpdump(captures, rate, seconds):
 
 def ottometer(binary, options, captures, rate, seconds):
     """Frames sent, rate, frames dropped at any stage, frames counted."""
-    with tempfile.NamedTemporaryFile("r", suffix=".json") as summary:
-        process = subprocess.Popen(
-            inside(RECEIVER, binary, "live", "-i", "otr0", "--format", "json", "--quiet",
-                   "--summary", summary.name, *options),
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        time.sleep(2)
-        sent, pps = replay(captures, rate, seconds)
-        time.sleep(1)
-        process.send_signal(signal.SIGINT)
-        _, text = process.communicate(timeout=60)
-        if process.returncode != 0:
-            sys.exit(f"ottometer live: {text}")
-        state = json.load(open(summary.name))
+    process = subprocess.Popen(
+        inside(RECEIVER, binary, "live", "-i", "otr0", "--format", "json", "--quiet", *options),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(2)
+    sent, pps = replay(captures, rate, seconds)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    out, text = process.communicate(timeout=60)
+    if process.returncode != 0:
+        sys.exit(f"ottometer live: {text}")
+    state = json.loads(out)
     drops = state["dropped"]
     return sent, pps, sum(drops.values()), state["ledger"]["wire"]["packets"]
 

@@ -212,7 +212,7 @@ fn privileges(settings: &Settings, file: Option<&PathBuf>) -> privilege::Options
         user: settings.privilege.user.clone(),
         seccomp: settings.privilege.seccomp,
         writes: written
-            .map(|path| path.parent().unwrap_or(Path::new("")).to_owned())
+            .map(|path| path.parent().unwrap_or_else(|| Path::new("")).to_owned())
             .collect(),
         reads: read.into_iter().flatten().cloned().collect(),
     }

@@ -93,7 +93,7 @@ impl Intake {
             if self.last_call.is_none() {
                 self.source.stop();
             }
-            let last_call = *self.last_call.get_or_insert(now.after(LAST_CALL));
+            let last_call = *self.last_call.get_or_insert_with(|| now.after(LAST_CALL));
             // What comes after that was not asked for: it stays in the kernel.
             self.ended = now > last_call;
         }
