@@ -31,6 +31,9 @@ mod live_capture;
 // The live run on real interfaces.
 mod live;
 
+// The live run among real services: web servers, QUIC, DNS, Prometheus.
+mod live_services;
+
 // What can be captured.
 mod interfaces;
 

@@ -1,6 +1,8 @@
 //! Running the program, and the captures it is run on.
 
+pub(crate) mod live;
 pub(crate) mod netns;
+pub(crate) mod services;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
