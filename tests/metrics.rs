@@ -99,7 +99,7 @@ fn page(format: Format) -> String {
 }
 
 /// Runs a program on `input`; `None`, with a word, where it is not installed.
-fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
+pub(crate) fn run(program: &str, arguments: &[&str], input: &str) -> Option<String> {
     let mut child = spawn(program, arguments)?;
     let mut stdin = child.stdin.take().unwrap();
     stdin.write_all(input.as_bytes()).unwrap();

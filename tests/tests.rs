@@ -34,6 +34,9 @@ mod live;
 // The same for long: reloads, kills, floods.
 mod live_soak;
 
+// The live run among real services: web servers, QUIC, DNS, Prometheus.
+mod live_services;
+
 // What can be captured.
 mod interfaces;
 
