@@ -121,6 +121,8 @@ fn inputs(file: &Path) -> Inputs {
 /// The capture in small blocks, each frame given to one of the sources as the kernel would: by
 /// its outermost addresses.
 fn sources(file: &Path, count: usize) -> Vec<Box<dyn Source>> {
+    // One source gives no more blocks than the channels behind it hold: it would lose the others.
+    let size = if count == 1 { 64 } else { 7 };
     let mut whole = Block::default();
     let mut inputs = inputs(file);
     let mut blocks: Vec<VecDeque<Block>> = (0..count).map(|_| VecDeque::new()).collect();
@@ -143,7 +145,7 @@ fn sources(file: &Path, count: usize) -> Vec<Box<dyn Source>> {
                 _ => 0,
             } % count;
             let blocks = &mut blocks[source];
-            if blocks.back().is_none_or(|block| block.frames.len() >= 7) {
+            if blocks.back().is_none_or(|block| block.frames.len() >= size) {
                 blocks.push_back(Block {
                     first_number: frame.number,
                     ..Block::default()
