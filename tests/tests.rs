@@ -31,6 +31,9 @@ mod live_capture;
 // The live run on real interfaces.
 mod live;
 
+// The same for long: reloads, kills, floods.
+mod live_soak;
+
 // What can be captured.
 mod interfaces;
 

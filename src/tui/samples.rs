@@ -100,7 +100,9 @@ pub(super) fn many(seconds: u64, apps: usize) -> Snapshot {
     let mut ledger = Ledger::default();
     for place in 0..apps {
         let key = CellKey {
-            app: set.catalog().app_named(&set.catalog().apps().nth(place).unwrap().1.name),
+            app: set
+                .catalog()
+                .app_named(&set.catalog().apps().nth(place).unwrap().1.name),
             evidence: Some(Evidence::ServerName),
             ..CellKey::default()
         };

@@ -152,13 +152,14 @@ impl Reload {
                 tracing::info!("reload {count}: no signature has changed");
             }
             Ok(set) => {
+                control.replace_set(Arc::clone(&set));
+                // Said when it is so: every frame that comes after this line meets the new set.
                 tracing::info!(
                     "reload {count}: {} applications, {} rules, set {}",
                     set.catalog().app_count(),
                     set.rule_count(),
                     set.hash().get(..12).unwrap_or_default(),
                 );
-                control.replace_set(set);
             }
             Err(findings) => {
                 let reason = super::lines(&findings).to_string();

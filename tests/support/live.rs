@@ -1,0 +1,191 @@
+//! `ottometer live` in a lab of two network namespaces.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+use super::captures;
+use super::netns::Namespace;
+
+/// A live run, ended with the test.
+pub(crate) struct Live {
+    child: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Live {
+    /// Starts `ottometer live` on `interface` and waits until it captures.
+    pub(crate) fn start(namespace: &Namespace, interface: &str, more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(folder, namespace, interface, more)
+    }
+
+    pub(crate) fn start_in(
+        folder: tempfile::TempDir,
+        namespace: &Namespace,
+        interface: &str,
+        more: &[&str],
+    ) -> Self {
+        let mut live = Self::spawn_in(folder, namespace, interface, more);
+        live.wait_until_it_captures();
+        live
+    }
+
+    /// Starts it, and waits for nothing.
+    pub(crate) fn spawn_in(
+        folder: tempfile::TempDir,
+        namespace: &Namespace,
+        interface: &str,
+        more: &[&str],
+    ) -> Self {
+        let errors = folder.path().join("stderr");
+        let child = namespace.enter(|| {
+            Command::new(env!("CARGO_BIN_EXE_ottometer"))
+                .args(["live", "-i", interface, "--format", "json"])
+                // The folders of the test belong to the user who runs it.
+                .args(["--user", "root"])
+                .args(more)
+                .current_dir(folder.path())
+                .stdout(Stdio::piped())
+                .stderr(fs::File::create(&errors).unwrap())
+                .spawn()
+                .unwrap()
+        });
+        Self { child, folder }
+    }
+
+    pub(crate) fn wait_until_it_captures(&mut self) {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.log().contains("capturing") {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                panic!("{status}: {}", self.log());
+            }
+            assert!(Instant::now() < until, "{}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("stderr")).unwrap_or_default()
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(
+            Pid::from_raw(i32::try_from(self.child.id()).unwrap()),
+            signal,
+        )
+        .unwrap();
+    }
+
+    /// Waits until the log says so.
+    pub(crate) fn wait_for(&self, text: &str) {
+        let until = Instant::now() + Duration::from_secs(30);
+        while !self.log().contains(text) {
+            assert!(Instant::now() < until, "no '{text}' in {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Bytes of memory it has.
+    pub(crate) fn resident(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = fs::read_to_string(path).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        line.unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse::<u64>()
+            .unwrap()
+            << 10
+    }
+
+    /// Kills it where it stands; its folder as it is then.
+    pub(crate) fn kill(mut self) -> tempfile::TempDir {
+        self.child.kill().unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.signal(), Some(libc::SIGKILL), "{}", self.log());
+        std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// Ends it; what it says at its end.
+    pub(crate) fn stop(mut self) -> (Value, tempfile::TempDir) {
+        self.signal(Signal::SIGTERM);
+        let mut text = String::new();
+        let stdout = self.child.stdout.as_mut().unwrap();
+        stdout.read_to_string(&mut text).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}: {}", self.log());
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        (serde_json::from_str(&text).unwrap(), folder)
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Two namespaces joined by `veth`: who sends, and who is mirrored to.
+pub(crate) fn lab() -> Option<(Namespace, Namespace)> {
+    let (sender, receiver) = (Namespace::new()?, Namespace::new()?);
+    sender.veth("out0", &receiver, "mirror0");
+    for (namespace, interface) in [(&sender, "out0"), (&receiver, "mirror0")] {
+        namespace.ip(&format!("link set {interface} mtu 65535"));
+    }
+    Some((sender, receiver))
+}
+
+/// The frames of the Ethernet captures whose names begin so.
+pub(crate) fn frames(beginning: &str) -> Vec<Vec<u8>> {
+    let mut frames = Vec::new();
+    for file in captures() {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        if !name.starts_with(beginning) || !name.ends_with(".pcap") {
+            continue;
+        }
+        let mut capture = pcap::Capture::from_file(&file).unwrap();
+        if capture.get_datalink() != pcap::Linktype::ETHERNET {
+            continue;
+        }
+        while let Ok(packet) = capture.next_packet() {
+            // A frame the capture cut cannot be sent as it was.
+            if packet.header.len == packet.header.caplen && packet.header.len >= 14 {
+                frames.push(packet.data.to_vec());
+            }
+        }
+    }
+    assert!(!frames.is_empty());
+    frames
+}
+
+pub(crate) fn number(value: &Value, pointer: &str) -> u64 {
+    let found = value.pointer(pointer).and_then(Value::as_u64);
+    found.unwrap_or_else(|| panic!("no {pointer} in {value:#}"))
+}
+
+/// The sum of one field over all capture threads.
+pub(crate) fn sum(state: &Value, field: &str) -> u64 {
+    let sources = state["sources"].as_array().unwrap();
+    sources
+        .iter()
+        .map(|source| number(source, &format!("/{field}")))
+        .sum()
+}
+
+pub(crate) fn assert_closes(state: &Value) {
+    assert_eq!(state["ledger"]["closes"], true, "{state:#}");
+}
