@@ -1,9 +1,10 @@
 # `make demo` and `make test` are all a new user needs; see README.md.
-.PHONY: demo test lint setup build captures bench bench-peers fuzz
+.PHONY: demo test lint setup build captures bench bench-peers fuzz soak
 
 CARGO ?= cargo
 BENCH_DATA ?= bench-data
 FUZZ_SECONDS ?= 60
+SOAK_ROUNDS ?= 1
 
 # Installs what the build needs and is missing (a C compiler and libpcap's headers).
 setup:
@@ -37,3 +38,7 @@ bench-peers: build
 # Runs each fuzz target for FUZZ_SECONDS; see fuzz/README.md.
 fuzz: setup
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+# Reloads, kills and floods the live run at full size, as root; see scripts/soak.sh.
+soak: setup
+	@scripts/soak.sh $(SOAK_ROUNDS)
