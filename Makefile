@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a new user needs; see README.md.
-.PHONY: demo test lint setup build captures bench bench-peers fuzz soak
+.PHONY: demo test lint setup setup-tests build captures bench bench-peers fuzz soak
 
 CARGO ?= cargo
 BENCH_DATA ?= bench-data
@@ -9,6 +9,10 @@ SOAK_ROUNDS ?= 1
 # Installs what the build needs and is missing (a C compiler and libpcap's headers).
 setup:
 	@scripts/setup.sh
+
+# Installs the programs that tests on real interfaces run (nginx, Prometheus, ...); they are skipped without.
+setup-tests:
+	@scripts/setup-tests.sh
 
 build: setup
 	$(CARGO) build --release --locked

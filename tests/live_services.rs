@@ -569,12 +569,12 @@ fn prometheus_has_the_bytes_that_were_sent() {
     paced(&sender, "out0", &frames);
 
     let by_app = "sum by (app) (ottometer_bytes_total)";
-    prometheus.wait_for("ottometer_unsettled_bytes == 0", "", &one(0));
     prometheus.wait_for(by_app, "app", &apps);
     let by_reason = "sum by (reason) (ottometer_unknown_bytes_total) > 0";
     prometheus.wait_for(by_reason, "reason", &unknown);
     let by_reason = "sum by (reason) (ottometer_no_flow_bytes_total) > 0";
     prometheus.wait_for(by_reason, "reason", &no_flow);
+    prometheus.wait_for("ottometer_unsettled_bytes", "", &one(0));
     let bytes = frames.iter().map(|frame| frame.len() as u64).sum();
     prometheus.wait_for("ottometer_wire_bytes_total", "", &one(bytes));
     // The sum the documentation promises.

@@ -28,6 +28,9 @@ impl Namespace {
     /// A new one. `None`, with a loud message, where that is not permitted: then the test cannot
     /// be run here.
     pub(crate) fn new() -> Option<Self> {
+        if !super::services::installed(&[("ip", "iproute2")]) {
+            return None;
+        }
         let made = thread::spawn(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
             File::open("/proc/thread-self/ns/net")
@@ -46,10 +49,9 @@ impl Namespace {
                 Some(namespace)
             }
             Err(error) => {
-                eprintln!(
-                    "\n*** SKIPPED: {}: cannot make a network namespace ({error}); run as root ***\n",
-                    thread::current().name().unwrap_or("a test"),
-                );
+                super::skipped(&format!(
+                    "cannot make a network namespace ({error}); run as root"
+                ));
                 None
             }
         }

@@ -3,7 +3,6 @@
 //! Whatever is started here ends with the value that stands for it.
 
 use std::fs;
-use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -24,25 +23,22 @@ use simple_dns::{CLASS, Name, Packet, Question, ResourceRecord, TYPE};
 
 use super::netns::Namespace;
 
-/// Whether these programs are here, each with its Debian package. What is missing is said on
-/// standard error itself, which the test runner does not hold back.
+/// Whether these programs are here, each with its Debian package. What is missing is said.
 pub(crate) fn installed(programs: &[(&str, &str)]) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found =
-        |program: &str| std::env::split_paths(&path).any(|in_it| in_it.join(program).is_file());
-    let mut all = true;
-    for (program, package) in programs {
-        if !found(program) {
-            all = false;
-            let line = format!(
-                "\n*** SKIPPED: {}: {program} is missing (Debian package {package}); \
-                 scripts/setup-tests.sh installs it ***\n",
-                thread::current().name().unwrap_or("a test"),
-            );
-            std::io::stderr().write_all(line.as_bytes()).unwrap();
-        }
+    let has = |program: &str| std::env::split_paths(&path).any(|at| at.join(program).is_file());
+    let missing: Vec<String> = programs
+        .iter()
+        .filter(|(program, _)| !has(program))
+        .map(|(program, package)| format!("{program} (Debian package {package})"))
+        .collect();
+    if !missing.is_empty() {
+        let what = missing.join(", ");
+        super::skipped(&format!(
+            "{what} is missing; scripts/setup-tests.sh installs it"
+        ));
     }
-    all
+    missing.is_empty()
 }
 
 /// A program that runs beside the test, ended with it.

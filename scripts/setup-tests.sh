@@ -1,0 +1,54 @@
+#!/bin/sh
+# Installs the programs that the tests on real interfaces run: nginx, curl, Prometheus, tcpdump, ip.
+# Tests that miss one are skipped and say so; so is all that needs root.
+set -eu
+
+# ip and the servers are there, though not in everybody's PATH.
+PATH="$PATH:/usr/sbin:/sbin"
+
+missing=
+need() { # program, Debian package
+    command -v "$1" >/dev/null 2>&1 || case " $missing " in
+        *" $2 "*) ;;
+        *) missing="$missing $2" ;;
+    esac
+}
+look() {
+    missing=
+    need curl curl
+    need ip iproute2
+    need nginx nginx
+    need prometheus prometheus
+    need promtool prometheus
+    need tcpdump tcpdump
+    missing="${missing# }"
+}
+by_hand() {
+    echo "setup-tests: tests will be skipped for want of: $missing. On Debian and Ubuntu:" >&2
+    echo "    sudo apt-get install -y --no-install-recommends $missing" >&2
+    exit 1
+}
+
+look
+[ -n "$missing" ] || exit 0
+[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || by_hand
+
+# The tests start their own servers: what is installed here should not run beside them.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+echo "setup-tests: installing $missing" >&2
+log=$(mktemp)
+# shellcheck disable=SC2086 # a list of packages
+if ! { apt-get update -qq &&
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing; } \
+    >"$log" 2>&1 </dev/null; then
+    tail -n 5 "$log" >&2
+fi
+rm -f "$log"
+look
+[ -z "$missing" ] || by_hand
