@@ -1,5 +1,7 @@
 //! Tests through the binary, as a user meets it. One test binary, a module a subject.
 #![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+// Tests wait for programs, by the clock.
+#![allow(clippy::disallowed_methods)]
 
 // Every capture in `pcaps/` against its expected flows.
 mod golden;
