@@ -15,6 +15,15 @@ use serde_json::Value;
 use super::captures;
 use super::netns::Namespace;
 
+/// The time, for what a test waits for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the programs of a test run in real time"
+)]
+pub(crate) fn clock() -> Instant {
+    Instant::now()
+}
+
 /// A live run, ended with the test.
 pub(crate) struct Live {
     child: Child,
@@ -63,12 +72,12 @@ impl Live {
     }
 
     pub(crate) fn wait_until_it_captures(&mut self) {
-        let until = Instant::now() + Duration::from_secs(60);
+        let until = clock() + Duration::from_secs(60);
         while !self.log().contains("capturing") {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("{status}: {}", self.log());
             }
-            assert!(Instant::now() < until, "{}", self.log());
+            assert!(clock() < until, "{}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -91,9 +100,9 @@ impl Live {
 
     /// Waits until the log says so.
     pub(crate) fn wait_for(&self, text: &str) {
-        let until = Instant::now() + Duration::from_secs(30);
+        let until = clock() + Duration::from_secs(30);
         while !self.log().contains(text) {
-            assert!(Instant::now() < until, "no '{text}' in {}", self.log());
+            assert!(clock() < until, "no '{text}' in {}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
     }
