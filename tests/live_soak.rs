@@ -12,14 +12,14 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use etherparse::PacketBuilder;
 use nix::sys::signal::Signal;
 use pcap::{Active, Capture};
 use serde_json::Value;
 
-use crate::support::live::{Live, assert_closes, frames, lab, number, sum};
+use crate::support::live::{Live, assert_closes, clock, frames, lab, number, sum};
 use crate::support::netns::send;
 
 /// How often, or how long: full size is for `scripts/soak.sh`.
@@ -508,13 +508,13 @@ fn kills_break_no_line() {
                     let file = live.path("flows.jsonl");
                     let length = || fs::metadata(&file).map_or(0, |metadata| metadata.len());
                     let before = length();
-                    let until = Instant::now() + Duration::from_secs(5);
-                    while length() == before && Instant::now() < until {
+                    let until = clock() + Duration::from_secs(5);
+                    while length() == before && clock() < until {
                         thread::yield_now();
                     }
                     while_writing += 1;
-                    let wait = Instant::now() + Duration::from_micros(numbers.below(20_000));
-                    while Instant::now() < wait {
+                    let wait = clock() + Duration::from_micros(numbers.below(20_000));
+                    while clock() < wait {
                         std::hint::spin_loop();
                     }
                 }
@@ -658,7 +658,7 @@ fn a_flood_of_new_flows_takes_no_more_memory() {
     let mut out = sender.sender("out0");
     let mut numbers = Numbers(600);
     let mut samples = Vec::new();
-    let (mut sent, begin) = (0, Instant::now());
+    let (mut sent, begin) = (0, clock());
     let mut next = Duration::ZERO;
     // A slow machine takes longer: the table must have been filled many times over.
     while begin.elapsed() < length || sent < 20 * FLOOD_FLOWS || samples.len() < 40 {

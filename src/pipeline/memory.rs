@@ -92,6 +92,9 @@ impl Memory {
         let block = MAX_BLOCK + BLOCK_LISTS;
         let blocks = live::blocks_in_use(config, sources);
         memory.add("blocks", blocks.saturating_mul(block));
+        if config.run.records {
+            memory.add("records under way", live::RECORDS_MEMORY);
+        }
         memory
     }
 
@@ -157,6 +160,18 @@ mod tests {
             memory.parts.iter().map(|part| part.1).sum::<usize>()
         );
         assert!((256 << 20..2 << 30).contains(&memory.bytes()), "{text}");
+    }
+
+    #[test]
+    fn a_live_run_says_what_may_be_under_way() {
+        let set = SignatureSet::default();
+        for (records, expected) in [(false, false), (true, true)] {
+            let mut live = live::Config::default();
+            live.run.records = records;
+            let text = Memory::of_live(&live, &set, 1, 64 << 20).to_string();
+            assert_eq!(text.contains("records under way 256"), expected, "{text}");
+            assert!(text.contains("rings 64"), "{text}");
+        }
     }
 
     #[test]

@@ -51,6 +51,13 @@ pub struct FlowRecord {
 }
 
 impl FlowRecord {
+    /// Bytes it takes, about.
+    pub fn memory(&self) -> usize {
+        let facts = self.facts.as_deref().map_or(0, Facts::memory);
+        let steps = self.steps.as_deref().map_or(0, Vec::capacity);
+        size_of::<Self>() + facts + steps * size_of::<Step>()
+    }
+
     /// The record of a flow that goes on, as far as it came.
     pub fn ongoing<T>(flow: &Flow<T>, class: &Classification) -> Self {
         let class = Classification::settled_as(class.verdict, class.facts.clone());

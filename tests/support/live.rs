@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,6 +14,15 @@ use serde_json::Value;
 
 use super::captures;
 use super::netns::Namespace;
+
+/// The time, for what a test waits for.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the programs of a test run in real time"
+)]
+pub(crate) fn clock() -> Instant {
+    Instant::now()
+}
 
 /// A live run, ended with the test.
 pub(crate) struct Live {
@@ -63,16 +72,14 @@ impl Live {
     }
 
     pub(crate) fn wait_until_it_captures(&mut self) {
-        for _ in 0..3000 {
-            if self.log().contains("capturing") {
-                return;
-            }
+        let until = clock() + Duration::from_secs(60);
+        while !self.log().contains("capturing") {
             if let Some(status) = self.child.try_wait().unwrap() {
                 panic!("{status}: {}", self.log());
             }
+            assert!(clock() < until, "{}", self.log());
             thread::sleep(Duration::from_millis(20));
         }
-        panic!("it does not capture: {}", self.log());
     }
 
     pub(crate) fn log(&self) -> String {
@@ -93,13 +100,11 @@ impl Live {
 
     /// Waits until the log says so.
     pub(crate) fn wait_for(&self, text: &str) {
-        for _ in 0..3000 {
-            if self.log().contains(text) {
-                return;
-            }
+        let until = clock() + Duration::from_secs(30);
+        while !self.log().contains(text) {
+            assert!(clock() < until, "no '{text}' in {}", self.log());
             thread::sleep(Duration::from_millis(10));
         }
-        panic!("no '{text}' in {}", self.log());
     }
 
     /// Bytes of memory it has.

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord, Ledger, Stats};
 
 use super::Control;
-use super::report::{Report, State};
+use super::report::{Report, Room, State};
 
 /// Flows shown to a person at most.
 const RECENT: usize = 1000;
@@ -28,6 +28,7 @@ pub(super) struct Collector<'a> {
     interval: Option<Duration>,
     flows_limit: u64,
     parts: Vec<Part>,
+    room: Room,
     /// Intervals that not all threads have closed.
     closing: BTreeMap<Timestamp, Cells>,
     /// Volume of all intervals that any thread has closed.
@@ -55,8 +56,10 @@ impl<'a> Collector<'a> {
         exporter: &'a mut dyn Exporter,
         config: &super::Config,
         parts: usize,
+        room: Room,
     ) -> Self {
         Self {
+            room,
             control,
             exporter,
             tick: config.tick,
@@ -108,6 +111,7 @@ impl<'a> Collector<'a> {
             self.note(done);
             self.remember(record);
         }
+        self.room.give_back(report.record_bytes);
         for record in report.news {
             self.remember(record);
         }

@@ -37,11 +37,13 @@ use crate::time::Timestamp;
 use self::collector::Collector;
 use self::intake::Intake;
 use self::parted::{Hand, Job, Taker, UNDER_WAY};
-use self::report::{Outbox, Report};
+use self::report::{Outbox, Report, Room};
+
 use self::tide::Tide;
 use self::whole::{Shared, Whole};
 
 pub use self::control::Control;
+pub(super) use self::report::RECORDS_MEMORY;
 
 use super::steer::Steer;
 use super::worker::Worker;
@@ -125,7 +127,9 @@ pub fn run(
         worker
     };
     let reports = report_out.clone();
-    let outbox = move |part| Outbox::new(part, reports.clone());
+    let room = Room::default();
+    let arrivals = room.clone();
+    let outbox = move |part| Outbox::new(part, reports.clone(), room.clone());
     thread::scope(|scope| {
         let intakes = sources
             .into_iter()
@@ -182,6 +186,6 @@ pub fn run(
         }
         // Its end shows when all threads have gone.
         drop((outbox, report_out));
-        Collector::new(control, exporter, config, parts).run(&report_in)
+        Collector::new(control, exporter, config, parts, arrivals).run(&report_in)
     })
 }

@@ -165,6 +165,7 @@ impl Hand<'_> {
                     wire.add(job.volume);
                     sheds = job.sheds;
                     watermark = self.on_job(job).max(watermark);
+                    self.outbox.collect_records(&mut self.worker);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,

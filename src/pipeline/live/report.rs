@@ -1,5 +1,8 @@
 //! What each thread of a live run tells the collector about once a second.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crossbeam::channel::{Sender, TrySendError};
 
 use crate::export::snapshot::SourceReport;
@@ -8,8 +11,50 @@ use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
 use crate::usage::{Cells, FlowRecord, Stats};
 
-/// Records kept for a collector that is behind; any further ones are lost, and counted.
-const MAX_RECORDS: usize = 1 << 18;
+/// Bytes of records that may be under way to a collector that is behind, over all threads; any
+/// further ones are lost, and counted.
+const RECORDS_UNDER_WAY: usize = 128 << 20;
+
+/// The most memory they take: a list that grows has twice the room it needs.
+pub(crate) const RECORDS_MEMORY: usize = 2 * RECORDS_UNDER_WAY;
+
+/// What all threads together have under way.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Room {
+    taken: Arc<AtomicUsize>,
+}
+
+impl Room {
+    /// Takes room for as many of `records` as there is room for, in order; the others go. Gives
+    /// the bytes taken.
+    fn admit(&self, records: &mut Vec<FlowRecord>) -> usize {
+        let wanted = records.iter().map(FlowRecord::memory).sum();
+        let before = self.taken.fetch_add(wanted, Ordering::Relaxed);
+        let mut room = RECORDS_UNDER_WAY.saturating_sub(before);
+        if wanted <= room {
+            return wanted;
+        }
+        let mut admitted = 0;
+        let fits = |record: &&FlowRecord| {
+            let bytes = record.memory();
+            let fits = bytes <= room;
+            if fits {
+                room -= bytes;
+                admitted += bytes;
+            }
+            fits
+        };
+        let count = records.iter().take_while(fits).count();
+        records.truncate(count);
+        self.give_back(wanted - admitted);
+        admitted
+    }
+
+    /// The records of these bytes have arrived.
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.taken.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
 
 /// What one thread says. It balances: what it has counted as read it has also counted under a
 /// name or a reason, here or in intervals it has closed before.
@@ -21,6 +66,8 @@ pub(super) struct Report {
     pub(super) watermark: Timestamp,
     /// Flows that ended since the last report.
     pub(super) records: Vec<FlowRecord>,
+    /// What they take of the [`Room`].
+    pub(super) record_bytes: usize,
     /// Flows that settled since, where somebody watches.
     pub(super) news: Vec<FlowRecord>,
     /// Intervals that closed since.
@@ -63,13 +110,15 @@ pub(super) struct State {
 pub(super) struct Outbox {
     reports: Sender<Report>,
     held: Report,
+    room: Room,
     records_lost: u64,
 }
 
 impl Outbox {
     /// An empty outbox of thread `part`.
-    pub(super) fn new(part: usize, reports: Sender<Report>) -> Self {
+    pub(super) fn new(part: usize, reports: Sender<Report>, room: Room) -> Self {
         Self {
+            room,
             reports,
             held: Report {
                 part,
@@ -79,15 +128,26 @@ impl Outbox {
         }
     }
 
-    /// Takes what `worker` has to tell.
-    pub(super) fn collect(&mut self, worker: &mut Worker) {
-        let report = worker.report(0);
+    /// Takes the records that `worker` has: after each block, so that none pile up there.
+    pub(super) fn collect_records(&mut self, worker: &mut Worker) {
+        let mut report = worker.report(0);
         self.held.closed.extend(report.closed);
-        self.held.news = worker.take_news();
-        self.add_records(report.records);
+        if !report.records.is_empty() {
+            let all = report.records.len();
+            self.held.record_bytes += self.room.admit(&mut report.records);
+            self.records_lost += (all - report.records.len()) as u64;
+            self.add_records(report.records);
+        }
     }
 
-    /// Takes the end of a worker.
+    /// Takes what `worker` has to tell.
+    pub(super) fn collect(&mut self, worker: &mut Worker) {
+        self.collect_records(worker);
+        self.held.news = worker.take_news();
+    }
+
+    /// Takes the end of a worker. Its flows had their place in the table; nothing more comes, so
+    /// none of their records is lost.
     pub(super) fn add_end(&mut self, records: Vec<FlowRecord>, closed: Vec<(Timestamp, Cells)>) {
         self.held.closed.extend(closed);
         self.add_records(records);
@@ -124,13 +184,73 @@ impl Outbox {
     }
 
     fn add_records(&mut self, mut records: Vec<FlowRecord>) {
-        let room = MAX_RECORDS.saturating_sub(self.held.records.len());
-        self.records_lost += records.len().saturating_sub(room) as u64;
-        records.truncate(room);
         if self.held.records.is_empty() {
             self.held.records = records;
         } else {
             self.held.records.append(&mut records);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::classify::Named;
+    use crate::decode::{IpProtocol, Vlans};
+    use crate::dissect::Facts;
+    use crate::flow::{EndReason, PerSide};
+
+    fn record(text: usize) -> FlowRecord {
+        FlowRecord {
+            flow_id: 1,
+            first: Timestamp::default(),
+            last: Timestamp::default(),
+            client_ip: [10, 0, 0, 1].into(),
+            client_port: 1,
+            server_ip: [10, 0, 0, 2].into(),
+            server_port: 2,
+            protocol: IpProtocol::TCP,
+            icmp: (0, 0),
+            vlans: Vlans::default(),
+            tunnel: None,
+            named: Named::default(),
+            settled_at_packet: 0,
+            facts: Some(Box::new(Facts {
+                user_agent: Some("a".repeat(text).into()),
+                ..Facts::default()
+            })),
+            counters: PerSide::default(),
+            state: "new",
+            reason: EndReason::Idle,
+            steps: None,
+        }
+    }
+
+    #[test]
+    fn records_under_way_have_a_bound_that_all_threads_share() {
+        let room = Room::default();
+        let other = room.clone();
+        let batch = |count: usize| (0..count).map(|_| record(24 << 20)).collect::<Vec<_>>();
+        // (records offered, admitted, whether the oldest batch arrives before)
+        let mut bytes = Vec::new();
+        for (offered, admitted, arrive) in [
+            (2, 2, false),
+            (4, 3, false),
+            (1, 0, false),
+            (3, 2, true),
+            (1, 0, false),
+        ] {
+            if arrive {
+                room.give_back(bytes.remove(0));
+            }
+            let mut records = batch(offered);
+            bytes.push(other.admit(&mut records));
+            assert_eq!(records.len(), admitted);
+            assert!(room.taken.load(Ordering::Relaxed) <= RECORDS_UNDER_WAY);
+        }
+        for bytes in bytes {
+            room.give_back(bytes);
+        }
+        assert_eq!(room.taken.load(Ordering::Relaxed), 0);
     }
 }

@@ -187,6 +187,7 @@ impl<'a> Whole<'a> {
 
     /// Reports, if it is time.
     fn tell(&mut self) {
+        self.outbox.collect_records(&mut self.worker);
         let now = now();
         if now < self.next_tick {
             return;
