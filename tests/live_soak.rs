@@ -1,11 +1,6 @@
 //! What a live run must stand for weeks, in short: reloads under traffic, kills at any moment, a
 //! flood of new flows. `scripts/soak.sh` runs it at full size and prints the figures.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "how long to send, and when to kill, is by the clock of this machine"
-)]
-
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::net::Ipv4Addr;
