@@ -103,7 +103,7 @@ macro_rules! tables {
 tables! {
     /// Where frames come from.
     capture: CaptureTable {
-        /// Interfaces to capture on, as `ottometer interfaces` lists them. Several are one stream.
+        /// Interfaces to capture on, as `ottometer interfaces` lists them.
         interfaces: Vec<String> = "[]",
         /// Capture threads for each interface. The kernel splits the frames between them by address,
         /// so that a flow and its fragments stay on one thread. Each has a ring of its own.

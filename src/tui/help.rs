@@ -17,7 +17,7 @@ const TEXT: &[&str] = &[
     "Ctrl-L        paint everything again",
     "q, Ctrl-C     leave",
     "",
-    "Rates are of the last five seconds, bars of the last two minutes; times are UTC.",
+    "Rates are of the last five seconds, a bar a second; times are UTC.",
     "Volume is counted when a flow's name is settled; until then it is unsettled.",
     "(tls) is a protocol that no application claimed.",
 ];

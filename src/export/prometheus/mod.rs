@@ -151,7 +151,7 @@ static ROWS: &[Row] = &[
         "Frames the kernel offered, those it dropped included.",
         |c| c.sources(|source| source.received)),
     row(Counter, "ottometer_dropped_packets", None, &["stage", "interface", "thread"],
-        "Frames lost before they were read, by where it happened.",
+        "Frames lost, by where it happened.",
         |c| c.dropped()),
     row(Counter, "ottometer_dropped", Some(Bytes), &["stage"],
         "Bytes of lost frames, where their size is known: between capture and workers.",

@@ -262,7 +262,7 @@ fn a_source_that_is_behind_has_new_flows_counted_without_a_look() {
 
 #[test]
 fn intervals_are_closed_by_all_threads_once() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/infrastructure.pcap");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/recorded-turn-tcp.pcap");
     let length = Duration::from_millis(50);
     for (steering, threads) in [
         (Steering::Kernel, 1),
