@@ -197,11 +197,10 @@ mod tests {
     use super::*;
     use crate::classify::Named;
     use crate::decode::{IpProtocol, Vlans};
-    use crate::dissect::Facts;
     use crate::flow::{EndReason, PerSide};
 
     fn record(text: usize) -> FlowRecord {
-        FlowRecord {
+        let mut record = FlowRecord {
             flow_id: 1,
             first: Timestamp::default(),
             last: Timestamp::default(),
@@ -215,15 +214,16 @@ mod tests {
             tunnel: None,
             named: Named::default(),
             settled_at_packet: 0,
-            facts: Some(Box::new(Facts {
-                user_agent: Some("a".repeat(text).into()),
-                ..Facts::default()
-            })),
+            facts: Some(Box::default()),
             counters: PerSide::default(),
             state: "new",
             reason: EndReason::Idle,
             steps: None,
+        };
+        if let Some(facts) = &mut record.facts {
+            facts.user_agent = Some("a".repeat(text).into());
         }
+        record
     }
 
     #[test]
