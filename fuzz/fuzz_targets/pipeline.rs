@@ -5,6 +5,7 @@
 #![no_main]
 
 use std::fs;
+use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use ottometer::capture::file::Options;
 use ottometer::capture::inputs::Inputs;
-use ottometer::export::Exporter;
+use ottometer::export::{Exporter, Intervals};
 use ottometer::export::csv::Csv;
 use ottometer::export::json::Json;
 use ottometer::pipeline::{Config, run};
@@ -75,8 +76,10 @@ struct Written {
 
 impl Exporter for Written {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> std::io::Result<()> {
-        Json::flows(&mut self.json).flow(record, set)?;
-        let mut csv = Csv::flows(&mut self.csv);
+        let mut json = Json::flows(BufWriter::new(&mut self.json));
+        json.flow(record, set)?;
+        json.finish()?;
+        let mut csv = Csv::flows(BufWriter::new(&mut self.csv));
         csv.flow(record, set)?;
         csv.finish()
     }
@@ -88,8 +91,14 @@ impl Exporter for Written {
         cells: &Cells,
         set: &SignatureSet,
     ) -> std::io::Result<()> {
-        Json::usage(&mut self.json).interval(start, sequence, cells, set)?;
-        let mut csv = Csv::usage(&mut self.csv);
+        let intervals = Intervals {
+            length: Duration::from_secs(1),
+            run: None,
+        };
+        let mut json = Json::usage(BufWriter::new(&mut self.json), intervals);
+        json.interval(start, sequence, cells, set)?;
+        json.finish()?;
+        let mut csv = Csv::usage(BufWriter::new(&mut self.csv), intervals);
         csv.interval(start, sequence, cells, set)?;
         csv.finish()
     }
