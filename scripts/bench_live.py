@@ -19,41 +19,19 @@ import subprocess
 import sys
 import time
 
+import mirror
+from mirror import MIRROR, OUT, RECEIVER, SENDER, inside
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 # Senders at a time, where one as fast as it goes is too slow for tcpdump to drop anything.
 MOST_SENDERS = 4
-SENDER, RECEIVER = f"ottosend{os.getpid()}", f"ottorecv{os.getpid()}"
-
-
-def run(*command, **options):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **options)
-
-
-def inside(namespace, *command):
-    return ["ip", "netns", "exec", namespace, *command]
-
-
-def build_lab():
-    run("ip", "netns", "add", SENDER)
-    run("ip", "netns", "add", RECEIVER)
-    run("ip", "link", "add", "ots0", "netns", SENDER, "mtu", "65535", "type", "veth",
-        "peer", "name", "otr0", "netns", RECEIVER, "mtu", "65535")
-    for namespace, interface in ((SENDER, "ots0"), (RECEIVER, "otr0")):
-        # Nothing but what is replayed: no neighbour discovery.
-        run(*inside(namespace, "sysctl", "-qw", f"net.ipv6.conf.{interface}.disable_ipv6=1"))
-        run(*inside(namespace, "ip", "link", "set", interface, "arp", "off", "up"))
-
-
-def remove_lab():
-    for namespace in (SENDER, RECEIVER):
-        subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
 
 
 def replay(captures, rate, seconds):
     """Sends for about so long; how many frames went out, and at what rate. A negative `rate` is
     as fast as it goes, from so many senders."""
-    command = inside(SENDER, "tcpreplay", "-q", "-K", "-i", "ots0", "--loop=100000000",
+    command = inside(SENDER, "tcpreplay", "-q", "-K", "-i", OUT, "--loop=100000000",
                      f"--duration={seconds}")
     command += ["--topspeed"] if rate < 0 else [f"--pps={rate}"]
     senders = [
@@ -75,7 +53,7 @@ def replay(captures, rate, seconds):
 def tcpdump(captures, rate, seconds):
     """Frames sent, rate, frames dropped."""
     process = subprocess.Popen(
-        inside(RECEIVER, "tcpdump", "-n", "-i", "otr0", "-w", "/dev/null"),
+        inside(RECEIVER, "tcpdump", "-n", "-i", MIRROR, "-w", "/dev/null"),
         stderr=subprocess.PIPE, text=True)
     time.sleep(1)
     sent, pps = replay(captures, rate, seconds)
@@ -90,7 +68,7 @@ def tcpdump(captures, rate, seconds):
 def ottometer(binary, options, captures, rate, seconds):
     """Frames sent, rate, frames dropped at any stage, frames counted."""
     process = subprocess.Popen(
-        inside(RECEIVER, binary, "live", "-i", "otr0", "--format", "json", "--quiet", *options),
+        inside(RECEIVER, binary, "live", "-i", MIRROR, "--format", "json", "--quiet", *options),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     time.sleep(2)
     sent, pps = replay(captures, rate, seconds)
@@ -101,7 +79,9 @@ def ottometer(binary, options, captures, rate, seconds):
         sys.exit(f"ottometer live: {text}")
     state = json.loads(out)
     drops = state["dropped"]
-    return sent, pps, sum(drops.values()), state["ledger"]["wire"]["packets"]
+    # What a channel lost had been read: it is a line of the ledger.
+    counted = state["ledger"]["wire"]["packets"] - drops["channel"]
+    return sent, pps, sum(drops.values()), counted
 
 
 def main():
@@ -116,7 +96,7 @@ def main():
         sys.exit("needs root: for the namespaces, and to send and capture")
     captures = arguments.capture or sorted(glob.glob(os.path.join(ROOT, "pcaps/recorded-*.pcap")))
     options = arguments.options.split()
-    build_lab()
+    mirror.build()
     try:
         rate, found = 50_000, None
         while found is None:
@@ -151,7 +131,7 @@ def main():
                 if sent != dropped + counted:
                     sys.exit(f"{sent} sent, {counted} counted and {dropped} dropped: not the same")
     finally:
-        remove_lab()
+        mirror.remove()
 
 
 if __name__ == "__main__":

@@ -18,9 +18,12 @@ import tempfile
 import threading
 import time
 
+import mirror
+from mirror import MIRROR, OUT, RECEIVER, SENDER, inside, run
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-SENDER, RECEIVER, SCREEN = (f"{name}{os.getpid()}" for name in ("ottosend", "ottorecv", "otto"))
+SCREEN = f"otto{os.getpid()}"
 SCRAPES = """\
 global: {scrape_interval: 1s}
 scrape_configs:
@@ -43,26 +46,6 @@ GROUPS = [
 ]
 
 
-def run(*command, **options):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **options).stdout
-
-
-def inside(namespace, *command):
-    return ["ip", "netns", "exec", namespace, *command]
-
-
-def build_lab():
-    run("ip", "netns", "add", SENDER)
-    run("ip", "netns", "add", RECEIVER)
-    run("ip", "link", "add", "out0", "netns", SENDER, "mtu", "65535", "type", "veth",
-        "peer", "name", "eth1", "netns", RECEIVER, "mtu", "65535")
-    for namespace, interface in ((SENDER, "out0"), (RECEIVER, "eth1")):
-        # Nothing but what is replayed: no neighbour discovery.
-        run(*inside(namespace, "sysctl", "-qw", f"net.ipv6.conf.{interface}.disable_ipv6=1"))
-        run(*inside(namespace, "ip", "link", "set", interface, "arp", "off", "up"))
-    run(*inside(RECEIVER, "ip", "link", "set", "lo", "up"))
-
-
 def replay(place, patterns, mean, period, end):
     files = sorted({file for pattern in patterns
                     for file in glob.glob(f"{ROOT}/pcaps/{pattern}.pcap")})
@@ -71,7 +54,7 @@ def replay(place, patterns, mean, period, end):
         phase = (time.time() - began) / period + place / 5
         rate = mean * (0.06 + 1.9 * math.sin(math.pi * phase) ** 2)
         # Rounds with the same addresses would be the same flows again.
-        subprocess.run(inside(SENDER, "tcpreplay", "-q", "-K", "-i", "out0", "--unique-ip",
+        subprocess.run(inside(SENDER, "tcpreplay", "-q", "-K", "-i", OUT, "--unique-ip",
                               "--loop=100000000", "--duration=5", f"--mbps={rate:.2f}", *files),
                        capture_output=True, check=False)
 
@@ -105,8 +88,8 @@ def main():
     prometheus = None
     with tempfile.TemporaryDirectory() as folder:
         try:
-            build_lab()
-            words = inside(RECEIVER, binary, "live", "-i", "eth1", "--tui", "--listen", "9469",
+            mirror.build()
+            words = inside(RECEIVER, binary, "live", "-i", MIRROR, "--tui", "--listen", "9469",
                            "--user", "root", "--top", "12")
             log = f"{folder}/log"
             tmux("new-session", "-d", "-x", "100", "-y", "30", "-s", "view",
@@ -140,8 +123,7 @@ def main():
                 prometheus.terminate()
                 prometheus.wait()
             subprocess.run(["tmux", "-L", SCREEN, "kill-server"], capture_output=True, check=False)
-            for namespace in (SENDER, RECEIVER):
-                subprocess.run(["ip", "netns", "del", namespace], capture_output=True, check=False)
+            mirror.remove()
 
 
 if __name__ == "__main__":

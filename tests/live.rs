@@ -6,6 +6,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support;
@@ -140,4 +141,54 @@ fn below_overload_the_records_are_those_of_read() {
             assert_eq!(found.get(key), Some(rest), "{more:?} {key}");
         }
     }
+}
+
+#[test]
+fn settings_are_read_again_or_refused_whole() {
+    let Some((sender, receiver)) = lab() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = folder.path().join("settings.toml");
+    let write = |idle: &str| {
+        let text = format!(
+            "[flows]\nudp_idle = \"{idle}\"\ntcp_idle = \"{idle}\"\ntcp_closed = \"{idle}\"\n"
+        );
+        fs::write(&settings, text).unwrap();
+    };
+    write("1h");
+    let live = Live::start_in(
+        folder,
+        &receiver,
+        "mirror0",
+        &["--config", "settings.toml", "--flows", "flows.jsonl"],
+    );
+    let mut out = sender.sender("out0");
+    let all = frames("rtp");
+    send(&mut out, all.iter().take(1).map(Vec::as_slice));
+    fs::write(&settings, "[flows]\nudp_idel = \"1s\"\n").unwrap();
+    live.signal(Signal::SIGHUP);
+    live.wait_for("reload 1: settings refused");
+    write("1s");
+    live.signal(Signal::SIGHUP);
+    live.wait_for("reload 2:");
+    // A flow that begins now ends a second after its last frame.
+    let other = frames("mqtt");
+    send(&mut out, other.iter().map(Vec::as_slice));
+    for _ in 0..1000 {
+        if fs::read_to_string(live.path("flows.jsonl")).is_ok_and(|text| !text.is_empty()) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    let ended = records(&live.path("flows.jsonl"));
+    assert!(!ended.is_empty(), "nothing ended: {}", live.log());
+    assert!(
+        ended
+            .iter()
+            .all(|record| record["flow"]["reason"] != "end-of-input")
+    );
+    let (state, _) = live.stop();
+    assert_closes(&state);
+    assert_eq!(number(&state, "/reloads/refused"), 1);
 }

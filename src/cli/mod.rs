@@ -7,6 +7,7 @@ mod explain;
 mod interfaces;
 mod live;
 mod read;
+mod records;
 mod settings;
 mod signatures;
 mod watch;

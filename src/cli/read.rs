@@ -10,9 +10,9 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::{Flows, Input, Signatures, positive};
-use crate::export::csv::Csv;
-use crate::export::json::Json;
+use crate::export::lines::Lines;
 use crate::export::{Exporter, Intervals, summary};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
@@ -120,21 +120,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut inputs = arguments.input.open()?;
     let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
     if let Some(path) = &arguments.flows {
-        let writer = create(path)?;
-        exporters.push(if is_csv(path) {
-            Box::new(Csv::flows(writer))
-        } else {
-            Box::new(Json::flows(writer))
-        });
+        exporters.push(flow_exporter(path, create(path)?));
     }
     if let (Some(path), Some(length)) = (&arguments.usage, arguments.interval) {
-        let writer = create(path)?;
         let intervals = Intervals { length, run: None };
-        exporters.push(if is_csv(path) {
-            Box::new(Csv::usage(writer, intervals))
-        } else {
-            Box::new(Json::usage(writer, intervals))
-        });
+        exporters.push(usage_exporter(path, create(path)?, intervals));
     }
     let config = Config {
         workers: arguments.workers,
@@ -214,21 +204,12 @@ fn interval(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<Box<dyn Write + Send>> {
+fn create(path: &Path) -> anyhow::Result<Box<dyn Lines>> {
     if is_dash(path) {
         return Ok(Box::new(BufWriter::with_capacity(1 << 16, io::stdout())));
     }
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
     Ok(Box::new(BufWriter::with_capacity(1 << 16, file)))
-}
-
-pub(super) fn is_dash(path: &Path) -> bool {
-    path.as_os_str() == "-"
-}
-
-pub(super) fn is_csv(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }
 
 /// A bar on a terminal, for what takes more than a moment; nothing elsewhere.

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::capture::file;
 use crate::capture::inputs::Inputs;
-use crate::signature::{Loader, SignatureSet};
+use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::{decode, flow};
 
 /// What is read.
@@ -68,16 +68,26 @@ impl Signatures {
     }
 
     pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
-        self.loader().load_first().map_err(|findings| {
-            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-            let folder = self.signatures.as_deref().unwrap_or_else(|| Path::new("."));
-            anyhow!(
-                "the signatures in {} cannot be used:\n{}",
-                folder.display(),
-                lines.join("\n")
-            )
-        })
+        load_first(&self.loader())
     }
+}
+
+/// The rules a run begins with.
+pub(super) fn load_first(loader: &Loader) -> anyhow::Result<Arc<SignatureSet>> {
+    loader.load_first().map_err(|findings| {
+        let folder = loader.dir.as_deref().unwrap_or_else(|| Path::new("."));
+        anyhow!(
+            "the signatures in {} cannot be used:\n{}",
+            folder.display(),
+            lines(&findings)
+        )
+    })
+}
+
+/// What `findings` say, a line each.
+pub(super) fn lines(findings: &[Diagnostic]) -> String {
+    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    lines.join("\n")
 }
 
 /// What the flow table may use.

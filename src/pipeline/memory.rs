@@ -90,6 +90,9 @@ impl Memory {
         let rings = usize::try_from(ring).unwrap_or(usize::MAX);
         memory.add("rings", sources.saturating_mul(rings));
         let block = MAX_BLOCK + BLOCK_LISTS;
+        if config.steering == live::Steering::Kernel && sources > 1 {
+            memory.add("lessons", live::lessons_memory(sources));
+        }
         let blocks = live::blocks_in_use(config, sources);
         memory.add("blocks", blocks.saturating_mul(block));
         if config.run.records {

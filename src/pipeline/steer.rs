@@ -257,6 +257,19 @@ impl Lessons {
         }
     }
 
+    /// Bytes the `index`th takes.
+    pub(super) fn size(&self, index: usize) -> usize {
+        let bytes = match self.list.get(index) {
+            Some(Lesson::Frame(place)) => {
+                let frame = self.block.frames.get(*place as usize);
+                frame.map_or(0, |frame| frame.captured as usize)
+            }
+            Some(Lesson::Datagram(datagram)) => datagram.bytes.len(),
+            None => 0,
+        };
+        bytes + size_of::<Lesson>() + size_of::<FrameRef>()
+    }
+
     /// Teaches `worker` the `index`th.
     pub(super) fn teach(&self, index: usize, worker: &mut Worker) {
         match self.list.get(index) {

@@ -48,19 +48,19 @@ impl Attendant {
         })
     }
 
-    /// Until a signal, the user or the run itself says that it is over.
+    /// Until a signal or the user says that it is over.
     pub(super) fn attend(mut self) -> anyhow::Result<()> {
         if self.has_view {
             // The view has this thread; another does the rest, and tells it by the control.
             let control = Arc::clone(&self.control);
-            let self_serves = self.serves;
+            let serves = self.serves;
             self.says_status = false;
             return thread::scope(|scope| {
                 scope.spawn(|| self.wait());
                 let quit = View::run(&control.latest(), || control.stops());
                 match quit {
                     // Without the view the run may still serve others.
-                    Ok(Quit::TerminalGone) if self_serves => Ok(()),
+                    Ok(Quit::TerminalGone) if serves => Ok(()),
                     Ok(_) => {
                         control.stop();
                         Ok(())

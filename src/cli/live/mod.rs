@@ -13,15 +13,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, bail};
 
 use self::attend::Attendant;
 use self::reload::Reload;
-use super::read::{is_csv, is_dash};
+use super::records::{flow_exporter, is_dash, usage_exporter};
+use super::settings::load_first;
 use crate::capture::live::{Error, Fanout, Interface, Options, Source};
 use crate::config::{Metrics, Settings, Steer};
-use crate::export::csv::Csv;
-use crate::export::json::Json;
 use crate::export::lines::Lines;
 use crate::export::rotate::Rotating;
 use crate::export::snapshot::Snapshot;
@@ -59,7 +58,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         server.check()?;
     }
     let loader = loader(&settings);
-    let set = loader.load_first().map_err(|found| lines(&found))?;
+    let set = load_first(&loader)?;
     let config = config(&settings, arguments.tui);
     let control = Arc::new(Control::new(set, settings.flow.clone()));
     let started = control.latest().load().started;
@@ -82,7 +81,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let serves = settings.metrics.is_some()
         || settings.records.flows.is_some()
         || settings.records.usage.is_some();
-    let reload = Reload::new(arguments, settings, loader, server, log)?;
+    let reload = Reload::new(arguments, settings, &loader, server, log)?;
     let attendant = Attendant::new(Arc::clone(&control), reload, serves, arguments)?;
     tracing::info!(interfaces, "capturing");
     let (snapshot, attended) = std::thread::scope(|scope| {
@@ -244,20 +243,12 @@ fn exporters(
     if let Some(path) = &records.flows {
         let lines = record_file(path, settings, started)?;
         to_stdout |= is_dash(path);
-        exporters.push(if is_csv(path) {
-            Box::new(Csv::flows(lines))
-        } else {
-            Box::new(Json::flows(lines))
-        });
+        exporters.push(flow_exporter(path, lines));
     }
     if let Some(path) = &records.usage {
         let lines = record_file(path, settings, started)?;
         to_stdout |= is_dash(path);
-        exporters.push(if is_csv(path) {
-            Box::new(Csv::usage(lines, intervals))
-        } else {
-            Box::new(Json::usage(lines, intervals))
-        });
+        exporters.push(usage_exporter(path, lines, intervals));
     }
     Ok((exporters, to_stdout))
 }
@@ -268,18 +259,11 @@ fn record_file(
     started: Timestamp,
 ) -> anyhow::Result<Box<dyn Lines>> {
     if is_dash(path) {
-        let out: Box<dyn Write + Send> = Box::new(BufWriter::new(io::stdout()));
-        return Ok(Box::new(out));
+        return Ok(Box::new(BufWriter::new(io::stdout())));
     }
     let mut file = Rotating::open(path, settings.records.rotation.clone(), started)?;
     for note in file.notes() {
         tracing::warn!("{note}");
     }
     Ok(Box::new(file))
-}
-
-/// What `findings` say, a line each.
-fn lines(findings: &[crate::signature::Diagnostic]) -> anyhow::Error {
-    let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    anyhow!("{}", lines.join("\n"))
 }

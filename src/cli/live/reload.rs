@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Arguments;
 use super::log::Volume;
+use crate::cli::settings::lines;
 use crate::cli::watch::{Notice, Watch};
 use crate::config::Settings;
 use crate::pipeline::live::Control;
@@ -13,9 +14,8 @@ use crate::signature::Loader;
 
 /// What is loaded again, and from where.
 pub(super) struct Reload {
-    arguments: Box<dyn Fn() -> Result<Settings, String> + Send>,
+    read_settings: Box<dyn Fn() -> Result<Settings, String> + Send>,
     settings: Settings,
-    loader: Loader,
     server: Option<serve::Handle>,
     watch: Option<Watch>,
     log: Volume,
@@ -26,7 +26,7 @@ impl Reload {
     pub(super) fn new(
         arguments: &Arguments,
         settings: Settings,
-        loader: Loader,
+        loader: &Loader,
         server: Option<serve::Handle>,
         log: Volume,
     ) -> anyhow::Result<Self> {
@@ -35,11 +35,9 @@ impl Reload {
             .watch
             .then(|| Watch::start(loader.dir.as_deref(), arguments.config.as_deref()))
             .transpose()?;
-        let again = arguments.again();
         Ok(Self {
-            arguments: Box::new(again),
+            read_settings: Box::new(arguments.again()),
             settings,
-            loader,
             server,
             watch,
             log,
@@ -68,23 +66,20 @@ impl Reload {
     pub(super) fn run(&mut self, control: &Control) {
         self.count += 1;
         let count = self.count;
-        let settings = match (self.arguments)() {
+        let settings = match (self.read_settings)() {
             Ok(settings) => settings,
             Err(reason) => return refuse(control, count, "settings", &reason),
         };
-        let loader = super::loader(&settings);
         let before = control.set();
-        let set = match loader.load_after(&before) {
+        let set = match super::loader(&settings).load_after(&before) {
             Ok(set) => set,
             Err(findings) => {
-                let reason = super::lines(&findings).to_string();
-                return refuse(control, count, "signatures", &reason);
+                return refuse(control, count, "signatures", &lines(&findings));
             }
         };
         if let Some(Err(error)) = self.server.as_ref().map(serve::Handle::reload) {
             return refuse(control, count, "certificate or token", &error.to_string());
         }
-        self.loader = loader;
         self.apply(settings, control);
         if Arc::ptr_eq(&set, &before) {
             tracing::info!("reload {count}: no signature has changed");

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use crate::capture::live::now;
 use crate::export::snapshot::{Reloads, Snapshot};
 use crate::flow;
+use crate::pipeline::worker::Worker;
 use crate::signature::SignatureSet;
 
 /// Shared by all threads; nothing here is touched for a packet.
@@ -89,14 +90,22 @@ impl Control {
         Arc::clone(&self.latest)
     }
 
-    /// How long flows live, without counting a reference.
-    pub(super) fn peek_flow(&self) -> arc_swap::Guard<Arc<flow::Config>> {
-        self.flow.load()
+    /// How long flows live at the moment.
+    pub(super) fn flow(&self) -> Arc<flow::Config> {
+        self.flow.load_full()
     }
 
-    /// The rules in use, without counting a reference.
-    pub(super) fn peek_set(&self) -> arc_swap::Guard<Arc<SignatureSet>> {
-        self.set.load()
+    /// Brings `worker` up to date, whose flows go by `flow`: between blocks.
+    pub(super) fn update(&self, worker: &mut Worker, flow: &mut Arc<flow::Config>) {
+        let latest = self.set.load();
+        if !Arc::ptr_eq(&latest, worker.set()) {
+            worker.replace_set(Arc::clone(&latest));
+        }
+        let latest = self.flow.load();
+        if !Arc::ptr_eq(&latest, flow) {
+            worker.pace(&latest);
+            *flow = Arc::clone(&latest);
+        }
     }
 
     pub(super) fn reloads(&self) -> Reloads {

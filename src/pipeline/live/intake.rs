@@ -25,8 +25,8 @@ const LAST_CALL: Duration = Duration::from_secs(2);
 /// Blocks kept for another use.
 pub(super) const SPARE: usize = 8;
 
-/// Where frame numbers of the capture threads begin, so that no two flows have one number. Up to
-/// 31 threads all stay below 2^53, as far as JSON readers count exactly.
+/// Where frame numbers of the capture threads begin, so that no two flows have one number. Of up to
+/// 32 threads all stay below 2^53, as far as JSON readers count exactly.
 const NUMBERS_A_THREAD: u64 = 1 << 48;
 
 /// The receiving end of a live run.

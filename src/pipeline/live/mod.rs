@@ -44,6 +44,7 @@ use self::whole::{Shared, Whole};
 
 pub use self::control::Control;
 pub(super) use self::report::RECORDS_MEMORY;
+pub(super) use self::tide::lessons_memory;
 
 use super::steer::Steer;
 use super::worker::Worker;
@@ -177,7 +178,7 @@ pub fn run(
                         empty: empty_out.clone(),
                         outbox: outbox(threads + number),
                         tick: config.tick,
-                        flow: Arc::clone(&control.peek_flow()),
+                        flow: control.flow(),
                         marks: vec![Timestamp::default(); threads],
                     };
                     scope.spawn(move || hand.run());

@@ -9,7 +9,6 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use crate::capture::Block;
 use crate::capture::live::now;
 use crate::flow;
-use crate::pipeline::collector::Last;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
@@ -179,32 +178,13 @@ impl Hand<'_> {
             }
         }
         self.outbox.collect(&mut self.worker);
-        let mut state = self.state(wire, false);
-        state.unsettled = Volume::default();
-        state.flows_held = 0;
-        state.open.clear();
-        let end = self.worker.finish();
-        self.outbox.add_end(end.records, end.closed);
-        if let Some(last) = end.last {
-            let Last { drops, .. } = *last;
-            state.drops = drops;
-        }
-        self.outbox.close(Timestamp(u64::MAX), state);
+        let state = self.state(wire, false);
+        self.outbox.close_with(self.worker, state, None);
     }
 
     /// Works on a share. Returns the time all capture threads have passed.
     fn on_job(&mut self, job: Job) -> Timestamp {
-        let set = self.control.peek_set();
-        if !Arc::ptr_eq(&set, self.worker.set()) {
-            self.worker.replace_set(Arc::clone(&set));
-        }
-        drop(set);
-        let flow = self.control.peek_flow();
-        if !Arc::ptr_eq(&flow, &self.flow) {
-            self.worker.pace(&flow);
-            self.flow = Arc::clone(&flow);
-        }
-        drop(flow);
+        self.control.update(&mut self.worker, &mut self.flow);
         self.worker.shed(job.sheds);
         let began = self.worker.stopwatch();
         self.worker.run_share(&job.block, job.entries);

@@ -146,11 +146,26 @@ impl Outbox {
         self.held.news = worker.take_news();
     }
 
-    /// Takes the end of a worker. Its flows had their place in the table; nothing more comes, so
-    /// none of their records is lost.
-    pub(super) fn add_end(&mut self, records: Vec<FlowRecord>, closed: Vec<(Timestamp, Cells)>) {
-        self.held.closed.extend(closed);
-        self.add_records(records);
+    /// The last report of a thread with a `worker`, whose flows end with it. `steered`: what else the
+    /// thread dropped.
+    ///
+    /// Its flows had their place in the table; nothing more comes, so none of their records is lost.
+    pub(super) fn close_with(mut self, worker: Worker, state: State, steered: Option<Drops>) {
+        let end = worker.finish();
+        self.held.closed.extend(end.closed);
+        self.add_records(end.records);
+        let mut drops = steered.unwrap_or_default();
+        if let Some(last) = end.last {
+            drops.add(&last.drops);
+        }
+        let state = State {
+            drops,
+            open: Cells::new(),
+            unsettled: Volume::default(),
+            flows_held: 0,
+            ..state
+        };
+        self.close(Timestamp(u64::MAX), state);
     }
 
     /// Offers all that is held, with the `state` at `watermark`.

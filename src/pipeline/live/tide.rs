@@ -9,16 +9,26 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crossbeam::channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam::channel::{Receiver, Sender, bounded};
 use crossbeam::utils::CachePadded;
 
+use crate::capture::live::MAX_BLOCK;
 use crate::pipeline::steer::Lessons;
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
 
-/// Batches of lessons under way to one thread. A thread that does not take them for so long is
-/// far behind, and its flows have to do without.
-const UNDER_WAY: usize = 1024;
+/// Batches of lessons under way to one thread, each of at most a block's bytes. A thread that does
+/// not take them for so long is far behind, and its flows have to do without.
+const UNDER_WAY: usize = 64;
+
+/// Bytes of lessons that wait for their time in one thread. It takes no more while there are so many.
+const MAX_WAITING: usize = 8 << 20;
+
+/// The most memory that so many threads use to teach one another.
+pub(in crate::pipeline) fn lessons_memory(threads: usize) -> usize {
+    // The last batch taken may go beyond the limit, and its lessons keep it as a whole.
+    threads.saturating_mul((UNDER_WAY + 1) * MAX_BLOCK + 2 * MAX_WAITING)
+}
 
 /// One thread's end of it.
 #[derive(Debug)]
@@ -27,10 +37,10 @@ pub(super) struct Tide {
     marks: Arc<[CachePadded<AtomicU64>]>,
     inbox: Receiver<Arc<Lessons>>,
     others: Vec<Sender<Arc<Lessons>>>,
-    /// Lessons that have arrived: by thread they are in order, and so short is the list.
+    /// Lessons that have arrived, by time.
     waiting: VecDeque<(Timestamp, usize, Arc<Lessons>)>,
-    /// Lessons that found no room on their way.
-    pub(super) lost: u64,
+    /// Bytes they take.
+    held: usize,
 }
 
 impl Tide {
@@ -52,21 +62,19 @@ impl Tide {
                     .filter_map(|other| senders.get(other).cloned())
                     .collect(),
                 waiting: VecDeque::new(),
-                lost: 0,
+                held: 0,
             })
             .collect()
     }
 
-    /// Sends what a block taught to all others.
-    pub(super) fn publish(&mut self, lessons: Lessons) {
+    /// Sends what a block taught to all others that have room for it.
+    pub(super) fn publish(&self, lessons: Lessons) {
         if lessons.is_empty() {
             return;
         }
         let lessons = Arc::new(lessons);
         for other in &self.others {
-            if let Err(TrySendError::Full(lessons)) = other.try_send(Arc::clone(&lessons)) {
-                self.lost += lessons.len() as u64;
-            }
+            let _ = other.try_send(Arc::clone(&lessons));
         }
     }
 
@@ -89,7 +97,9 @@ impl Tide {
 
     /// Takes in what has been sent here.
     pub(super) fn receive(&mut self) {
-        for lessons in self.inbox.try_iter() {
+        while self.held < MAX_WAITING
+            && let Ok(lessons) = self.inbox.try_recv()
+        {
             for index in 0..lessons.len() {
                 if let Some(at) = lessons.at(index) {
                     // Nearly always the newest: the search is short.
@@ -98,6 +108,7 @@ impl Tide {
                         .iter()
                         .rposition(|&(before, ..)| before <= at)
                         .map_or(0, |place| place + 1);
+                    self.held += lessons.size(index);
                     self.waiting
                         .insert(place, (at, index, Arc::clone(&lessons)));
                 }
@@ -112,6 +123,7 @@ impl Tide {
             && *at <= until
         {
             if let Some((_, index, lessons)) = self.waiting.pop_front() {
+                self.held -= lessons.size(index);
                 lessons.teach(index, worker);
             }
         }

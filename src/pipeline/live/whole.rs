@@ -10,11 +10,10 @@ use std::time::Duration;
 use crate::capture::Block;
 use crate::capture::live::now;
 use crate::flow;
-use crate::pipeline::collector::Last;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
-use crate::usage::ledger::{Drops, Volume};
+use crate::usage::ledger::Volume;
 
 use super::Control;
 use super::intake::{Intake, Taken};
@@ -72,7 +71,7 @@ impl<'a> Whole<'a> {
             control,
             intake,
             worker,
-            flow: Arc::clone(&control.peek_flow()),
+            flow: control.flow(),
             outbox,
             tick,
             next_tick: Timestamp::default(),
@@ -89,7 +88,8 @@ impl<'a> Whole<'a> {
                 .as_ref()
                 .is_some_and(|shared| !shared.waiting.is_empty());
             let taken = self.intake.take(self.control, waits);
-            self.prepare();
+            self.control.update(&mut self.worker, &mut self.flow);
+            self.worker.shed(self.intake.sheds());
             match taken {
                 Taken::Block(block) => self.on_block(block),
                 Taken::Quiet(watermark) => self.on_quiet(watermark),
@@ -98,20 +98,6 @@ impl<'a> Whole<'a> {
             self.tell();
         }
         self.finish();
-    }
-
-    /// What may have changed since the last block.
-    fn prepare(&mut self) {
-        let set = self.control.peek_set();
-        if !Arc::ptr_eq(&set, self.worker.set()) {
-            self.worker.replace_set(Arc::clone(&set));
-        }
-        let flow = self.control.peek_flow();
-        if !Arc::ptr_eq(&flow, &self.flow) {
-            self.worker.pace(&flow);
-            self.flow = Arc::clone(&flow);
-        }
-        self.worker.shed(self.intake.sheds());
     }
 
     fn on_block(&mut self, block: Block) {
@@ -245,20 +231,8 @@ impl<'a> Whole<'a> {
         }
         self.work(0);
         self.outbox.collect(&mut self.worker);
-        let mut state = self.state();
-        state.unsettled = Volume::default();
-        state.flows_held = 0;
-        state.open.clear();
-        let end = self.worker.finish();
-        self.outbox.add_end(end.records, end.closed);
-        state.drops = Drops::default();
-        if let Some(last) = end.last {
-            let Last { drops, .. } = *last;
-            state.drops.add(&drops);
-        }
-        if let Some(shared) = self.shared {
-            state.drops.add(&shared.steer.finish());
-        }
-        self.outbox.close(Timestamp(u64::MAX), state);
+        let state = self.state();
+        let drops = self.shared.map(|shared| shared.steer.finish());
+        self.outbox.close_with(self.worker, state, drops);
     }
 }
