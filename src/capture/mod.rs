@@ -136,6 +136,27 @@ impl Block {
         })
     }
 
+    /// Takes the frames from the `index`th on out of it, into a block of their own. Of no use for
+    /// blocks that went through a filter.
+    pub(crate) fn split_off(&mut self, index: usize) -> Self {
+        let mut later = Self {
+            first_number: self.first_number.saturating_add(index as u64),
+            watermark: self.watermark,
+            position: self.position,
+            ..Self::default()
+        };
+        for place in index..self.frames.len() {
+            if let (Some(&entry), Some(frame)) = (self.frames.get(place), self.frame(place)) {
+                // It fits: it comes from a block itself.
+                let offset = u32::try_from(later.bytes.len()).unwrap_or(u32::MAX);
+                later.frames.push(FrameRef { offset, ..entry });
+                later.bytes.extend_from_slice(frame.bytes);
+            }
+        }
+        self.frames.truncate(index);
+        later
+    }
+
     /// Empties it for another use; the allocations stay.
     ///
     /// A block on its way back to a capture file needs no clearing, and is better off without:

@@ -108,6 +108,8 @@ pub enum EndReason {
     Reused,
     /// The table was full and this was the oldest settled flow.
     Evicted,
+    /// The clock that stamps frames was set back.
+    ClockSetBack,
     /// The capture ended.
     EndOfInput,
     /// It is not: this is how far it came.
@@ -123,6 +125,7 @@ impl EndReason {
             Self::Idle => "idle",
             Self::Reused => "reused",
             Self::Evicted => "evicted",
+            Self::ClockSetBack => "clock-set-back",
             Self::EndOfInput => "end-of-input",
             Self::Ongoing => "ongoing",
         }
@@ -405,8 +408,9 @@ impl<T: Default> FlowTable<T> {
         self.due = due;
     }
 
-    /// Ends all flows, in the order they began.
-    pub fn finish(&mut self, mut ended: impl FnMut(Flow<T>, EndReason)) {
+    /// Ends all flows, in the order they began, for the reason `otherwise` where they have none of
+    /// their own. The table can be used again, with times from before as well.
+    pub fn finish(&mut self, otherwise: EndReason, mut ended: impl FnMut(Flow<T>, EndReason)) {
         self.index = HashTable::new();
         self.free = Vec::new();
         self.wheel = Wheel::new();
@@ -422,7 +426,7 @@ impl<T: Default> FlowTable<T> {
             let Some(flow) = place_mut(&mut self.chunks, slot).and_then(Option::take) else {
                 continue;
             };
-            let reason = flow.end_reason(EndReason::EndOfInput);
+            let reason = flow.end_reason(otherwise);
             ended(flow, reason);
         }
         self.chunks = Vec::new();

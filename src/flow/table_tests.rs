@@ -289,7 +289,9 @@ fn all_flows_end_in_the_order_they_began() {
         touch(&mut table, &udp(at, (1, port), B, b""));
     }
     let mut ended = Vec::new();
-    table.finish(|flow, reason| ended.push((flow.first_number, reason)));
+    table.finish(EndReason::EndOfInput, |flow, reason| {
+        ended.push((flow.first_number, reason))
+    });
     assert_eq!(
         ended,
         [1, 2, 3].map(|number| (number, EndReason::EndOfInput))
@@ -383,7 +385,7 @@ fn time_may_jump() {
         watermark = watermark.max(at);
         seen += expire(&mut table, watermark).len();
     }
-    table.finish(|_, _| seen += 1);
+    table.finish(EndReason::EndOfInput, |_, _| seen += 1);
     assert_eq!(seen, 50, "each flow ends once");
 }
 

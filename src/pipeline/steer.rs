@@ -103,12 +103,17 @@ impl Steer {
         (self.drops, Volume { packets, bytes })
     }
 
-    /// Gives up fragments that are left; what was dropped here.
-    pub(super) fn finish(mut self) -> Drops {
+    /// Gives up all fragments that wait for others.
+    pub(super) fn give_up(&mut self) {
         let drops = &mut self.drops;
         self.decoder.finish(&mut |reason, frames, bytes| {
             drops.count(reason, u64::from(frames), bytes);
         });
+    }
+
+    /// Gives up fragments that are left; what was dropped here.
+    pub(super) fn finish(mut self) -> Drops {
+        self.give_up();
         self.drops
     }
 

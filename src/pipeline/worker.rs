@@ -251,18 +251,26 @@ impl Worker {
         self.flow_config = self.flows.config().clone();
     }
 
-    /// Ends all flows; the last report.
-    pub(super) fn finish(mut self) -> Report {
+    /// Ends all flows and intervals: what comes next may be of times before.
+    pub(super) fn end_all(&mut self, reason: EndReason) {
         let drops = &mut self.drops;
         self.decoder.finish(&mut |reason, frames, bytes| {
             drops.count(reason, u64::from(frames), bytes);
         });
         let desk = &mut self.desk;
-        self.flows.finish(|flow, reason| desk.end(flow, reason));
+        self.flows
+            .finish(reason, |flow, reason| desk.end(flow, reason));
+        desk.closed.append(&mut desk.usage.take_all());
+    }
+
+    /// Ends all flows; the last report.
+    pub(super) fn finish(mut self) -> Report {
+        self.end_all(EndReason::EndOfInput);
+        let desk = &mut self.desk;
         Report {
             index: u64::MAX,
             records: desk.records.take().unwrap_or_default(),
-            closed: desk.usage.take_all(),
+            closed: std::mem::take(&mut desk.closed),
             last: Some(Box::new(Last {
                 clients: desk.usage.take_clients(),
                 drops: self.drops,

@@ -259,9 +259,10 @@ impl Usage {
         cells
     }
 
-    /// Takes all intervals that are left.
+    /// Takes all intervals that are left; the next may be of any time.
     pub fn take_all(&mut self) -> Vec<(Timestamp, Cells)> {
         self.store_current();
+        self.closed_until = Timestamp::default();
         let open = std::mem::take(&mut self.open);
         open.into_iter()
             .map(|(start, totals)| (start, self.named(&totals)))

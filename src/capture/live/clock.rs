@@ -1,11 +1,19 @@
 //! The clocks of this machine, which a live source needs and nothing else in the library may ask.
 //!
 //! Frames bring their time with them; the clock says how late it is where none come, and when to
-//! look after an interface again.
+//! look after an interface, or to report, again.
+//!
+//! The wall clock of a machine that has just started is often wrong, by hours where the hardware's
+//! is set to local time, until somebody sets it right: forward, which is like a quiet time, or back.
 
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::capture::FrameRef;
 use crate::time::Timestamp;
+
+/// How much earlier than one before a frame, or the clock, may be that has not been set back:
+/// several processors stamp frames, and a clock that is a little ahead is slowed down.
+const DISORDER: Duration = Duration::from_secs(1);
 
 /// What the kernel stamps frames with: it can be set back.
 #[expect(
@@ -22,8 +30,59 @@ pub(crate) fn wall() -> Timestamp {
 /// For how long something lasts: it cannot be set back.
 #[expect(
     clippy::disallowed_methods,
-    reason = "how often to look after an interface must not depend on the wall clock"
+    reason = "how often something is done must not depend on the wall clock"
 )]
-pub(super) fn steady() -> Instant {
+pub(crate) fn steady() -> Instant {
     Instant::now()
+}
+
+/// Whether the clock was set back between `before` and `after`, which was read, or stamped, later.
+pub(super) fn was_set_back(before: Timestamp, after: Timestamp) -> bool {
+    after.after(DISORDER) < before
+}
+
+/// The first of `frames` that was stamped after the clock had been set back, where they, or those
+/// before, came up to `watermark`.
+pub(super) fn first_set_back(frames: &[FrameRef], mut watermark: Timestamp) -> Option<usize> {
+    frames.iter().position(|frame| {
+        let before = watermark;
+        watermark = watermark.max(frame.at);
+        was_set_back(before, frame.at)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::LinkType;
+
+    #[test]
+    fn a_step_back_is_told_from_disorder() {
+        // (watermark before, times of frames, all in milliseconds; the first after the step)
+        let rows: [(u64, &[u64], Option<usize>); 8] = [
+            (0, &[], None),
+            (0, &[5_000, 6_000], None),
+            (5_000, &[4_000, 4_900, 6_000], None),
+            (5_000, &[3_999], Some(0)),
+            (5_000, &[5_001, 4_002, 4_000], Some(2)),
+            (0, &[9_000, 10_000, 2_000, 2_001], Some(2)),
+            (2_000, &[2_000, 2_001], None),
+            (0, &[7_200_000, 7_199_500, 7_199_000, 0], Some(3)),
+        ];
+        for (watermark, times, expected) in rows {
+            let at = |millis: u64| Timestamp(millis * 1_000_000);
+            let frames: Vec<FrameRef> = times
+                .iter()
+                .map(|&millis| FrameRef {
+                    at: at(millis),
+                    link: LinkType::ETHERNET,
+                    offset: 0,
+                    captured: 0,
+                    wire_len: 0,
+                })
+                .collect();
+            let found = first_set_back(&frames, at(watermark));
+            assert_eq!(found, expected, "{watermark} {times:?}");
+        }
+    }
 }

@@ -54,6 +54,8 @@ pub struct Interface {
     next_number: u64,
     position: u64,
     watermark: Timestamp,
+    /// Frames that came after the clock had been set back: that is told first.
+    held: Option<Block>,
 }
 
 /// Whether libpcap has it tap.
@@ -94,6 +96,7 @@ impl Interface {
             next_number: 1,
             position: 0,
             watermark: Timestamp(0),
+            held: None,
         })
     }
 
@@ -228,6 +231,21 @@ impl Interface {
         }
     }
 
+    /// Says that it is `now` again.
+    fn set_back(&mut self, block: &mut Block, now: Timestamp) -> Arrival {
+        let interface = &self.options.interface;
+        let seconds = self.watermark.since(now).as_secs();
+        warn!(
+            interface,
+            seconds, "the clock has been set back; flows and intervals end here"
+        );
+        self.watermark = now;
+        self.newest = now;
+        self.quiet = false;
+        self.finish(block);
+        Arrival::SetBack
+    }
+
     fn count(&mut self) {
         self.counted_at = clock::steady();
         if let Handle::Open(tap) = &mut self.handle {
@@ -255,17 +273,37 @@ impl Interface {
 impl Source for Interface {
     fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival {
         block.clear();
-        let mut frames = self.fill(block);
+        let mut frames = match self.held.take() {
+            Some(held) => {
+                *block = held;
+                block.frames.len()
+            }
+            None => self.fill(block),
+        };
         if frames == 0 {
             self.wait(wait);
             // Before looking into the ring: what comes later is later than this.
             let now = clock::wall();
             frames = self.fill(block);
             if frames == 0 {
-                let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
-                // If the clock has been set back, time stands still until it is there again.
-                self.watermark = self.watermark.max(Timestamp(now.0.saturating_sub(lag)));
                 self.look_after();
+                let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
+                let passed = Timestamp(now.0.saturating_sub(lag));
+                if clock::was_set_back(self.watermark, passed) {
+                    return self.set_back(block, passed);
+                }
+                self.watermark = self.watermark.max(passed);
+            }
+        }
+        if let Some(place) = clock::first_set_back(&block.frames, self.watermark) {
+            let later = block.split_off(place);
+            let first = later
+                .frames
+                .first()
+                .map_or(self.watermark, |frame| frame.at);
+            self.held = Some(later);
+            if block.frames.is_empty() {
+                return self.set_back(block, first);
             }
         }
         self.finish(block);

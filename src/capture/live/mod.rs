@@ -20,7 +20,7 @@ use std::time::Duration;
 pub use error::Error;
 pub use interface::Interface;
 
-pub(crate) use clock::wall as now;
+pub(crate) use clock::{steady, wall as now};
 
 /// The most bytes of frames in a block of a live source.
 pub const MAX_BLOCK: usize = tap::BLOCK_BYTES + super::listing::MAX_FRAME as usize;
@@ -114,6 +114,9 @@ pub enum Arrival {
     /// Nothing came within the time allowed; the block's watermark is the time up to which it is
     /// sure that no frame is outstanding.
     Quiet,
+    /// The clock that stamps frames has been set back. The block has no frames; its watermark, and
+    /// the times of all frames to come, are earlier than those before.
+    SetBack,
 }
 
 /// A live stream of blocks.
@@ -121,8 +124,9 @@ pub trait Source: Send {
     /// Empties `block` and fills it with what has arrived, waiting at most `wait` for the first
     /// frame. Frames are numbered through from 1.
     ///
-    /// The watermark never goes back. On a quiet link it follows the clock, behind by what the
-    /// kernel may still hold: so flows and intervals end also where nothing comes.
+    /// The watermark never goes back, but at [`Arrival::SetBack`]. On a quiet link it follows the
+    /// clock, behind by what the kernel may still hold: so flows and intervals end also where
+    /// nothing comes.
     ///
     /// An interface that goes down or vanishes is no error: it is quiet, see
     /// [`Source::state`], and opened again when it is back.

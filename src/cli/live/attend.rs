@@ -9,7 +9,7 @@ use signal_hook::iterator::Signals;
 
 use super::Arguments;
 use super::reload::Reload;
-use crate::capture::live::now;
+use crate::capture::live::steady;
 use crate::export::status;
 use crate::pipeline::live::Control;
 use crate::tui::{Quit, View};
@@ -78,7 +78,7 @@ impl Attendant {
 
     fn wait(&mut self) {
         let mut before = self.control.latest().load_full();
-        let mut next = now().after(STATUS);
+        let mut next = steady() + STATUS;
         while !self.control.stops() {
             for signal in self.signals.pending() {
                 match signal {
@@ -89,8 +89,8 @@ impl Attendant {
             if self.reload.is_due() {
                 self.reload.run(&self.control);
             }
-            if self.says_status && now() >= next {
-                next = now().after(STATUS);
+            if self.says_status && steady() >= next {
+                next = steady() + STATUS;
                 let latest = self.control.latest().load_full();
                 tracing::info!("{}", status::line(&before, &latest));
                 before = latest;

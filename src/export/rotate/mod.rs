@@ -317,6 +317,10 @@ impl Lines for Rotating {
     }
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
+        if let (Some(file), Some(age)) = (&mut self.file, self.options.max_age) {
+            // The clock may have been set back: the file is not kept until that time comes again.
+            file.period = file.period.min(at.floor(age));
+        }
         self.at = at;
         self.failing = None;
         self.trouble = None;

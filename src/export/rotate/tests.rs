@@ -129,6 +129,15 @@ fn rotates_by_size_and_by_the_clock() {
             ],
             &["r-20260102T040000Z.jsonl", "r-20260102T083725Z.jsonl"],
         ),
+        (
+            // The clock is set back by five hours after the second line.
+            Options {
+                max_age: hour,
+                ..Options::default()
+            },
+            &[(18_000, 100), (18_001, 100), (1, 100), (3355, 100)],
+            &["r-20260102T040000Z.jsonl"],
+        ),
     ];
     for (options, lines, expected) in rows {
         let folder = tempfile::tempdir().unwrap();

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
-use crate::capture::live::now;
+use crate::capture::live::{now, steady};
 use crate::export::Exporter;
 use crate::export::snapshot::{Snapshot, SourceReport};
 use crate::time::Timestamp;
@@ -50,6 +50,17 @@ struct Part {
     is_last: bool,
 }
 
+impl Part {
+    /// The time the thread is through with: all, at its end.
+    fn reached(&self) -> Timestamp {
+        if self.is_last {
+            Timestamp(u64::MAX)
+        } else {
+            self.watermark
+        }
+    }
+}
+
 impl<'a> Collector<'a> {
     pub(super) fn new(
         control: &'a Control,
@@ -79,20 +90,23 @@ impl<'a> Collector<'a> {
 
     /// Takes reports until the threads have ended; the state at the end.
     pub(super) fn run(mut self, reports: &Receiver<Report>) -> Arc<Snapshot> {
-        let mut next = Timestamp::default();
+        let mut next = steady();
         loop {
             match reports.recv_timeout(self.tick) {
                 Ok(report) => self.on_report(report),
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now = now();
+            let now = steady();
             if now >= next {
-                next = now.after(self.tick);
+                next = now + self.tick;
                 self.close_intervals();
                 let at = self.passed();
-                let done = self.exporter.tick(at);
-                self.note(done);
+                if at > Timestamp::default() {
+                    // Before all threads have reported, nobody knows.
+                    let done = self.exporter.tick(at);
+                    self.note(done);
+                }
                 self.publish();
             }
         }
@@ -133,27 +147,25 @@ impl<'a> Collector<'a> {
 
     /// The time all threads are through with.
     fn passed(&self) -> Timestamp {
-        let marks = self.parts.iter().map(|part| {
-            if part.is_last {
-                Timestamp(u64::MAX)
-            } else {
-                part.watermark
-            }
-        });
+        let marks = self.parts.iter().map(Part::reached);
         marks.min().unwrap_or_default().min(now())
     }
 
-    /// Exports the intervals that all threads have closed.
+    /// Exports the intervals that all threads have closed, the earliest first.
+    ///
+    /// An interval that no thread has come to is of a time before the clock was set back.
     fn close_intervals(&mut self) {
         let Some(length) = self.interval else {
             return;
         };
         let all_ended = self.parts.iter().all(|part| part.is_last);
         let passed = self.passed();
-        while let Some(first) = self.closing.first_entry()
-            && (all_ended || first.key().after(length) <= passed)
-        {
-            let (start, cells) = first.remove_entry();
+        let furthest = self.parts.iter().map(Part::reached).max();
+        let furthest = furthest.unwrap_or_default();
+        let is_closed =
+            |start: Timestamp| all_ended || start.after(length) <= passed || start > furthest;
+        let closed = self.closing.extract_if(.., |&start, _| is_closed(start));
+        for (start, cells) in closed.collect::<Vec<_>>() {
             let set = self.control.set();
             let done = self.exporter.interval(start, self.intervals, &cells, &set);
             self.intervals += 1;

@@ -1,10 +1,10 @@
 //! A capture thread's source, and what the thread counts and watches about it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::capture::Block;
-use crate::capture::live::{Arrival, Source, now};
+use crate::capture::live::{Arrival, Source, steady};
 use crate::export::snapshot::SourceReport;
 use crate::time::Timestamp;
 use crate::usage::Stats;
@@ -38,9 +38,9 @@ pub(super) struct Intake {
     pub(super) wire: Volume,
     sizes: Stats,
     load: Load,
-    last_call: Option<Timestamp>,
+    last_call: Option<Instant>,
     ended: bool,
-    next_ask: Timestamp,
+    next_ask: Instant,
     report: SourceReport,
 }
 
@@ -50,6 +50,8 @@ pub(super) enum Taken {
     Block(Block),
     /// Nothing came; all before this time has.
     Quiet(Timestamp),
+    /// The clock has been set back, to this time.
+    SetBack(Timestamp),
     /// Nothing came, and the run is to end.
     Done,
 }
@@ -70,7 +72,7 @@ impl Intake {
             load: Load::default(),
             last_call: None,
             ended: false,
-            next_ask: Timestamp::default(),
+            next_ask: steady(),
             report,
         }
     }
@@ -87,13 +89,13 @@ impl Intake {
             IDLE_WAIT
         };
         let arrival = self.source.next_block(&mut block, wait);
-        let now = now();
+        let now = steady();
         self.watch(now);
         if control.stops() {
             if self.last_call.is_none() {
                 self.source.stop();
             }
-            let last_call = *self.last_call.get_or_insert_with(|| now.after(LAST_CALL));
+            let last_call = *self.last_call.get_or_insert(now + LAST_CALL);
             // What comes after that was not asked for: it stays in the kernel.
             self.ended = now > last_call;
         }
@@ -111,6 +113,11 @@ impl Intake {
                 } else {
                     Taken::Quiet(watermark)
                 }
+            }
+            Arrival::SetBack => {
+                let watermark = block.watermark;
+                self.give_back(block);
+                Taken::SetBack(watermark)
             }
         }
     }
@@ -131,12 +138,12 @@ impl Intake {
 
     /// Whether new flows are to be shed.
     pub(super) fn sheds(&self) -> bool {
-        self.load.is_over(now())
+        self.load.is_over(steady())
     }
 
     /// Takes note of frames lost behind the source.
     pub(super) fn is_losing(&mut self) {
-        self.load.strain(now());
+        self.load.strain(steady());
     }
 
     /// How the source is.
@@ -157,9 +164,9 @@ impl Intake {
         }
     }
 
-    fn watch(&mut self, now: Timestamp) {
+    fn watch(&mut self, now: Instant) {
         if now >= self.next_ask {
-            self.next_ask = now.after(ASK);
+            self.next_ask = now + ASK;
             self.ask();
         }
         let behind = self.source.behind();

@@ -1,9 +1,7 @@
 //! Whether the program keeps up: when it does not, new flows are counted without a look at them,
 //! which costs a fraction, until it does again.
 
-use std::time::Duration;
-
-use crate::time::Timestamp;
+use std::time::{Duration, Instant};
 
 /// Frames handed over later than this after they were captured mean that the ring fills.
 const BEHIND: Duration = Duration::from_millis(250);
@@ -15,13 +13,13 @@ const MEMORY: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Load {
     lost: u64,
-    until: Timestamp,
+    until: Option<Instant>,
 }
 
 impl Load {
     /// Takes in how things are at `now`: how long the newest frame waited, and how many frames
     /// have been lost since the start.
-    pub(super) fn observe(&mut self, now: Timestamp, behind: Duration, lost: u64) {
+    pub(super) fn observe(&mut self, now: Instant, behind: Duration, lost: u64) {
         if behind > BEHIND || lost > self.lost {
             self.strain(now);
         }
@@ -29,23 +27,25 @@ impl Load {
     }
 
     /// Takes note of a sign of overload.
-    pub(super) fn strain(&mut self, now: Timestamp) {
-        self.until = now.after(MEMORY);
+    pub(super) fn strain(&mut self, now: Instant) {
+        self.until = Some(now + MEMORY);
     }
 
     /// Whether new flows are to be shed at `now`.
-    pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        now < self.until
+    pub(super) fn is_over(&self, now: Instant) -> bool {
+        self.until.is_some_and(|until| now < until)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::capture::live::steady;
 
     #[test]
     fn sheds_while_behind_or_losing_and_a_second_longer() {
-        let at = |millis: u64| Timestamp(millis * 1_000_000);
+        let start = steady();
+        let at = |millis: u64| start + Duration::from_millis(millis);
         // (now, behind, lost so far) -> shedding
         let rows = [
             (1_000, 10, 0, false),

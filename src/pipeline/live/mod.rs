@@ -32,13 +32,11 @@ use crate::capture::live::Source;
 use crate::classify::Classifier;
 use crate::export::Exporter;
 use crate::export::snapshot::Snapshot;
-use crate::time::Timestamp;
 
 use self::collector::Collector;
 use self::intake::Intake;
-use self::parted::{Hand, Job, Taker, UNDER_WAY};
+use self::parted::{Hand, Job, Mark, Taker, UNDER_WAY};
 use self::report::{Outbox, Report, Room};
-
 use self::tide::Tide;
 use self::whole::{Shared, Whole};
 
@@ -167,6 +165,7 @@ pub fn run(
                         empty: empty_in.clone(),
                         outbox: outbox(thread),
                         tick: config.tick,
+                        set_back: 0,
                     };
                     scope.spawn(move || taker.run());
                 }
@@ -179,7 +178,8 @@ pub fn run(
                         outbox: outbox(threads + number),
                         tick: config.tick,
                         flow: control.flow(),
-                        marks: vec![Timestamp::default(); threads],
+                        marks: vec![Mark::default(); threads],
+                        set_back: 0,
                     };
                     scope.spawn(move || hand.run());
                 }

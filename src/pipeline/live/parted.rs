@@ -7,8 +7,8 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::capture::Block;
-use crate::capture::live::now;
-use crate::flow;
+use crate::capture::live::steady;
+use crate::flow::{self, EndReason};
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
@@ -25,6 +25,8 @@ pub(super) const UNDER_WAY: usize = 64;
 pub(super) struct Job {
     /// Which capture thread it is from.
     source: usize,
+    /// How often the clock had been set back when the frames were stamped.
+    set_back: u32,
     block: Arc<Block>,
     entries: Vec<Entry>,
     /// What the entries count for.
@@ -43,13 +45,15 @@ pub(super) struct Taker<'a> {
     pub(super) empty: Receiver<Block>,
     pub(super) outbox: Outbox,
     pub(super) tick: Duration,
+    /// How often the clock has been set back.
+    pub(super) set_back: u32,
 }
 
 impl Taker<'_> {
     /// Captures until the run is to end.
     pub(super) fn run(mut self) {
         let mut lost = Volume::default();
-        let mut next_tick = Timestamp::default();
+        let mut next_tick = steady();
         let mut watermark = Timestamp::default();
         loop {
             for block in self.empty.try_iter() {
@@ -62,14 +66,22 @@ impl Taker<'_> {
                     watermark,
                     ..Block::default()
                 },
+                Taken::SetBack(watermark) => {
+                    self.steer.give_up();
+                    self.set_back += 1;
+                    Block {
+                        watermark,
+                        ..Block::default()
+                    }
+                }
                 Taken::Done => break,
             };
             watermark = block.watermark;
             let shares = self.steer.split(&block);
             lost.add(self.send(block, shares));
-            let now = now();
+            let now = steady();
             if now >= next_tick {
-                next_tick = now.after(self.tick);
+                next_tick = now + self.tick;
                 let state = self.state(lost);
                 self.outbox.offer(watermark, state);
             }
@@ -95,6 +107,7 @@ impl Taker<'_> {
             }
             let sent = job.try_send(Job {
                 source: self.thread,
+                set_back: self.set_back,
                 block: Arc::clone(&block),
                 entries,
                 volume,
@@ -137,6 +150,13 @@ fn own(state: &State) -> Volume {
     sum
 }
 
+/// How far a capture thread has come.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mark {
+    set_back: u32,
+    watermark: Timestamp,
+}
+
 /// A thread that works on the shares.
 pub(super) struct Hand<'a> {
     pub(super) control: &'a Control,
@@ -146,7 +166,9 @@ pub(super) struct Hand<'a> {
     pub(super) outbox: Outbox,
     pub(super) tick: Duration,
     /// How far each capture thread has come.
-    pub(super) marks: Vec<Timestamp>,
+    pub(super) marks: Vec<Mark>,
+    /// How often all of them have seen the clock set back.
+    pub(super) set_back: u32,
     /// What flows go by.
     pub(super) flow: Arc<flow::Config>,
 }
@@ -155,7 +177,7 @@ impl Hand<'_> {
     /// Works until all capture threads have ended.
     pub(super) fn run(mut self) {
         let mut wire = Volume::default();
-        let mut next_tick = Timestamp::default();
+        let mut next_tick = steady();
         let mut watermark = Timestamp::default();
         let mut sheds = false;
         loop {
@@ -163,15 +185,15 @@ impl Hand<'_> {
                 Ok(job) => {
                     wire.add(job.volume);
                     sheds = job.sheds;
-                    watermark = self.on_job(job).max(watermark);
+                    watermark = self.on_job(job);
                     self.outbox.collect_records(&mut self.worker);
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
-            let now = now();
+            let now = steady();
             if now >= next_tick {
-                next_tick = now.after(self.tick);
+                next_tick = now + self.tick;
                 self.outbox.collect(&mut self.worker);
                 let state = self.state(wire, sheds);
                 self.outbox.offer(watermark, state);
@@ -186,12 +208,22 @@ impl Hand<'_> {
     fn on_job(&mut self, job: Job) -> Timestamp {
         self.control.update(&mut self.worker, &mut self.flow);
         self.worker.shed(job.sheds);
+        if let Some(mark) = self.marks.get_mut(job.source) {
+            *mark = Mark {
+                set_back: job.set_back,
+                watermark: job.block.watermark,
+            };
+        }
+        // Each capture thread sees it for itself: what began before ends with the last to see it.
+        let set_back = self.marks.iter().map(|mark| mark.set_back).min();
+        let set_back = set_back.unwrap_or_default();
+        if std::mem::replace(&mut self.set_back, set_back) < set_back {
+            self.worker.end_all(EndReason::ClockSetBack);
+        }
         let began = self.worker.stopwatch();
         self.worker.run_share(&job.block, job.entries);
-        if let Some(mark) = self.marks.get_mut(job.source) {
-            *mark = job.block.watermark.max(*mark);
-        }
-        let passed = self.marks.iter().copied().min().unwrap_or_default();
+        let marks = self.marks.iter().map(|mark| mark.watermark);
+        let passed = marks.min().unwrap_or_default();
         self.worker.end_block(passed, began);
         if let Some(block) = Arc::into_inner(job.block) {
             let _ = self.empty.try_send(block);

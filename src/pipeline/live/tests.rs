@@ -10,6 +10,7 @@ use crate::capture::inputs::Inputs;
 use crate::capture::live::{Arrival, Counts, LinkState};
 use crate::decode::{Decoded, Decoder};
 use crate::signature::SignatureSet;
+use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
 
 /// Records as text, without what tells one run from another.
@@ -102,6 +103,42 @@ impl Source for Replay {
     }
 }
 
+/// Gives what several sources give, with the clock set back between them.
+struct SetBack {
+    sources: VecDeque<Box<dyn Source>>,
+    /// When each begins.
+    starts: VecDeque<Timestamp>,
+}
+
+impl Source for SetBack {
+    fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival {
+        let arrival = self.sources[0].next_block(block, wait);
+        if arrival == Arrival::Quiet && self.sources.len() > 1 {
+            self.sources.pop_front();
+            self.starts.pop_front();
+            block.watermark = self.starts[0];
+            return Arrival::SetBack;
+        }
+        arrival
+    }
+
+    fn behind(&self) -> Duration {
+        self.sources[0].behind()
+    }
+
+    fn counts(&mut self) -> Counts {
+        self.sources[0].counts()
+    }
+
+    fn state(&self) -> (LinkState, Timestamp) {
+        self.sources[0].state()
+    }
+
+    fn name(&self) -> &str {
+        self.sources[0].name()
+    }
+}
+
 fn captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -121,6 +158,11 @@ fn inputs(file: &Path) -> Inputs {
 /// The capture in small blocks, each frame given to one of the sources as the kernel would: by
 /// its outermost addresses.
 fn sources(file: &Path, count: usize) -> Vec<Box<dyn Source>> {
+    sources_later(file, count, Duration::ZERO)
+}
+
+/// The same, so much later.
+fn sources_later(file: &Path, count: usize, later: Duration) -> Vec<Box<dyn Source>> {
     // One source gives no more blocks than the channels behind it hold: it would lose the others.
     let size = if count == 1 { 64 } else { 7 };
     let mut whole = Block::default();
@@ -130,7 +172,8 @@ fn sources(file: &Path, count: usize) -> Vec<Box<dyn Source>> {
     while inputs.next_block(&mut whole).unwrap() {
         for index in 0..whole.frames.len() {
             let frame = whole.frame(index).unwrap();
-            last = last.max(frame.at);
+            let at = frame.at.after(later);
+            last = last.max(at);
             let mut decoder = Decoder::new(crate::decode::Config {
                 max_depth: 0,
                 ..crate::decode::Config::default()
@@ -153,11 +196,12 @@ fn sources(file: &Path, count: usize) -> Vec<Box<dyn Source>> {
             }
             let block = blocks.back_mut().unwrap();
             block.frames.push(crate::capture::FrameRef {
+                at,
                 offset: u32::try_from(block.bytes.len()).unwrap(),
                 ..whole.frames[index]
             });
             block.bytes.extend_from_slice(frame.bytes);
-            block.watermark = block.watermark.max(frame.at);
+            block.watermark = block.watermark.max(at);
         }
     }
     blocks
@@ -282,5 +326,86 @@ fn intervals_are_closed_by_all_threads_once() {
         }
         assert!(log.intervals.is_sorted_by_key(|(start, ..)| *start));
         assert_eq!(sum, *snapshot.cells, "{steering:?}");
+    }
+}
+
+#[test]
+fn a_clock_set_back_ends_flows_and_intervals_and_all_goes_on() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/recorded-turn-tcp.pcap");
+    let length = Duration::from_millis(50);
+    let hours = Duration::from_secs(2 * 3600);
+    let mut first = Block::default();
+    assert!(inputs(&file).next_block(&mut first).unwrap());
+    let start = first.frames[0].at;
+    for (steering, threads) in [
+        (Steering::Kernel, 1),
+        (Steering::Kernel, 2),
+        (Steering::Inner, 1),
+    ] {
+        let name = format!("{steering:?} {threads}");
+        let mut config = config(steering, 2);
+        config.run.usage.interval = Some(length);
+        let (once, before) = live(sources(&file, threads), &config);
+        let both = sources_later(&file, threads, hours)
+            .into_iter()
+            .zip(sources(&file, threads))
+            .map(|(later, sooner)| -> Box<dyn Source> {
+                Box::new(SetBack {
+                    sources: [later, sooner].into(),
+                    starts: [start.after(hours), start].into(),
+                })
+            });
+        let (log, snapshot) = live(both.collect(), &config);
+        assert!(snapshot.ledger.closes(), "{name}: {}", snapshot.ledger);
+        let (twice, wire) = (snapshot.ledger.wire, before.ledger.wire);
+        assert_eq!(
+            (twice.packets, twice.bytes),
+            (2 * wire.packets, 2 * wire.bytes)
+        );
+        assert_eq!(snapshot.flows, 2 * before.flows, "{name}");
+
+        let names = |log: &Log| {
+            let mut names: Vec<String> = log
+                .flows
+                .iter()
+                .map(|flow| flow.split_once(' ').unwrap().1.to_owned())
+                .map(|flow| flow.split(" Some(").next().unwrap().to_owned())
+                .collect();
+            names.sort();
+            names
+        };
+        let doubled: Vec<String> = names(&once)
+            .into_iter()
+            .flat_map(|flow| [flow.clone(), flow])
+            .collect();
+        assert_eq!(names(&log), doubled, "{name}");
+
+        // Each interval twice, with the same in it: as the clock said then, in that order.
+        let (then, again): (Vec<_>, Vec<_>) = log
+            .intervals
+            .iter()
+            .partition(|(at, ..)| *at >= start.after(hours / 2));
+        let volume = |intervals: &[&(Timestamp, u64, Cells)], by: Duration| -> Vec<_> {
+            let sum = |cells: &Cells| cells.values().map(crate::usage::Totals::bytes).sum::<u64>();
+            intervals
+                .iter()
+                .map(|(at, _, cells)| (at.after(by), sum(cells)))
+                .collect()
+        };
+        let expected: Vec<_> = once.intervals.iter().collect();
+        assert_eq!(
+            volume(&again, hours),
+            volume(&then, Duration::ZERO),
+            "{name}"
+        );
+        assert_eq!(
+            volume(&again, Duration::ZERO),
+            volume(&expected, Duration::ZERO)
+        );
+        let sequence: Vec<u64> = log.intervals.iter().map(|(_, number, _)| *number).collect();
+        assert!(
+            sequence.iter().copied().eq(0..sequence.len() as u64),
+            "{name}"
+        );
     }
 }

@@ -3,7 +3,8 @@
 //!
 //! Each thread publishes a mark: "what teaches among the frames up to this time has been sent to
 //! all". A thread works on a frame once the marks of all others have passed its time, and takes
-//! in their lessons in between by time. All clocks are the kernel's one.
+//! in their lessons in between by time. All clocks are the kernel's one. When it is set back, each
+//! thread finds out for itself, and no lesson of before waits for the time to come again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(super) struct Tide {
     waiting: VecDeque<(Timestamp, usize, Arc<Lessons>)>,
     /// Bytes they take.
     held: usize,
+    /// How far the furthest of the others was when last asked.
+    furthest: Timestamp,
 }
 
 impl Tide {
@@ -63,6 +66,7 @@ impl Tide {
                     .collect(),
                 waiting: VecDeque::new(),
                 held: 0,
+                furthest: Timestamp::default(),
             })
             .collect()
     }
@@ -78,25 +82,46 @@ impl Tide {
         }
     }
 
-    /// All that teaches up to `until` has been published.
+    /// All that teaches up to `until` has been published. Earlier than before only where the clock
+    /// was set back.
     pub(super) fn mark(&self, until: Timestamp) {
         if let Some(mark) = self.marks.get(self.mine) {
             // After the lessons were sent: who sees the mark finds them in the inbox.
-            mark.fetch_max(until.0, Ordering::Release);
+            mark.store(until.0, Ordering::Release);
         }
     }
 
     /// The time all others have passed.
     pub(super) fn passed(&self) -> Timestamp {
-        let others = self.marks.iter().enumerate();
-        let marks = others
-            .filter(|&(thread, _)| thread != self.mine)
-            .map(|(_, mark)| mark.load(Ordering::Acquire));
-        Timestamp(marks.min().unwrap_or(u64::MAX))
+        self.others().min().unwrap_or(Timestamp(u64::MAX))
     }
 
-    /// Takes in what has been sent here.
-    pub(super) fn receive(&mut self) {
+    /// The time each of the others has passed.
+    fn others(&self) -> impl Iterator<Item = Timestamp> {
+        let others = self.marks.iter().enumerate();
+        others
+            .filter(|&(thread, _)| thread != self.mine)
+            .map(|(_, mark)| Timestamp(mark.load(Ordering::Acquire)))
+    }
+
+    /// Takes in what has been sent here. Where the others' clocks have been set back, `worker` is
+    /// taught at once all that came before.
+    pub(super) fn receive(&mut self, worker: &mut Worker) {
+        let furthest = self.others().max().unwrap_or_default();
+        self.take_in();
+        if furthest < std::mem::replace(&mut self.furthest, furthest) {
+            self.teach(Timestamp(u64::MAX), worker);
+        }
+    }
+
+    /// The clock of this thread has been set back to `now`: nothing waits for its time any more.
+    pub(super) fn set_back(&mut self, now: Timestamp, worker: &mut Worker) {
+        self.take_in();
+        self.teach(Timestamp(u64::MAX), worker);
+        self.mark(now);
+    }
+
+    fn take_in(&mut self) {
         while self.held < MAX_WAITING
             && let Ok(lessons) = self.inbox.try_recv()
         {

@@ -5,11 +5,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::capture::Block;
-use crate::capture::live::now;
-use crate::flow;
+use crate::capture::live::steady;
+use crate::flow::{self, EndReason};
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
@@ -36,7 +36,7 @@ pub(super) struct Whole<'a> {
     flow: Arc<flow::Config>,
     outbox: Outbox,
     tick: Duration,
-    next_tick: Timestamp,
+    next_tick: Instant,
     watermark: Timestamp,
     shared: Option<Shared>,
 }
@@ -74,7 +74,7 @@ impl<'a> Whole<'a> {
             flow: control.flow(),
             outbox,
             tick,
-            next_tick: Timestamp::default(),
+            next_tick: steady(),
             watermark: Timestamp::default(),
             shared,
         }
@@ -93,6 +93,7 @@ impl<'a> Whole<'a> {
             match taken {
                 Taken::Block(block) => self.on_block(block),
                 Taken::Quiet(watermark) => self.on_quiet(watermark),
+                Taken::SetBack(watermark) => self.on_set_back(watermark),
                 Taken::Done => break,
             }
             self.tell();
@@ -141,6 +142,17 @@ impl<'a> Whole<'a> {
         }
     }
 
+    /// Ends all that began before the clock was set back to `watermark`.
+    fn on_set_back(&mut self, watermark: Timestamp) {
+        self.work(0);
+        if let Some(shared) = &mut self.shared {
+            shared.steer.give_up();
+            shared.tide.set_back(watermark, &mut self.worker);
+        }
+        self.worker.end_all(EndReason::ClockSetBack);
+        self.watermark = watermark;
+    }
+
     /// Works on the blocks whose time all other threads have passed, and on those beyond the
     /// `most` that may wait.
     fn work(&mut self, most: usize) {
@@ -148,7 +160,7 @@ impl<'a> Whole<'a> {
             return;
         };
         let passed = shared.tide.passed();
-        shared.tide.receive();
+        shared.tide.receive(&mut self.worker);
         while let Some((block, _)) = shared.waiting.front()
             && (block.watermark <= passed || shared.waiting.len() > most)
             && let Some((block, entries)) = shared.waiting.pop_front()
@@ -174,11 +186,11 @@ impl<'a> Whole<'a> {
     /// Reports, if it is time.
     fn tell(&mut self) {
         self.outbox.collect_records(&mut self.worker);
-        let now = now();
+        let now = steady();
         if now < self.next_tick {
             return;
         }
-        self.next_tick = now.after(self.tick);
+        self.next_tick = now + self.tick;
         self.outbox.collect(&mut self.worker);
         let state = self.state();
         self.outbox.offer(self.watermark, state);
