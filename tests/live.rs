@@ -192,3 +192,38 @@ fn settings_are_read_again_or_refused_whole() {
     assert_closes(&state);
     assert_eq!(number(&state, "/reloads/refused"), 1);
 }
+
+#[test]
+fn the_watch_goes_with_the_folder_of_signatures() {
+    let Some((_sender, receiver)) = lab() else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let point_to = |dir: &str| {
+        let text = format!("[signatures]\ndir = \"{dir}\"\nwatch = true\n");
+        fs::write(path.join("settings.toml"), text).unwrap();
+    };
+    let add = |dir: &str, id: u32| {
+        let into = path.join(dir).join("messaging");
+        fs::create_dir_all(&into).unwrap();
+        let text = format!(
+            "[app]\nid = {id}\nname = 'acme{id}'\ntitle = 'Acme'\ncategory = 'messaging'\n\
+             owner = 'Acme'\n\n[[domain]]\nsuffix = ['acme{id}.test']\nservice = 'chat'\n\
+             source = 'made up'\n"
+        );
+        fs::write(into.join(format!("acme{id}.toml")), text).unwrap();
+    };
+    add("here", 1);
+    add("there", 1);
+    point_to("here");
+    let live = Live::start_in(folder, &receiver, "mirror0", &["--config", "settings.toml"]);
+    point_to("there");
+    live.wait_for("settings changed, signatures are as before");
+    // Nobody but the watch can tell.
+    add("there", 2);
+    live.wait_for(" rules, set ");
+    let (state, _) = live.stop();
+    assert_closes(&state);
+    assert_eq!(number(&state, "/reloads/refused"), 0, "{state:#}");
+}

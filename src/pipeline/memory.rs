@@ -98,6 +98,9 @@ impl Memory {
         if config.run.records {
             memory.add("records under way", live::RECORDS_MEMORY);
         }
+        if config.run.usage.interval.is_some() {
+            memory.add("intervals", live::intervals_memory(config.run.workers));
+        }
         memory
     }
 

@@ -171,12 +171,14 @@ fn open(
     privilege::check_capture(words)?;
     let capture = &settings.capture;
     let members = u16::try_from(capture.threads).context("too many capture threads")?;
+    // Groups are known in the whole network namespace: other runs have other numbers.
+    let groups = u32::try_from(capture.interfaces.len().next_power_of_two().max(16))?;
+    let first_group = std::process::id().wrapping_mul(groups);
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    for (number, interface) in (0u16..).zip(&capture.interfaces) {
-        // Groups are known in the whole network namespace: other runs have other numbers.
-        let process = u16::try_from(std::process::id() % 0x1000).unwrap_or_default();
+    for (number, interface) in (0..).zip(&capture.interfaces) {
         let fanout = (members > 1).then_some(Fanout {
-            group: (process << 4) | (number & 0xf),
+            // The low half: as many processes in a row have groups of their own as fit.
+            group: (first_group.wrapping_add(number) & 0xffff) as u16,
             members,
         });
         for _ in 0..members {

@@ -1,6 +1,7 @@
 //! What a live run reads again: settings, signatures, certificate and token. Everything is checked
 //! before anything changes; what is bad is refused whole, and what was in use stays.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::Arguments;
@@ -16,6 +17,8 @@ use crate::signature::Loader;
 pub(super) struct Reload {
     read_settings: Box<dyn Fn() -> Result<Settings, String> + Send>,
     settings: Settings,
+    /// Where the settings are read from.
+    file: Option<PathBuf>,
     server: Option<serve::Handle>,
     watch: Option<Watch>,
     log: Volume,
@@ -38,6 +41,7 @@ impl Reload {
         Ok(Self {
             read_settings: Box::new(arguments.again()),
             settings,
+            file: arguments.config.clone(),
             server,
             watch,
             log,
@@ -80,9 +84,11 @@ impl Reload {
         if let Some(Err(error)) = self.server.as_ref().map(serve::Handle::reload) {
             return refuse(control, count, "certificate or token", &error.to_string());
         }
+        let is_same = settings == self.settings;
         self.apply(settings, control);
         if Arc::ptr_eq(&set, &before) {
-            tracing::info!("reload {count}: no signature has changed");
+            let what = if is_same { "nothing" } else { "settings" };
+            tracing::info!("reload {count}: {what} changed, signatures are as before");
             return;
         }
         control.replace_set(Arc::clone(&set));
@@ -101,6 +107,12 @@ impl Reload {
         let now = &self.settings;
         self.log.set(now.log.level);
         control.replace_flow(now.flow.clone());
+        if self.watch.is_some() && before.signatures.dir != now.signatures.dir {
+            match Watch::start(now.signatures.dir.as_deref(), self.file.as_deref()) {
+                Ok(watch) => self.watch = Some(watch),
+                Err(error) => tracing::warn!("changed files may go unnoticed: {error:#}"),
+            }
+        }
         let sizes = |flow: &crate::flow::Config| {
             let memory = (flow.opening_memory, flow.record_memory);
             (flow.max_flows, memory, flow.scope)

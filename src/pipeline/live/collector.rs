@@ -129,6 +129,13 @@ impl<'a> Collector<'a> {
         for record in report.news {
             self.remember(record);
         }
+        if report.merged > 0 {
+            let intervals = report.merged;
+            tracing::warn!(
+                intervals,
+                "records could not be written for long: what these intervals count is in the one after"
+            );
+        }
         for (start, cells) in report.closed {
             let interval = self.closing.entry(start).or_default();
             for (key, totals) in cells {

@@ -41,7 +41,7 @@ use self::tide::Tide;
 use self::whole::{Shared, Whole};
 
 pub use self::control::Control;
-pub(super) use self::report::RECORDS_MEMORY;
+pub(super) use self::report::{RECORDS_MEMORY, intervals_memory};
 pub(super) use self::tide::lessons_memory;
 
 use super::steer::Steer;
