@@ -12,6 +12,7 @@ use crate::export::number::{
 };
 use crate::export::snapshot::Snapshot;
 use crate::export::status::{Losses, links, unknown};
+use crate::usage::Ledger;
 
 type Segments = Vec<(String, Style)>;
 
@@ -64,9 +65,18 @@ fn volume(view: &View) -> Segments {
             Style::new(),
         ));
     }
-    let unknown = brief_percent(unknown(&snapshot.ledger), snapshot.ledger.wire.bytes);
-    segments.push((format!("unknown {unknown}"), Style::new()));
+    segments.push((format!("unknown {}", unknown_share(view)), Style::new()));
     segments
+}
+
+/// What has no name of all that came lately: after weeks, the whole would not tell of a change.
+fn unknown_share(view: &View) -> String {
+    let now = &view.snapshot.ledger;
+    let before = view.history.ledger_before();
+    let since = |of: fn(&Ledger) -> u64| of(now).saturating_sub(before.map_or(0, of));
+    let wire = since(|ledger| ledger.wire.bytes);
+    // What settled lately may have come before.
+    brief_percent(since(unknown).min(wire), wire)
 }
 
 fn losses(view: &View) -> Segments {
