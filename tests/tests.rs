@@ -33,6 +33,9 @@ mod live_capture;
 // The live run on real interfaces.
 mod live;
 
+// Its records where they cannot be written.
+mod live_records;
+
 // The same for long: reloads, kills, floods.
 mod live_soak;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::json::{FlowObject, Interval, UsageObject};
 use super::lines::Lines;
-use super::{Exporter, Intervals};
+use super::{Exporter, Intervals, Rest};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
@@ -19,6 +19,7 @@ pub struct Csv<W: Lines> {
     headed: bool,
     flows: bool,
     usage: Option<Intervals>,
+    rest: Rest,
 }
 
 impl<W: Lines> Csv<W> {
@@ -30,6 +31,7 @@ impl<W: Lines> Csv<W> {
             headed: false,
             flows: true,
             usage: None,
+            rest: Rest::new(),
         }
     }
 
@@ -41,6 +43,7 @@ impl<W: Lines> Csv<W> {
             headed: false,
             flows: false,
             usage: Some(intervals),
+            rest: Rest::new(),
         }
     }
 
@@ -223,14 +226,14 @@ impl<W: Lines> Exporter for Csv<W> {
             return Ok(());
         };
         let interval = Interval::new(start, sequence, cells, intervals);
-        let mut outcome = Ok(());
-        for (key, totals) in cells {
-            for object in UsageObject::of(&interval, key, totals, set) {
-                let written = self.write(&UsageRow::from(&object));
-                outcome = outcome.and(written);
+        let first = self.rest.take(sequence);
+        for (place, object) in UsageObject::all(&interval, cells, set).skip(first) {
+            if let Err(error) = self.write(&UsageRow::from(&object)) {
+                self.rest.keep(sequence, place, interval.records);
+                return Err(error);
             }
         }
-        outcome
+        Ok(())
     }
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
@@ -239,6 +242,10 @@ impl<W: Lines> Exporter for Csv<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+
+    fn held(&self) -> u64 {
+        self.writer.held() + self.rest.records()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::community_id::community_id;
 use super::lines::Lines;
-use super::{Exporter, Intervals, decider_name, transport_name};
+use super::{Exporter, Intervals, Rest, decider_name, transport_name};
 use crate::app::Service;
 use crate::flow::Counters;
 use crate::signature::SignatureSet;
@@ -27,6 +27,7 @@ pub struct Json<W: Lines> {
     line: Vec<u8>,
     flows: bool,
     usage: Option<Intervals>,
+    rest: Rest,
 }
 
 impl<W: Lines> Json<W> {
@@ -37,6 +38,7 @@ impl<W: Lines> Json<W> {
             line: Vec::new(),
             flows: true,
             usage: None,
+            rest: Rest::new(),
         }
     }
 
@@ -47,6 +49,7 @@ impl<W: Lines> Json<W> {
             line: Vec::new(),
             flows: false,
             usage: Some(intervals),
+            rest: Rest::new(),
         }
     }
 
@@ -82,15 +85,15 @@ impl<W: Lines> Exporter for Json<W> {
             return Ok(());
         };
         let interval = Interval::new(start, sequence, cells, intervals);
-        let mut outcome = Ok(());
-        for (key, totals) in cells {
-            for object in UsageObject::of(&interval, key, totals, set) {
-                self.make(&object)?;
-                let written = self.writer.line(&self.line);
-                outcome = outcome.and(written);
+        let first = self.rest.take(sequence);
+        for (place, object) in UsageObject::all(&interval, cells, set).skip(first) {
+            let made = self.make(&object);
+            if let Err(error) = made.and_then(|()| self.writer.line(&self.line)) {
+                self.rest.keep(sequence, place, interval.records);
+                return Err(error);
             }
         }
-        outcome
+        Ok(())
     }
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
@@ -99,6 +102,10 @@ impl<W: Lines> Exporter for Json<W> {
 
     fn finish(&mut self) -> io::Result<()> {
         self.writer.flush()
+    }
+
+    fn held(&self) -> u64 {
+        self.writer.held() + self.rest.records()
     }
 }
 
@@ -265,13 +272,18 @@ impl Interval {
             end: start.after(of.length).to_string(),
             run: of.run.map(|run| run.to_string()),
             sequence,
-            records: cells.len() * DIRECTIONS,
+            records: usage_records(cells),
         }
     }
 }
 
 /// Usage records of a cell.
 const DIRECTIONS: usize = 2;
+
+/// Usage records of an interval.
+pub(crate) fn usage_records(cells: &Cells) -> usize {
+    cells.len() * DIRECTIONS
+}
 
 /// A usage record: one cell, one direction.
 #[derive(Debug, Serialize)]
@@ -300,7 +312,19 @@ pub(super) struct UsageObject<'a> {
 }
 
 impl<'a> UsageObject<'a> {
-    pub(super) fn of(
+    /// The records of an interval, numbered from zero.
+    pub(super) fn all(
+        interval: &'a Interval,
+        cells: &'a Cells,
+        set: &'a SignatureSet,
+    ) -> impl Iterator<Item = (usize, Self)> {
+        cells
+            .iter()
+            .flat_map(move |(key, totals)| Self::of(interval, key, totals, set))
+            .enumerate()
+    }
+
+    fn of(
         interval: &'a Interval,
         key: &CellKey,
         totals: &Totals,

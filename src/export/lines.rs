@@ -38,6 +38,11 @@ pub trait Lines: Send {
     ///
     /// When something could not be written.
     fn flush(&mut self) -> io::Result<()>;
+
+    /// Lines that were taken and are not written out; a header is none.
+    fn held(&self) -> u64 {
+        0
+    }
 }
 
 impl Lines for Box<dyn Lines> {
@@ -55,6 +60,10 @@ impl Lines for Box<dyn Lines> {
 
     fn flush(&mut self) -> io::Result<()> {
         (**self).flush()
+    }
+
+    fn held(&self) -> u64 {
+        (**self).held()
     }
 }
 
@@ -75,6 +84,10 @@ impl<W: Write + Send> Lines for BufWriter<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         Write::flush(self)
+    }
+
+    fn held(&self) -> u64 {
+        memchr::memchr_iter(b'\n', self.buffer()).count() as u64
     }
 }
 

@@ -13,6 +13,8 @@ pub mod status;
 pub mod summary;
 
 mod community_id;
+pub(crate) use json::usage_records;
+
 pub(crate) mod number;
 pub(crate) mod reason;
 pub(crate) mod text;
@@ -27,10 +29,11 @@ use crate::usage::{Cells, FlowRecord};
 /// Where records go.
 ///
 /// What an error means: from [`flow`](Exporter::flow), this record was not written, and nothing
-/// else; from [`interval`](Exporter::interval), one or more of its records were not; from
+/// else; from [`interval`](Exporter::interval), it is not written to its end; from
 /// [`tick`](Exporter::tick), nothing is lost yet, what is held is tried again; from
-/// [`finish`](Exporter::finish), what was still held is lost. After any of them the exporter goes on
-/// and may be called as before: a live run counts the error and goes on too, `read` ends.
+/// [`finish`](Exporter::finish), what is still [`held`](Exporter::held) is lost unless it is tried
+/// again. After any of them the exporter goes on and may be called as before: a live run counts
+/// what is lost and goes on too, `read` ends.
 pub trait Exporter: Send {
     /// A flow has ended.
     ///
@@ -43,7 +46,8 @@ pub trait Exporter: Send {
     ///
     /// # Errors
     ///
-    /// When a record cannot be written; the others of the interval are, as far as possible.
+    /// When a record cannot be written. The same interval may be given again, before any other: then
+    /// it goes on with that record.
     fn interval(
         &mut self,
         start: Timestamp,
@@ -69,6 +73,45 @@ pub trait Exporter: Send {
     ///
     /// When what is held cannot be written.
     fn finish(&mut self) -> io::Result<()>;
+
+    /// Records that were given and are neither written out nor refused, the rest of an interval that
+    /// met an error included.
+    fn held(&self) -> u64 {
+        0
+    }
+}
+
+/// How far an interval was written that met an error.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    /// Its sequence number, records written, and all of its records.
+    interval: Option<(u64, usize, usize)>,
+}
+
+impl Rest {
+    /// Of none.
+    pub(crate) const fn new() -> Self {
+        Self { interval: None }
+    }
+
+    /// Where the interval of this number begins, or goes on.
+    pub(crate) fn take(&mut self, sequence: u64) -> usize {
+        match self.interval.take() {
+            Some((same, written, _)) if same == sequence => written,
+            _ => 0,
+        }
+    }
+
+    /// The interval met an error after so many of all its records.
+    pub(crate) const fn keep(&mut self, sequence: u64, written: usize, all: usize) {
+        self.interval = Some((sequence, written, all));
+    }
+
+    /// Records that are left.
+    pub(crate) fn records(&self) -> u64 {
+        self.interval
+            .map_or(0, |(_, written, all)| (all - written) as u64)
+    }
 }
 
 /// Several exporters as one, or none. An error of one does not keep records from the others; the
@@ -96,6 +139,10 @@ impl Exporter for Vec<Box<dyn Exporter>> {
 
     fn finish(&mut self) -> io::Result<()> {
         all(self, |exporter| exporter.finish())
+    }
+
+    fn held(&self) -> u64 {
+        self.iter().map(|exporter| exporter.held()).sum()
     }
 }
 

@@ -34,8 +34,12 @@ pub struct Snapshot {
     pub sources: Vec<SourceReport>,
     /// Frames lost between a capture thread and its workers because a channel was full.
     pub dropped_channel: Volume,
-    /// Flow records that could not be handed on because the writer was behind.
+    /// Flow records that found no room on their way to the writer, or could not be written.
     pub records_lost: u64,
+    /// Usage records that could not be written: known only at the end, before that they wait.
+    pub usage_records_lost: u64,
+    /// Closed intervals that are not written.
+    pub intervals_waiting: u64,
     /// Whether new flows are not inspected at the moment, to keep up with counting.
     pub overloaded: bool,
     /// Distributions.

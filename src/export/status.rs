@@ -184,6 +184,14 @@ fn alarms(before: &Snapshot, now: &Snapshot) -> String {
     if lost > 0 {
         let _ = write!(text, "; {} flow records lost", grouped(lost));
     }
+    // One may be on its way.
+    if now.intervals_waiting > 1 {
+        let waiting = grouped(now.intervals_waiting);
+        let _ = write!(
+            text,
+            "; {waiting} usage intervals cannot be written and wait"
+        );
+    }
     if !now.ledger.closes() {
         let counted = now.ledger.counted();
         let _ = write!(

@@ -221,6 +221,14 @@ pub fn write_live(
                 grouped(source.dropped_interface),
             )?;
         }
+        let lost = (snapshot.records_lost, snapshot.usage_records_lost);
+        if lost != (0, 0) {
+            let (flows, usage) = (grouped(lost.0), grouped(lost.1));
+            writeln!(
+                out,
+                "not written: {flows} flow records, {usage} usage records"
+            )?;
+        }
         writeln!(out, "{}", summary.ledger)?;
     }
     Ok(())
@@ -258,6 +266,8 @@ fn add_live(object: &mut serde_json::Value, snapshot: &Snapshot) {
         object.insert("sources".to_owned(), sources.into());
         object.insert("dropped".to_owned(), dropped);
         object.insert("records_lost".to_owned(), snapshot.records_lost.into());
+        let usage = snapshot.usage_records_lost;
+        object.insert("usage_records_lost".to_owned(), usage.into());
         object.insert("reloads".to_owned(), reloads);
     }
 }

@@ -99,7 +99,7 @@ impl Memory {
             memory.add("records under way", live::RECORDS_MEMORY);
         }
         if config.run.usage.interval.is_some() {
-            memory.add("intervals", live::intervals_memory(config.run.workers));
+            memory.add("intervals", live::intervals_memory(1));
         }
         memory
     }

@@ -192,6 +192,11 @@ fn sources(view: &View, cells: usize) -> Vec<Line<'static>> {
         Style::new()
     };
     lines.extend(wrapped(&text, cells, style));
+    if snapshot.intervals_waiting > 1 {
+        let waiting = grouped(snapshot.intervals_waiting);
+        let text = format!("{waiting} usage intervals cannot be written and wait");
+        lines.extend(wrapped(&text, cells, theme.alarm()));
+    }
     if snapshot.overloaded {
         let text = "OVERLOAD: new flows are counted without inspection, as unknown: overload";
         lines.extend(wrapped(text, cells, theme.alarm()));

@@ -10,7 +10,7 @@ use crate::flow::{Counters, EndReason, Flow, PerSide, Side};
 use crate::time::Timestamp;
 
 /// A flow that has ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FlowRecord {
     /// Number of its first frame: unique in the stream.
     pub flow_id: u64,

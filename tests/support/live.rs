@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -126,6 +126,40 @@ impl Live {
         let status = self.child.wait().unwrap();
         assert_eq!(status.signal(), Some(libc::SIGKILL), "{}", self.log());
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
+    }
+
+    /// Whether it has not ended.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) fn wait_for_end(&mut self, longest: Duration) -> ExitStatus {
+        let until = clock() + longest;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(clock() < until, "it goes on: {}", self.log());
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The reading end of its standard output.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
+    }
+
+    /// Ends it, which fails: what it says at its end, and its log.
+    pub(crate) fn stop_with_failure(mut self) -> (Value, String, tempfile::TempDir) {
+        self.signal(Signal::SIGTERM);
+        let mut text = String::new();
+        self.stdout().read_to_string(&mut text).unwrap();
+        let status = self.child.wait().unwrap();
+        assert_eq!(status.code(), Some(1), "{}", self.log());
+        let log = self.log();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        (serde_json::from_str(&text).unwrap(), log, folder)
     }
 
     /// Ends it; what it says at its end.

@@ -24,9 +24,9 @@ use crate::config::{Metrics, Settings, Steer};
 use crate::export::lines::Lines;
 use crate::export::rotate::Rotating;
 use crate::export::snapshot::Snapshot;
-use crate::export::{Exporter, Intervals, summary};
+use crate::export::{Intervals, summary};
 use crate::pipeline;
-use crate::pipeline::live::{self, Control, Steering};
+use crate::pipeline::live::{self, Control, Output, Records, Steering};
 use crate::pipeline::memory::Memory;
 use crate::privilege;
 use crate::serve::{self, Server};
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let sources = open(&settings, words, started)?;
     let granted = privilege::drop(&privileges(&settings, arguments.config.as_ref()))?;
     tracing::info!("{granted}");
-    let (mut exporters, to_stdout) = exporters(&settings, started)?;
+    let (outputs, to_stdout) = outputs(&settings, started)?;
     let server = server
         .map(|server| Server::start(server, control.latest()))
         .transpose()?;
@@ -87,8 +87,8 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let (snapshot, attended) = std::thread::scope(|scope| {
         let run = {
             let control = Arc::clone(&control);
-            let (config, exporters) = (&config, &mut exporters);
-            scope.spawn(move || live::run(sources, &control, config, exporters))
+            let config = &config;
+            scope.spawn(move || live::run(sources, &control, config, outputs))
         };
         let attended = attendant.attend();
         control.stop();
@@ -99,11 +99,18 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         (snapshot, attended)
     });
     attended?;
+    let snapshot = snapshot?;
     arguments.print(&snapshot, to_stdout)?;
     anyhow::ensure!(
         snapshot.ledger.closes(),
         "the ledger does not close: {}",
         snapshot.ledger
+    );
+    anyhow::ensure!(
+        snapshot.records_lost + snapshot.usage_records_lost == 0,
+        "{} flow records and {} usage records were not written",
+        snapshot.records_lost,
+        snapshot.usage_records_lost
     );
     Ok(ExitCode::SUCCESS)
 }
@@ -150,6 +157,7 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
             Steer::Inner => Steering::Inner,
         },
         follow,
+        only_records: settings.metrics.is_none() && !follow,
         ..live::Config::default()
     }
 }
@@ -230,29 +238,38 @@ fn server(metrics: &Metrics) -> serve::Config {
     config
 }
 
-/// The exporters, and whether one of them has standard output.
-fn exporters(
-    settings: &Settings,
-    started: Timestamp,
-) -> anyhow::Result<(Vec<Box<dyn Exporter>>, bool)> {
+/// Where records go, and whether some go to standard output.
+fn outputs(settings: &Settings, started: Timestamp) -> anyhow::Result<(Vec<Output>, bool)> {
     let records = &settings.records;
     let intervals = Intervals {
         length: records.interval,
         run: Some(started),
     };
-    let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
+    let mut outputs = Vec::new();
     let mut to_stdout = false;
-    if let Some(path) = &records.flows {
+    for (records, path) in [
+        (Records::Flows, &records.flows),
+        (Records::Usage, &records.usage),
+    ] {
+        let Some(path) = path else {
+            continue;
+        };
         let lines = record_file(path, settings, started)?;
         to_stdout |= is_dash(path);
-        exporters.push(flow_exporter(path, lines));
+        outputs.push(Output {
+            name: if is_dash(path) {
+                "standard output".to_owned()
+            } else {
+                path.display().to_string()
+            },
+            records,
+            exporter: match records {
+                Records::Flows => flow_exporter(path, lines),
+                Records::Usage => usage_exporter(path, lines, intervals),
+            },
+        });
     }
-    if let Some(path) = &records.usage {
-        let lines = record_file(path, settings, started)?;
-        to_stdout |= is_dash(path);
-        exporters.push(usage_exporter(path, lines, intervals));
-    }
-    Ok((exporters, to_stdout))
+    Ok((outputs, to_stdout))
 }
 
 fn record_file(

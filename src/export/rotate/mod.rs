@@ -342,6 +342,13 @@ impl Lines for Rotating {
     fn flush(&mut self) -> io::Result<()> {
         self.write_out()
     }
+
+    fn held(&self) -> u64 {
+        let header = self.header.as_deref().unwrap_or_default();
+        let header = header.strip_suffix(b"\n").unwrap_or(header);
+        let has_header = !header.is_empty() && self.pages.begins_with(header);
+        self.pages.lines() - u64::from(has_header)
+    }
 }
 
 impl Drop for Rotating {

@@ -129,6 +129,18 @@ impl Pages {
         parts.map(IoSlice::new).collect()
     }
 
+    /// How many lines are held.
+    pub(super) fn lines(&self) -> u64 {
+        let held = (self.from..self.to).map(|place| self.at(place));
+        held.filter(|&byte| byte == Some(b'\n')).count() as u64
+    }
+
+    /// Whether what is held begins with these bytes.
+    pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
+        let held = (self.from..self.to).map(|place| self.at(place));
+        bytes.len() <= self.to - self.from && held.zip(bytes).all(|(has, &is)| has == Some(is))
+    }
+
     /// How many of the first `len` bytes are whole lines.
     pub(super) fn whole_lines(&self, len: usize) -> usize {
         let end = (self.from + len).min(self.to);

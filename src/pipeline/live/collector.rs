@@ -1,21 +1,20 @@
-//! The collector of a live run: adds up what the threads report, writes records and intervals,
-//! and publishes a snapshot about once a second. It is never waited for.
+//! The collector of a live run: adds up what the threads report, hands records and intervals to
+//! their writers, and publishes a snapshot about once a second. It is never waited for.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use crate::capture::live::{now, steady};
-use crate::export::Exporter;
 use crate::export::snapshot::{Snapshot, SourceReport};
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord, Ledger, Stats};
 
 use super::Control;
 use super::report::{Report, Room, State};
+use super::writer::{Batch, Records, Writer};
 
 /// Flows shown to a person at most.
 const RECENT: usize = 1000;
@@ -23,7 +22,9 @@ const RECENT: usize = 1000;
 /// Adds up reports until all threads have given their last.
 pub(super) struct Collector<'a> {
     control: &'a Control,
-    exporter: &'a mut dyn Exporter,
+    writers: Vec<Writer>,
+    /// Without records nobody gets anything of the run.
+    only_records: bool,
     tick: Duration,
     interval: Option<Duration>,
     flows_limit: u64,
@@ -33,12 +34,8 @@ pub(super) struct Collector<'a> {
     closing: BTreeMap<Timestamp, Cells>,
     /// Volume of all intervals that any thread has closed.
     closed: Cells,
-    intervals: u64,
     snapshots: u64,
     started: Timestamp,
-    records_lost: u64,
-    /// The exporter fails at the moment, and it has been said.
-    fails: bool,
     recent: Option<VecDeque<Arc<FlowRecord>>>,
 }
 
@@ -64,7 +61,7 @@ impl Part {
 impl<'a> Collector<'a> {
     pub(super) fn new(
         control: &'a Control,
-        exporter: &'a mut dyn Exporter,
+        writers: Vec<Writer>,
         config: &super::Config,
         parts: usize,
         room: Room,
@@ -72,18 +69,16 @@ impl<'a> Collector<'a> {
         Self {
             room,
             control,
-            exporter,
+            writers,
+            only_records: config.only_records,
             tick: config.tick,
             interval: config.run.usage.interval,
             flows_limit: config.run.flow.max_flows as u64,
             parts: (0..parts).map(|_| Part::default()).collect(),
             closing: BTreeMap::new(),
             closed: Cells::new(),
-            intervals: 0,
             snapshots: 0,
             started: control.latest().load().started,
-            records_lost: 0,
-            fails: false,
             recent: config.follow.then(VecDeque::new),
         }
     }
@@ -104,37 +99,41 @@ impl<'a> Collector<'a> {
                 let at = self.passed();
                 if at > Timestamp::default() {
                     // Before all threads have reported, nobody knows.
-                    let done = self.exporter.tick(at);
-                    self.note(done);
+                    let set = self.control.set();
+                    for writer in &mut self.writers {
+                        writer.tick(at, &set);
+                    }
                 }
+                self.look_for_readers();
                 self.publish();
             }
         }
         self.close_intervals();
-        let done = self.exporter.finish();
-        self.note(done);
+        let set = self.control.set();
+        for writer in &mut self.writers {
+            writer.close(&set);
+        }
+        // Those who watch see the end while the last records are written.
+        self.publish();
+        Writer::wait_for(&mut self.writers);
         self.publish();
         self.control.latest().load_full()
     }
 
     fn on_report(&mut self, report: Report) {
-        let set = self.control.set();
-        for record in report.records {
-            let done = self.exporter.flow(&record, &set);
-            self.records_lost += u64::from(done.is_err());
-            self.note(done);
-            self.remember(record);
+        if self.recent.is_some() {
+            let older = report.records.len().saturating_sub(RECENT);
+            for record in report.records.iter().skip(older) {
+                self.remember(record.clone());
+            }
         }
-        self.room.give_back(report.record_bytes);
+        let (room, set) = (self.room.clone(), self.control.set());
+        let batch = Arc::new(Batch::new(report.records, report.record_bytes, room, set));
+        for writer in &self.writers {
+            writer.flows(&batch);
+        }
         for record in report.news {
             self.remember(record);
-        }
-        if report.merged > 0 {
-            let intervals = report.merged;
-            tracing::warn!(
-                intervals,
-                "records could not be written for long: what these intervals count is in the one after"
-            );
         }
         for (start, cells) in report.closed {
             let interval = self.closing.entry(start).or_default();
@@ -158,7 +157,7 @@ impl<'a> Collector<'a> {
         marks.min().unwrap_or_default().min(now())
     }
 
-    /// Exports the intervals that all threads have closed, the earliest first.
+    /// Hands on the intervals that all threads have closed, the earliest first.
     ///
     /// An interval that no thread has come to is of a time before the clock was set back.
     fn close_intervals(&mut self) {
@@ -172,11 +171,26 @@ impl<'a> Collector<'a> {
         let is_closed =
             |start: Timestamp| all_ended || start.after(length) <= passed || start > furthest;
         let closed = self.closing.extract_if(.., |&start, _| is_closed(start));
-        for (start, cells) in closed.collect::<Vec<_>>() {
-            let set = self.control.set();
-            let done = self.exporter.interval(start, self.intervals, &cells, &set);
-            self.intervals += 1;
-            self.note(done);
+        for (start, cells) in closed {
+            let cells = Arc::new(cells);
+            for writer in &mut self.writers {
+                let merged = writer.interval(start, &cells);
+                if merged > 0 {
+                    tracing::warn!(
+                        "{}: {merged} intervals have waited too long: what they count is in the one after",
+                        writer.name(),
+                    );
+                }
+            }
+        }
+    }
+
+    /// Ends a run that nobody gets anything of any more.
+    fn look_for_readers(&self) {
+        let is_gone = !self.writers.is_empty() && self.writers.iter().all(Writer::is_gone);
+        if self.only_records && is_gone && !self.control.stops() {
+            tracing::error!("nobody reads the records any more: the run ends");
+            self.control.stop();
         }
     }
 
@@ -197,7 +211,9 @@ impl<'a> Collector<'a> {
             set: self.control.set(),
             reloads: self.control.reloads(),
             flows_limit: self.flows_limit,
-            records_lost: self.records_lost,
+            records_lost: self.lost(Records::Flows),
+            usage_records_lost: self.lost(Records::Usage),
+            intervals_waiting: self.writers.iter().map(Writer::intervals).sum(),
             recent: self.recent.iter().flatten().cloned().collect(),
             ..Snapshot::default()
         };
@@ -247,18 +263,10 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Says once that writing fails, and once that it works again.
-    fn note(&mut self, done: io::Result<()>) {
-        match done {
-            Ok(()) if self.fails => {
-                self.fails = false;
-                tracing::info!("records can be written again");
-            }
-            Err(error) if !self.fails => {
-                self.fails = true;
-                tracing::error!(%error, "records cannot be written; those of this time are lost");
-            }
-            _ => {}
-        }
+    /// Records of a kind that their writers could not write.
+    fn lost(&self, records: Records) -> u64 {
+        let writers = self.writers.iter();
+        let writers = writers.filter(|writer| writer.records() == records);
+        writers.map(Writer::lost).sum()
     }
 }

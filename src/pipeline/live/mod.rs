@@ -6,8 +6,9 @@
 //! ```
 //!
 //! Nobody waits for a slower one behind: what finds no room is counted where it is lost. The
-//! collector publishes a [`Snapshot`] about once a second and drives the exporters; [`Control`] is
-//! how the rest of the program stops a run, replaces its signatures and sees how it is.
+//! collector publishes a [`Snapshot`] about once a second; each [`Output`] has a thread that writes.
+//! [`Control`] is how the rest of the program stops a run, replaces its signatures and sees how it
+//! is.
 
 mod collector;
 mod control;
@@ -17,10 +18,12 @@ mod parted;
 mod report;
 mod tide;
 mod whole;
+mod writer;
 
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -30,7 +33,6 @@ use crossbeam::channel::{Sender, bounded};
 use crate::capture::Block;
 use crate::capture::live::Source;
 use crate::classify::Classifier;
-use crate::export::Exporter;
 use crate::export::snapshot::Snapshot;
 
 use self::collector::Collector;
@@ -39,10 +41,13 @@ use self::parted::{Hand, Job, Mark, Taker, UNDER_WAY};
 use self::report::{Outbox, Report, Room};
 use self::tide::Tide;
 use self::whole::{Shared, Whole};
+use self::writer::Writer;
 
 pub use self::control::Control;
-pub(super) use self::report::{RECORDS_MEMORY, intervals_memory};
+pub(super) use self::report::RECORDS_MEMORY;
 pub(super) use self::tide::lessons_memory;
+pub(super) use self::writer::intervals_memory;
+pub use self::writer::{Output, Records};
 
 use super::steer::Steer;
 use super::worker::Worker;
@@ -58,6 +63,8 @@ pub struct Config {
     pub tick: Duration,
     /// Show the latest flows in snapshots.
     pub follow: bool,
+    /// Records are all that anybody gets of the run: once nobody can take them any more, it ends.
+    pub only_records: bool,
 }
 
 impl Default for Config {
@@ -70,6 +77,7 @@ impl Default for Config {
             steering: Steering::default(),
             tick: Duration::from_secs(1),
             follow: false,
+            only_records: false,
         }
     }
 }
@@ -98,13 +106,19 @@ pub(super) fn blocks_in_use(config: &Config, sources: usize) -> usize {
 }
 
 /// Classifies what `sources` give, each with a thread of its own, until `control` says to stop;
-/// the state at the end. Records go to `exporter`; what it cannot write is lost and counted.
+/// the state at the end. Records go to `outputs`; what these cannot write is lost and counted.
+///
+/// # Errors
+///
+/// When a thread cannot be started.
 pub fn run(
     sources: Vec<Box<dyn Source>>,
     control: &Control,
     config: &Config,
-    exporter: &mut dyn Exporter,
-) -> Arc<Snapshot> {
+    outputs: Vec<Output>,
+) -> io::Result<Arc<Snapshot>> {
+    let writers = outputs.into_iter().map(Writer::start);
+    let writers = writers.collect::<io::Result<Vec<_>>>()?;
     let threads = sources.len().max(1);
     let workers = match config.steering {
         Steering::Kernel => threads,
@@ -187,6 +201,6 @@ pub fn run(
         }
         // Its end shows when all threads have gone.
         drop((outbox, report_out));
-        Collector::new(control, exporter, config, parts, arrivals).run(&report_in)
+        Ok(Collector::new(control, writers, config, parts, arrivals).run(&report_in))
     })
 }

@@ -9,7 +9,7 @@ use crate::export::snapshot::SourceReport;
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
-use crate::usage::{CellKey, Cells, FlowRecord, Stats, Totals};
+use crate::usage::{Cells, FlowRecord, Stats};
 
 /// Bytes of records that may be under way to a collector that is behind, over all threads; any
 /// further ones are lost, and counted.
@@ -17,16 +17,6 @@ const RECORDS_UNDER_WAY: usize = 128 << 20;
 
 /// The most memory they take: a list that grows has twice the room it needs.
 pub(crate) const RECORDS_MEMORY: usize = 2 * RECORDS_UNDER_WAY;
-
-/// Cells of closed intervals that may wait in a thread for a collector that is behind, while the disk
-/// hangs. Beyond that, intervals are put together: what they count is not lost.
-const CELLS_WAITING: usize = 1 << 17;
-
-/// The most memory they take in so many threads, in maps with nodes half full: a whole interval may
-/// come on top.
-pub(crate) fn intervals_memory(threads: usize) -> usize {
-    threads.saturating_mul(2 * CELLS_WAITING * size_of::<(CellKey, Totals)>())
-}
 
 /// What all threads together have under way.
 #[derive(Clone, Debug, Default)]
@@ -82,8 +72,6 @@ pub(super) struct Report {
     pub(super) news: Vec<FlowRecord>,
     /// Intervals that closed since.
     pub(super) closed: Vec<(Timestamp, Cells)>,
-    /// Intervals that were put together with the one after them.
-    pub(super) merged: u64,
     /// How things are.
     pub(super) state: State,
     /// Nothing more will come.
@@ -143,7 +131,7 @@ impl Outbox {
     /// Takes the records that `worker` has: after each block, so that none pile up there.
     pub(super) fn collect_records(&mut self, worker: &mut Worker) {
         let mut report = worker.report(0);
-        self.add_closed(report.closed);
+        self.held.closed.extend(report.closed);
         if !report.records.is_empty() {
             let all = report.records.len();
             self.held.record_bytes += self.room.admit(&mut report.records);
@@ -164,7 +152,7 @@ impl Outbox {
     /// Its flows had their place in the table; nothing more comes, so none of their records is lost.
     pub(super) fn close_with(mut self, worker: Worker, state: State, steered: Option<Drops>) {
         let end = worker.finish();
-        self.add_closed(end.closed);
+        self.held.closed.extend(end.closed);
         self.add_records(end.records);
         let mut drops = steered.unwrap_or_default();
         if let Some(last) = end.last {
@@ -210,29 +198,6 @@ impl Outbox {
         report
     }
 
-    /// Where too much waits, the earliest interval goes into the one after it.
-    fn add_closed(&mut self, closed: Vec<(Timestamp, Cells)>) {
-        if closed.is_empty() {
-            return;
-        }
-        let waiting = &mut self.held.closed;
-        waiting.extend(closed);
-        let mut cells: usize = waiting.iter().map(|(_, cells)| cells.len()).sum();
-        let mut merged = 0;
-        while cells > CELLS_WAITING
-            && let Some([(_, earliest), (_, next), ..]) = waiting.get_mut(merged..)
-        {
-            cells -= earliest.len() + next.len();
-            for (key, totals) in std::mem::take(earliest) {
-                next.entry(key).or_default().add(&totals);
-            }
-            cells += next.len();
-            merged += 1;
-        }
-        waiting.drain(..merged);
-        self.held.merged += merged as u64;
-    }
-
     fn add_records(&mut self, mut records: Vec<FlowRecord>) {
         if self.held.records.is_empty() {
             self.held.records = records;
@@ -245,7 +210,6 @@ impl Outbox {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::AppId;
     use crate::classify::Named;
     use crate::decode::{IpProtocol, Vlans};
     use crate::flow::{EndReason, PerSide};
@@ -275,45 +239,6 @@ mod tests {
             facts.user_agent = Some("a".repeat(text).into());
         }
         record
-    }
-
-    #[test]
-    fn intervals_that_wait_too_long_are_put_together() {
-        let (reports, _held) = crossbeam::channel::bounded(1);
-        let mut outbox = Outbox::new(0, reports, Room::default());
-        let cells = |from: u16, count: u16| -> Cells {
-            let names = (from..from + count).map(|app| CellKey {
-                app: Some(AppId(app)),
-                ..CellKey::default()
-            });
-            let totals = Totals {
-                flows: 1,
-                ..Totals::default()
-            };
-            names.map(|key| (key, totals)).collect()
-        };
-        // (the first name in the interval, how many; names of each interval that waits)
-        let each = 50_000;
-        let rows: [(u16, u16, &[usize]); 6] = [
-            (0, each, &[50_000]),
-            (0, each, &[50_000, 50_000]),
-            (0, each, &[50_000, 50_000]),
-            (10_000, each, &[50_000, 50_000]),
-            (0, each, &[60_000, 50_000]),
-            (0, 100, &[60_000, 50_000, 100]),
-        ];
-        for (place, (from, count, waiting)) in (0..).zip(rows) {
-            outbox.add_closed(vec![(Timestamp(place), cells(from, count))]);
-            let held: Vec<usize> = outbox.held.closed.iter().map(|(_, c)| c.len()).collect();
-            assert_eq!(held, waiting, "{place}");
-        }
-        let flows: u64 = outbox
-            .held
-            .closed
-            .iter()
-            .flat_map(|(_, cells)| cells.values().map(|totals| totals.flows))
-            .sum();
-        assert_eq!((flows, outbox.held.merged), (5 * u64::from(each) + 100, 3));
     }
 
     #[test]

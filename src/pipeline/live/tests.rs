@@ -9,6 +9,7 @@ use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
 use crate::capture::live::{Arrival, Counts, LinkState};
 use crate::decode::{Decoded, Decoder};
+use crate::export::Exporter;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
@@ -239,11 +240,46 @@ fn config(steering: Steering, workers: usize) -> Config {
     config
 }
 
+/// Keeps what a [`Log`] took, when all is over.
+struct Logger(Log, Sender<Log>);
+
+impl Exporter for Logger {
+    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
+        self.0.flow(record, set)
+    }
+
+    fn interval(
+        &mut self,
+        start: Timestamp,
+        sequence: u64,
+        cells: &Cells,
+        set: &SignatureSet,
+    ) -> io::Result<()> {
+        self.0.interval(start, sequence, cells, set)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.finish()?;
+        let _ = self.1.send(std::mem::take(&mut self.0));
+        Ok(())
+    }
+}
+
 fn live(sources: Vec<Box<dyn Source>>, config: &Config) -> (Log, Arc<Snapshot>) {
     let control = Control::new(set(), crate::flow::Config::default());
-    let mut log = Log::default();
+    let (logs_out, logs) = bounded(2);
+    let outputs = [Records::Flows, Records::Usage].map(|records| Output {
+        name: "log".to_owned(),
+        records,
+        exporter: Box::new(Logger(Log::default(), logs_out.clone())),
+    });
     control.stop();
-    let snapshot = run(sources, &control, config, &mut log);
+    let snapshot = run(sources, &control, config, outputs.into()).unwrap();
+    let mut log = Log::default();
+    for other in logs.try_iter() {
+        log.flows.extend(other.flows);
+        log.intervals.extend(other.intervals);
+    }
     (log, snapshot)
 }
 

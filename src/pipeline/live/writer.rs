@@ -1,0 +1,672 @@
+//! Where the records of a live run are written: a thread for each output, so that one that takes
+//! nothing, a pipe that nobody reads or a disk that hangs, holds up neither the collector nor the
+//! other outputs.
+//!
+//! Flow records wait in memory while there is [`Room`]. Usage is never given up while the run lasts:
+//! an interval that could not be written is tried again, and of those that wait too long the
+//! earliest goes into the one after it.
+//!
+//! Each record that a thread was given is in the end written or lost, and counted so.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use crate::capture::live::steady;
+use crate::export::{self, Exporter};
+use crate::signature::SignatureSet;
+use crate::time::Timestamp;
+use crate::usage::{CellKey, Cells, FlowRecord, Totals};
+
+use super::report::Room;
+
+/// Cells of closed intervals that may wait for one output.
+const CELLS_WAITING: usize = 1 << 17;
+
+/// Intervals that a thread has at a time; the others wait where they can be put together.
+const AT_A_TIME: u64 = 4;
+
+/// How long an output may take nothing at the end of a run before it is given up.
+const LAST_WAIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
+
+/// The most memory that intervals on their way to so many outputs take, in maps with nodes half
+/// full.
+pub(crate) fn intervals_memory(outputs: usize) -> usize {
+    outputs.saturating_mul(2 * CELLS_WAITING * size_of::<(CellKey, Totals)>())
+}
+
+/// What an output takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Flows that have ended.
+    Flows,
+    /// Intervals of usage.
+    Usage,
+}
+
+/// Where records of a live run go.
+pub struct Output {
+    /// For the log: the file.
+    pub name: String,
+    /// What it takes.
+    pub records: Records,
+    /// What writes them.
+    pub exporter: Box<dyn Exporter>,
+}
+
+/// Flow records on their way, and the room they take.
+#[derive(Debug)]
+pub(super) struct Batch {
+    records: Vec<FlowRecord>,
+    bytes: usize,
+    room: Room,
+    set: Arc<SignatureSet>,
+}
+
+impl Batch {
+    /// Records that take so many bytes of `room`, named by `set`.
+    pub(super) const fn new(
+        records: Vec<FlowRecord>,
+        bytes: usize,
+        room: Room,
+        set: Arc<SignatureSet>,
+    ) -> Self {
+        Self {
+            records,
+            bytes,
+            room,
+            set,
+        }
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.room.give_back(self.bytes);
+    }
+}
+
+/// What a thread is to do.
+enum Order {
+    Flows(Arc<Batch>),
+    Interval(Interval),
+    Tick(Timestamp),
+}
+
+/// A closed interval that is to be written.
+struct Interval {
+    start: Timestamp,
+    sequence: u64,
+    cells: Arc<Cells>,
+    set: Arc<SignatureSet>,
+}
+
+impl Interval {
+    fn records(&self) -> u64 {
+        export::usage_records(&self.cells) as u64
+    }
+}
+
+/// What a thread and the collector tell one another besides.
+#[derive(Debug, Default)]
+struct Account {
+    /// Records the thread was given.
+    given: AtomicU64,
+    /// Those that are out of the process.
+    written: AtomicU64,
+    /// Those that will not be written.
+    lost: AtomicU64,
+    /// Grows while something is done.
+    steps: AtomicU64,
+    /// Intervals the thread has.
+    intervals: AtomicU64,
+    /// It has an [`Order::Tick`] to come.
+    has_tick: AtomicBool,
+    /// Nobody will ever read what is written.
+    is_gone: AtomicBool,
+}
+
+/// The collector's end of an output.
+pub(super) struct Writer {
+    name: String,
+    records: Records,
+    orders: Option<Sender<Order>>,
+    ended: Receiver<()>,
+    account: Arc<Account>,
+    waiting: Waiting,
+    sequence: u64,
+    given_up: bool,
+}
+
+impl Writer {
+    /// Starts the thread of `output`.
+    pub(super) fn start(output: Output) -> io::Result<Self> {
+        let Output {
+            name,
+            records,
+            exporter,
+        } = output;
+        let (orders, inbox) = unbounded();
+        let (end, ended) = bounded(0);
+        let account = Arc::new(Account::default());
+        let pen = Pen {
+            name: name.clone(),
+            records,
+            exporter,
+            account: Arc::clone(&account),
+            pending: VecDeque::new(),
+            taken: 0,
+            fails: false,
+        };
+        thread::Builder::new()
+            .name("records".to_owned())
+            .spawn(move || {
+                pen.run(&inbox);
+                // Or by a panic: the collector sees the channel close.
+                drop(end);
+            })?;
+        Ok(Self {
+            name,
+            records,
+            orders: Some(orders),
+            ended,
+            account,
+            waiting: Waiting::default(),
+            sequence: 0,
+            given_up: false,
+        })
+    }
+
+    /// Flows have ended.
+    pub(super) fn flows(&self, batch: &Arc<Batch>) {
+        if self.records == Records::Flows {
+            self.give(batch.records.len() as u64);
+            self.order(Order::Flows(Arc::clone(batch)));
+        }
+    }
+
+    /// An interval has closed. Gives how many had to be put together with the one after.
+    pub(super) fn interval(&mut self, start: Timestamp, cells: &Arc<Cells>) -> u64 {
+        if self.records != Records::Usage {
+            return 0;
+        }
+        self.waiting.add(start, Arc::clone(cells))
+    }
+
+    /// It is `now`: what waits is handed on, as far as the thread has come.
+    pub(super) fn tick(&mut self, now: Timestamp, set: &Arc<SignatureSet>) {
+        while self.account.intervals.load(Ordering::Relaxed) < AT_A_TIME && self.hand_on(set) {}
+        if !self.account.has_tick.swap(true, Ordering::Relaxed) {
+            self.order(Order::Tick(now));
+        }
+    }
+
+    /// Nothing more will come.
+    pub(super) fn close(&mut self, set: &Arc<SignatureSet>) {
+        while self.hand_on(set) {}
+        self.orders = None;
+    }
+
+    /// Waits until all of `writers`, which are closed, have written what they can, or do nothing any
+    /// more.
+    pub(super) fn wait_for(writers: &mut [Self]) {
+        for writer in writers {
+            let (mut steps, mut since) = (writer.steps(), steady());
+            while writer.ended.recv_timeout(LAST_WAIT / 50) == Err(RecvTimeoutError::Timeout) {
+                let now = steady();
+                if writer.steps() != steps {
+                    (steps, since) = (writer.steps(), now);
+                } else if now.duration_since(since) > LAST_WAIT {
+                    writer.given_up = true;
+                    break;
+                }
+            }
+            let lost = writer.lost();
+            if lost > 0 {
+                let why = if writer.given_up {
+                    ", which takes nothing"
+                } else {
+                    ""
+                };
+                tracing::error!("{}{why}: {lost} records were not written", writer.name);
+            }
+        }
+    }
+
+    /// For the log.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it takes.
+    pub(super) const fn records(&self) -> Records {
+        self.records
+    }
+
+    /// Records that will not be written, or may not have been.
+    pub(super) fn lost(&self) -> u64 {
+        let has_ended = self.orders.is_none() && !self.is_running();
+        if self.given_up || has_ended {
+            let written = self.account.written.load(Ordering::Relaxed);
+            return self.account.given.load(Ordering::Relaxed) - written;
+        }
+        self.account.lost.load(Ordering::Relaxed)
+    }
+
+    /// Closed intervals that are not written.
+    pub(super) fn intervals(&self) -> u64 {
+        self.waiting.len() as u64 + self.account.intervals.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody will ever read what is written.
+    pub(super) fn is_gone(&self) -> bool {
+        self.account.is_gone.load(Ordering::Relaxed)
+    }
+
+    fn is_running(&self) -> bool {
+        self.ended.try_recv() == Err(crossbeam::channel::TryRecvError::Empty)
+    }
+
+    fn steps(&self) -> u64 {
+        self.account.steps.load(Ordering::Relaxed)
+    }
+
+    fn hand_on(&mut self, set: &Arc<SignatureSet>) -> bool {
+        let Some((start, cells)) = self.waiting.take() else {
+            return false;
+        };
+        let interval = Interval {
+            start,
+            sequence: self.sequence,
+            cells,
+            set: Arc::clone(set),
+        };
+        self.sequence += 1;
+        self.account.intervals.fetch_add(1, Ordering::Relaxed);
+        self.give(interval.records());
+        self.order(Order::Interval(interval));
+        true
+    }
+
+    fn give(&self, records: u64) {
+        self.account.given.fetch_add(records, Ordering::Relaxed);
+    }
+
+    fn order(&self, order: Order) {
+        if let Some(orders) = &self.orders {
+            // A thread that has panicked takes none: what it was given is lost in the end.
+            let _ = orders.send(order);
+        }
+    }
+}
+
+/// Intervals that wait, so many cells of them; where there are more, the earliest goes into the one
+/// after it.
+#[derive(Debug, Default)]
+struct Waiting {
+    intervals: VecDeque<(Timestamp, Arc<Cells>)>,
+    cells: usize,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.intervals.len()
+    }
+
+    fn take(&mut self) -> Option<(Timestamp, Arc<Cells>)> {
+        let first = self.intervals.pop_front()?;
+        self.cells -= first.1.len();
+        Some(first)
+    }
+
+    fn add(&mut self, start: Timestamp, cells: Arc<Cells>) -> u64 {
+        self.cells += cells.len();
+        self.intervals.push_back((start, cells));
+        let mut merged = 0;
+        while self.cells > CELLS_WAITING
+            && self.intervals.len() > 1
+            && let Some((_, earliest)) = self.intervals.pop_front()
+            && let Some((_, next)) = self.intervals.front_mut()
+        {
+            self.cells -= earliest.len() + next.len();
+            let sum = Arc::make_mut(next);
+            for (&key, totals) in earliest.iter() {
+                sum.entry(key).or_default().add(totals);
+            }
+            self.cells += sum.len();
+            merged += 1;
+        }
+        merged
+    }
+}
+
+/// The thread's end.
+struct Pen {
+    name: String,
+    records: Records,
+    exporter: Box<dyn Exporter>,
+    account: Arc<Account>,
+    /// Intervals that are not written yet; of the first a part may be.
+    pending: VecDeque<Interval>,
+    /// Records that the exporter has taken.
+    taken: u64,
+    /// Writing fails at the moment, and it has been said.
+    fails: bool,
+}
+
+impl Pen {
+    fn run(mut self, orders: &Receiver<Order>) {
+        for order in orders {
+            match order {
+                Order::Flows(batch) => self.flows(&batch),
+                Order::Interval(interval) => {
+                    self.pending.push_back(interval);
+                    if self.pending.len() == 1 {
+                        self.intervals();
+                    }
+                }
+                Order::Tick(now) => self.tick(now),
+            }
+            self.account.steps.fetch_add(1, Ordering::Relaxed);
+        }
+        self.finish();
+    }
+
+    fn flows(&mut self, batch: &Batch) {
+        for record in &batch.records {
+            let done = self.exporter.flow(record, &batch.set);
+            match done {
+                Ok(()) => self.taken += 1,
+                Err(error) => {
+                    self.account.lost.fetch_add(1, Ordering::Relaxed);
+                    self.note(&error);
+                }
+            }
+            self.account.steps.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes the intervals there are, up to one that fails: it is tried again.
+    fn intervals(&mut self) {
+        while let Some(interval) = self.pending.front() {
+            let Interval {
+                start,
+                sequence,
+                cells,
+                set,
+            } = interval;
+            if let Err(error) = self.exporter.interval(*start, *sequence, cells, set) {
+                return self.note(&error);
+            }
+            self.taken += interval.records();
+            self.pending.pop_front();
+            self.account.intervals.fetch_sub(1, Ordering::Relaxed);
+            self.account.steps.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn tick(&mut self, now: Timestamp) {
+        self.account.has_tick.store(false, Ordering::Relaxed);
+        let mut done = self.exporter.tick(now);
+        if !self.pending.is_empty() {
+            self.intervals();
+            done = done.and_then(|()| self.exporter.tick(now));
+        }
+        match done {
+            Ok(()) if self.exporter.held() == 0 => {
+                self.account.written.store(self.taken, Ordering::Relaxed);
+                if std::mem::take(&mut self.fails) {
+                    tracing::info!("{}: records can be written again", self.name);
+                }
+            }
+            Ok(()) => {}
+            Err(error) => self.note(&error),
+        }
+    }
+
+    fn finish(mut self) {
+        self.intervals();
+        if let Err(error) = self.exporter.finish() {
+            self.note(&error);
+        }
+        // Once more: what was held may have left room for the rest.
+        if !self.pending.is_empty() {
+            self.intervals();
+            if let Err(error) = self.exporter.finish() {
+                self.note(&error);
+            }
+        }
+        // The exporter holds what is left of the first; the others it has not seen.
+        let unseen: u64 = self.pending.iter().skip(1).map(Interval::records).sum();
+        let account = &self.account;
+        let lost = account.lost.load(Ordering::Relaxed) + self.exporter.held() + unseen;
+        account.lost.store(lost, Ordering::Relaxed);
+        let given = account.given.load(Ordering::Relaxed);
+        account
+            .written
+            .store(given.saturating_sub(lost), Ordering::Relaxed);
+    }
+
+    /// Says once that writing fails.
+    fn note(&mut self, error: &io::Error) {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            self.account.is_gone.store(true, Ordering::Relaxed);
+        }
+        if !std::mem::replace(&mut self.fails, true) {
+            let name = &self.name;
+            match self.records {
+                Records::Flows => {
+                    tracing::error!(%error, "{name}: flow records cannot be written; those of this time are lost");
+                }
+                Records::Usage => {
+                    tracing::error!(%error, "{name}: usage records cannot be written; they wait");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::AppId;
+    use crate::export::Intervals;
+    use crate::export::json::Json;
+    use crate::export::lines::Lines;
+
+    /// Takes so many lines, then none until the next tick; what it took it holds until then.
+    struct Narrow {
+        room: usize,
+        left: usize,
+        held: u64,
+        lines: Sender<String>,
+    }
+
+    impl Lines for Narrow {
+        fn line(&mut self, line: &[u8]) -> io::Result<()> {
+            if self.left == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.left -= 1;
+            self.held += 1;
+            self.lines
+                .send(String::from_utf8_lossy(line).into_owned())
+                .unwrap();
+            Ok(())
+        }
+
+        fn tick(&mut self, _: Timestamp) -> io::Result<()> {
+            self.left = self.room;
+            self.held = 0;
+            Ok(())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            if self.room == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.held = 0;
+            Ok(())
+        }
+
+        fn held(&self) -> u64 {
+            self.held
+        }
+    }
+
+    fn cells(from: u16, count: u16) -> Arc<Cells> {
+        let names = (from..from + count).map(|app| CellKey {
+            app: Some(AppId(app)),
+            ..CellKey::default()
+        });
+        let totals = Totals {
+            flows: 1,
+            ..Totals::default()
+        };
+        Arc::new(names.map(|key| (key, totals)).collect())
+    }
+
+    fn usage(lines: impl Lines + 'static) -> Writer {
+        let intervals = Intervals {
+            length: Duration::from_secs(60),
+            run: None,
+        };
+        let output = Output {
+            name: "test".to_owned(),
+            records: Records::Usage,
+            exporter: Box::new(Json::usage(lines, intervals)),
+        };
+        Writer::start(output).unwrap()
+    }
+
+    fn minute(number: u64) -> Timestamp {
+        Timestamp::new(60 * number, 0)
+    }
+
+    #[test]
+    fn an_interval_that_failed_goes_on_where_it_stopped() {
+        // (lines a tick, ticks, records written of 5 intervals of 3 cells)
+        for (room, ticks, written) in [
+            (100, 1, 30),
+            (7, 3, 28),
+            (1, 10, 10),
+            (7, 30, 30),
+            (0, 3, 0),
+        ] {
+            let (lines_out, lines) = unbounded();
+            let mut writer = usage(Narrow {
+                room,
+                left: 0,
+                held: 0,
+                lines: lines_out,
+            });
+            let set = Arc::new(SignatureSet::default());
+            for number in 0..5 {
+                assert_eq!(writer.interval(minute(number), &cells(0, 3)), 0);
+            }
+            for tick in 0..ticks {
+                writer.tick(minute(tick), &set);
+                // Each is looked at before the next comes.
+                while writer.account.has_tick.load(Ordering::Relaxed) {
+                    thread::yield_now();
+                }
+            }
+            writer.close(&set);
+            let mut writers = [writer];
+            Writer::wait_for(&mut writers);
+            let said: Vec<serde_json::Value> = lines
+                .try_iter()
+                .map(|line| serde_json::from_str(&line).unwrap())
+                .collect();
+            let places: Vec<_> = said
+                .iter()
+                .map(|line| {
+                    (
+                        line["sequence"].as_u64().unwrap(),
+                        line["direction"] == "toclient",
+                    )
+                })
+                .collect();
+            let expected: Vec<_> = (0..30).map(|place| (place / 6, place % 2 == 1)).collect();
+            assert!(
+                said.len() as u64 >= written,
+                "{room} {ticks}: {}",
+                said.len()
+            );
+            assert_eq!(places, expected[..places.len()], "{room} {ticks}");
+            let [writer] = writers;
+            assert_eq!(writer.lost(), 30 - said.len() as u64, "{room} {ticks}");
+        }
+    }
+
+    #[test]
+    fn an_output_that_hangs_is_given_up_at_the_end_and_its_records_counted() {
+        struct Hung(Receiver<()>);
+        impl Lines for Hung {
+            fn line(&mut self, _: &[u8]) -> io::Result<()> {
+                let _ = self.0.recv();
+                Ok(())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let (release, hold) = unbounded();
+        let (lines_out, lines) = unbounded();
+        let good = Narrow {
+            room: 100,
+            left: 100,
+            held: 0,
+            lines: lines_out,
+        };
+        let mut writers = [usage(Hung(hold)), usage(good)];
+        let set = Arc::new(SignatureSet::default());
+        for writer in &mut writers {
+            for number in 0..9 {
+                writer.interval(minute(number), &cells(0, 2));
+                writer.tick(minute(number), &set);
+            }
+            writer.close(&set);
+        }
+        Writer::wait_for(&mut writers);
+        assert_eq!((writers[0].lost(), writers[1].lost()), (36, 0));
+        assert_eq!(lines.try_iter().count(), 36);
+        drop(release);
+    }
+
+    #[test]
+    fn intervals_that_wait_too_long_are_put_together() {
+        // (the first name in the interval, how many; names of each interval that waits)
+        let each = 50_000;
+        let rows: [(u16, u16, &[usize]); 6] = [
+            (0, each, &[50_000]),
+            (0, each, &[50_000, 50_000]),
+            (0, each, &[50_000, 50_000]),
+            (10_000, each, &[50_000, 50_000]),
+            (0, each, &[60_000, 50_000]),
+            (0, 100, &[60_000, 50_000, 100]),
+        ];
+        let (mut waiting, mut merged) = (Waiting::default(), 0);
+        for (place, (from, count, expected)) in (0..).zip(rows) {
+            merged += waiting.add(Timestamp(place), cells(from, count));
+            let held: Vec<usize> = waiting.intervals.iter().map(|(_, c)| c.len()).collect();
+            assert_eq!(held, expected, "{place}");
+        }
+        let (mut flows, mut starts) = (0, Vec::new());
+        while let Some((start, cells)) = waiting.take() {
+            starts.push(start.0);
+            flows += cells.values().map(|totals| totals.flows).sum::<u64>();
+        }
+        assert_eq!(
+            (flows, merged, waiting.cells),
+            (5 * u64::from(each) + 100, 3, 0)
+        );
+        assert_eq!(starts, [3, 4, 5]);
+    }
+}
