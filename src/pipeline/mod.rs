@@ -218,7 +218,7 @@ fn work(mut worker: Worker, jobs: &Receiver<Job>, empty: &Sender<Block>, reports
         let began = worker.stopwatch();
         match share {
             None => worker.run_block(&block),
-            Some(entries) => worker.run_share(&block, entries),
+            Some(entries) => worker.run_share(&block, entries, &mut ()),
         }
         worker.end_block(block.watermark, began);
         if let Some(block) = Arc::into_inner(block) {

@@ -40,6 +40,48 @@ impl State {
 /// Settled flows told of between two reports: what a person can follow.
 const MAX_NEWS: usize = 64;
 
+/// What others saw that a worker has to learn in between.
+pub(super) trait Teacher {
+    /// Whether there is something of the time up to `until`.
+    fn is_due(&self, until: Timestamp) -> bool;
+
+    /// Teaches it.
+    fn teach(&mut self, until: Timestamp, worker: &mut Worker);
+}
+
+/// Of nothing: what there is to learn is in the share itself.
+impl Teacher for () {
+    fn is_due(&self, _: Timestamp) -> bool {
+        false
+    }
+
+    fn teach(&mut self, _: Timestamp, _: &mut Worker) {}
+}
+
+/// Frames of a block that are run together.
+#[derive(Debug, Default)]
+struct Indices {
+    list: [u32; BATCH],
+    count: usize,
+}
+
+impl Indices {
+    /// Adds one; `false` when there is no room.
+    fn add(&mut self, index: u32) -> bool {
+        let Some(place) = self.list.get_mut(self.count) else {
+            return false;
+        };
+        *place = index;
+        self.count += 1;
+        true
+    }
+
+    fn iter(&self) -> impl Iterator<Item = usize> {
+        let list = self.list.iter().take(self.count);
+        list.map(|&index| index as usize)
+    }
+}
+
 type Located<'a> = (Packet<'a>, (FlowKey, flow::End, u64));
 
 /// One of the pipeline's workers.
@@ -116,42 +158,57 @@ impl Worker {
 
     /// Runs all frames of a block.
     pub(super) fn run_block(&mut self, block: &Block) {
+        let end = u32::try_from(block.frames.len()).unwrap_or(u32::MAX);
         let mut next = 0;
-        while next < block.frames.len() {
-            next = self.run_batch(block, next);
+        while next < end {
+            let mut batch = Indices::default();
+            while next < end && batch.add(next) {
+                next += 1;
+            }
+            self.run_frames(block, &mut batch);
         }
     }
 
-    /// Runs this worker's share of a block.
-    pub(super) fn run_share(&mut self, block: &Block, entries: Vec<Entry>) {
+    /// Runs this worker's share of a block, and learns in between what `teacher` has to teach.
+    pub(super) fn run_share(
+        &mut self,
+        block: &Block,
+        entries: Vec<Entry>,
+        teacher: &mut impl Teacher,
+    ) {
+        let mut batch = Indices::default();
         for entry in entries {
-            self.run_entry(block, entry);
-        }
-    }
-
-    /// Runs one entry of a share.
-    pub(super) fn run_entry(&mut self, block: &Block, entry: Entry) {
-        match entry {
-            Entry::Frame(index) => {
-                let Some(frame) = block.frame(index as usize) else {
-                    return;
-                };
-                match self.decoder.decode(frame) {
-                    Decoded::Packet(packet) => {
-                        let located = self.flows.locate(&packet);
-                        self.on_packet(&(packet, located));
+            let at = match &entry {
+                Entry::Frame(index) => block.frames.get(*index as usize).map(|frame| frame.at),
+                Entry::Datagram(datagram) => Some(datagram.at),
+                Entry::Lesson(_) | Entry::DatagramLesson(_) => None,
+            };
+            if let Some(at) = at
+                && teacher.is_due(at)
+            {
+                self.run_frames(block, &mut batch);
+                teacher.teach(at, self);
+            }
+            if !matches!(entry, Entry::Frame(_)) {
+                self.run_frames(block, &mut batch);
+            }
+            match entry {
+                Entry::Frame(index) => {
+                    if !batch.add(index) {
+                        self.run_frames(block, &mut batch);
+                        batch.add(index);
                     }
-                    other => self.on_other(&frame, other),
                 }
-            }
-            Entry::Lesson(index) => {
-                if let Some(frame) = block.frame(index as usize) {
-                    self.learn(frame);
+                Entry::Lesson(index) => {
+                    if let Some(frame) = block.frame(index as usize) {
+                        self.learn(frame);
+                    }
                 }
+                Entry::Datagram(datagram) => self.on_datagram(datagram),
+                Entry::DatagramLesson(datagram) => self.learn_datagram(&datagram),
             }
-            Entry::Datagram(datagram) => self.on_datagram(datagram),
-            Entry::DatagramLesson(datagram) => self.learn_datagram(&datagram),
         }
+        self.run_frames(block, &mut batch);
     }
 
     /// Learns from a frame that another worker counts.
@@ -280,27 +337,36 @@ impl Worker {
         }
     }
 
-    /// Decodes and hashes up to [`BATCH`] frames from the `first` on, loads their table lines, then
-    /// walks them. Returns the frame to go on with.
-    fn run_batch(&mut self, block: &Block, first: usize) -> usize {
+    /// Runs these frames of a block, and empties `frames`.
+    fn run_frames(&mut self, block: &Block, frames: &mut Indices) {
         // Another core wrote the block: fetching the headers of all frames at once takes hardly
         // longer than fetching those of one.
-        let end = block.frames.len().min(first + BATCH);
-        let headers = block.frames.get(first..end).unwrap_or_default();
-        let fetched = headers.iter().fold(0u8, |sum, frame| {
+        let headers = frames.iter().filter_map(|index| block.frames.get(index));
+        let fetched = headers.fold(0u8, |sum, frame| {
             let at = frame.offset as usize;
             let line = |ahead: usize| block.bytes.get(at + ahead).copied().unwrap_or_default();
             sum ^ line(12) ^ line(12 + 64)
         });
         std::hint::black_box(fetched);
+        let mut done = 0;
+        while done < frames.count {
+            done += self.run_batch(block, frames, done);
+        }
+        frames.count = 0;
+    }
+
+    /// Decodes and hashes frames from the `first` of `frames` on, loads their table lines, then
+    /// walks them. Returns how many, at least one.
+    fn run_batch(&mut self, block: &Block, frames: &Indices, first: usize) -> usize {
         let mut batch: [Option<Located<'_>>; BATCH] = [const { None }; BATCH];
         let mut other = None;
-        let mut next = first;
-        for slot in &mut batch {
-            let Some(frame) = block.frame(next) else {
-                break;
+        let mut done = 0;
+        for (slot, index) in batch.iter_mut().zip(frames.iter().skip(first)) {
+            done += 1;
+            // A frame outside its buffer cannot be (the reader checks): pass it all the same.
+            let Some(frame) = block.frame(index) else {
+                continue;
             };
-            next += 1;
             match self.decoder.decode(frame) {
                 Decoded::Packet(packet) => {
                     let located = self.flows.locate(&packet);
@@ -329,8 +395,7 @@ impl Worker {
         if let Some((frame, datagram)) = other {
             self.on_other(&frame, datagram);
         }
-        // A frame outside its buffer cannot be (the reader checks): pass it all the same.
-        next.max(first + 1)
+        done
     }
 
     #[inline]

@@ -221,7 +221,7 @@ impl Hand<'_> {
             self.worker.end_all(EndReason::ClockSetBack);
         }
         let began = self.worker.stopwatch();
-        self.worker.run_share(&job.block, job.entries);
+        self.worker.run_share(&job.block, job.entries, &mut ());
         let marks = self.marks.iter().map(|mark| mark.watermark);
         let passed = marks.min().unwrap_or_default();
         self.worker.end_block(passed, began);

@@ -15,7 +15,7 @@ use crossbeam::utils::CachePadded;
 
 use crate::capture::live::MAX_BLOCK;
 use crate::pipeline::steer::Lessons;
-use crate::pipeline::worker::Worker;
+use crate::pipeline::worker::{Teacher, Worker};
 use crate::time::Timestamp;
 
 /// Batches of lessons under way to one thread, each of at most a block's bytes. A thread that does
@@ -140,10 +140,16 @@ impl Tide {
             }
         }
     }
+}
+
+impl Teacher for Tide {
+    #[inline]
+    fn is_due(&self, until: Timestamp) -> bool {
+        self.waiting.front().is_some_and(|(at, ..)| *at <= until)
+    }
 
     /// Teaches `worker` what others saw up to `until`.
-    #[inline]
-    pub(super) fn teach(&mut self, until: Timestamp, worker: &mut Worker) {
+    fn teach(&mut self, until: Timestamp, worker: &mut Worker) {
         while let Some((at, ..)) = self.waiting.front()
             && *at <= until
         {

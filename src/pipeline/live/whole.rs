@@ -11,7 +11,7 @@ use crate::capture::Block;
 use crate::capture::live::steady;
 use crate::flow::{self, EndReason};
 use crate::pipeline::steer::{Entry, Steer};
-use crate::pipeline::worker::Worker;
+use crate::pipeline::worker::{Teacher, Worker};
 use crate::time::Timestamp;
 use crate::usage::ledger::Volume;
 
@@ -166,17 +166,7 @@ impl<'a> Whole<'a> {
             && let Some((block, entries)) = shared.waiting.pop_front()
         {
             let began = self.worker.stopwatch();
-            for entry in entries {
-                let at = match &entry {
-                    Entry::Datagram(datagram) => Some(datagram.at),
-                    Entry::Frame(index) => block.frames.get(*index as usize).map(|frame| frame.at),
-                    Entry::Lesson(_) | Entry::DatagramLesson(_) => None,
-                };
-                if let Some(at) = at {
-                    shared.tide.teach(at, &mut self.worker);
-                }
-                self.worker.run_entry(&block, entry);
-            }
+            self.worker.run_share(&block, entries, &mut shared.tide);
             self.watermark = block.watermark;
             self.worker.end_block(self.watermark, began);
             self.intake.give_back(block);
