@@ -33,6 +33,9 @@ mod live_capture;
 // The live run on real interfaces.
 mod live;
 
+// How it starts and ends, and what it is not started with.
+mod live_start;
+
 // The same for long: reloads, kills, floods.
 mod live_soak;
 

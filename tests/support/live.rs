@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -128,12 +128,35 @@ impl Live {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
-    /// Ends it; what it says at its end.
-    pub(crate) fn stop(mut self) -> (Value, tempfile::TempDir) {
-        self.signal(Signal::SIGTERM);
+    /// Waits until it has ended by itself, or by what it was sent.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let until = clock() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(clock() < until, "it goes on: {}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// What it wrote to standard output, once it has ended.
+    pub(crate) fn said(&mut self) -> String {
         let mut text = String::new();
         let stdout = self.child.stdout.as_mut().unwrap();
         stdout.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Ends it; what it says at its end.
+    pub(crate) fn stop(mut self) -> (Value, tempfile::TempDir) {
+        self.signal(Signal::SIGTERM);
+        let text = self.said();
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());

@@ -24,7 +24,7 @@ Examples:
 
 What is given here goes before what the settings file says; `ottometer config default` prints one
 with every key. SIGHUP reads signatures, settings, certificate and token again; SIGTERM and SIGINT
-take in what has arrived, write everything out and print the ledger.";
+take in what has arrived, write everything out and print the ledger, a second one ends at once.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -4,6 +4,7 @@ mod arguments;
 mod attend;
 mod log;
 mod reload;
+mod signals;
 
 pub(super) use arguments::Arguments;
 
@@ -17,6 +18,7 @@ use anyhow::{Context, bail};
 
 use self::attend::Attendant;
 use self::reload::Reload;
+use self::signals::Listener;
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::load_first;
 use crate::capture::live::{Error, Fanout, Interface, Options, Source};
@@ -36,6 +38,8 @@ use crate::tui::View;
 use crate::usage;
 
 pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<ExitCode> {
+    // The first of all: a reload or an end may be asked for while the run still starts.
+    let signals = Listener::new().context("cannot listen for signals")?;
     let settings = match arguments.settings() {
         Ok(settings) => settings,
         Err(problems) => {
@@ -82,7 +86,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         || settings.records.flows.is_some()
         || settings.records.usage.is_some();
     let reload = Reload::new(arguments, settings, &loader, server, log)?;
-    let attendant = Attendant::new(Arc::clone(&control), reload, serves, arguments)?;
+    let attendant = Attendant::new(Arc::clone(&control), signals, reload, serves, arguments)?;
     tracing::info!(interfaces, "capturing");
     let (snapshot, attended) = std::thread::scope(|scope| {
         let run = {
