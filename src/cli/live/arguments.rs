@@ -37,7 +37,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, short, value_name = "IFACE", help_heading = "Capture")]
     interface: Vec<String>,
 
-    /// Capture threads for each interface. The kernel shares frames among them by address pair.
+    /// Capture threads for each interface. The kernel shares frames among them by address pair. At most 32 over all interfaces.
     #[arg(long, value_name = "N", help_heading = "Capture")]
     threads: Option<NonZeroUsize>,
 
@@ -97,7 +97,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Metrics")]
     pub(super) listen: Option<Listen>,
 
-    /// Serve HTTPS with this certificate and those between it and the root, in PEM.
+    /// Serve HTTPS (--listen) with this certificate and those between it and the root, in PEM.
     #[arg(long, value_name = "FILE", help_heading = "Metrics")]
     tls_cert: Option<PathBuf>,
 
