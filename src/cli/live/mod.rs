@@ -32,7 +32,7 @@ use crate::pipeline::live::{self, Control, Steering};
 use crate::pipeline::memory::Memory;
 use crate::privilege;
 use crate::serve::{self, Server};
-use crate::signature::Loader;
+use crate::signature::{Diagnostic, Loader};
 use crate::time::Timestamp;
 use crate::tui::View;
 use crate::usage;
@@ -63,6 +63,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     }
     let loader = loader(&settings);
     let set = load_first(&loader)?;
+    warn_of(&loader);
     let config = config(&settings, arguments.tui);
     let control = Arc::new(Control::new(set, settings.flow.clone()));
     let started = control.latest().load().started;
@@ -155,6 +156,13 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
         },
         follow,
         ..live::Config::default()
+    }
+}
+
+/// Says what may not be meant so about the rules that are in use.
+fn warn_of(loader: &Loader) {
+    if let Some(Diagnostic { path, message, .. }) = loader.warning() {
+        tracing::warn!("{path}: {message}");
     }
 }
 
