@@ -309,7 +309,7 @@ fn what_is_wrong_is_said_with_its_place() {
                 "t:2:9: log.level: ",
                 "t:3:1: log.formt: unknown key `formt`, expected one of `level`, `format`",
                 "t:4:2: logs: unknown table",
-                "t:5:1: log.format: ",
+                "t:6:1: log.format.x: unknown variant",
             ],
         ),
         (
