@@ -306,7 +306,30 @@ fn what_has_to_stay_possible_is_tried_at_the_start() {
             "is not writable for user 12345 (Permission denied",
         ),
         ("--write", ours, "chown 12345:54321 '"),
-        ("--write", "/no/such/folder", "No such file"),
+        (
+            "--write",
+            "/no/such/folder",
+            "there is no folder /no/such/folder (No such file",
+        ),
+        (
+            "--write",
+            "/etc/passwd/records",
+            "there is no folder /etc/passwd/records (Not a directory",
+        ),
+        ("--write", "/", "/ is not writable for user 12345 (Perm"),
+        ("--write", "/", "choose a folder for records alone"),
+        // The current folder.
+        ("--write", "", "/ is not writable for user 12345 (Perm"),
+        (
+            "--write",
+            "etc",
+            "/etc is not writable for user 12345 (Perm",
+        ),
+        (
+            "--write",
+            "/usr/../etc",
+            "choose a folder for records alone",
+        ),
         ("--read", ours, "is not readable for user 12345"),
         // Its own mode would do, its folder's does not.
         ("--read", settings, "is not readable for user 12345"),
@@ -315,6 +338,8 @@ fn what_has_to_stay_possible_is_tried_at_the_start() {
         assert_eq!(output.status.code(), Some(1), "{option} {path}");
         let text = stderr(&output);
         assert!(text.contains(expected), "{option} {path}: {text}");
+        let gives_away = text.contains("chown ");
+        assert_eq!(gives_away, option == "--write" && path == ours, "{text}");
     }
 }
 

@@ -36,6 +36,9 @@ mod live;
 // Its records where they cannot be written.
 mod live_records;
 
+// How it starts and ends, and what it is not started with.
+mod live_start;
+
 // The same for long: reloads, kills, floods.
 mod live_soak;
 

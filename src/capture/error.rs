@@ -169,14 +169,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Open { source, .. } | Self::Read { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+// What the system says is in the text already: as a source it would be printed twice.
+impl std::error::Error for Error {}
 
 /// Where a capture file stops making sense; everything before that place was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -68,7 +68,12 @@ impl Signatures {
     }
 
     pub(super) fn load(&self) -> anyhow::Result<Arc<SignatureSet>> {
-        load_first(&self.loader())
+        let loader = self.loader();
+        let set = load_first(&loader)?;
+        if let Some(warning) = loader.warning() {
+            eprintln!("ottometer: {warning}");
+        }
+        Ok(set)
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
+use super::settings::lines;
 use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
 use crate::export::Exporter;
@@ -69,7 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Command::Check {
             folder,
             deny_warnings,
-        } => check(&mut out, &files(folder.as_deref())?, *deny_warnings)?,
+        } => check(&mut out, folder.as_deref(), *deny_warnings)?,
         Command::Test { folder } => test(&mut out, &files(folder.as_deref())?)?,
         Command::List { folder, category } => {
             list(&mut out, &files(folder.as_deref())?, category.as_deref())?
@@ -89,10 +90,12 @@ fn files(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
     let Some(folder) = folder else {
         return Ok(signature::builtin_files());
     };
-    let files = signature::files_in(folder).map_err(|findings| {
-        let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-        anyhow::anyhow!("{}", lines.join("\n"))
-    })?;
+    let files =
+        signature::files_in(folder).map_err(|findings| anyhow::anyhow!("{}", lines(&findings)))?;
+    some(files, folder)
+}
+
+fn some(files: Vec<SourceFile>, folder: &Path) -> anyhow::Result<Vec<SourceFile>> {
     anyhow::ensure!(
         !files.is_empty(),
         "{}: no CATEGORY/NAME.toml in it",
@@ -103,10 +106,17 @@ fn files(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
 
 fn check(
     out: &mut dyn Write,
-    files: &[SourceFile],
+    folder: Option<&Path>,
     deny_warnings: bool,
 ) -> anyhow::Result<ExitCode> {
-    let findings = signature::check(files);
+    let (files, mut findings) = match folder {
+        None => (signature::builtin_files(), Vec::new()),
+        Some(folder) => match signature::look_in(folder) {
+            (files, found) if found.is_empty() => (some(files, folder)?, found),
+            looked => looked,
+        },
+    };
+    findings.extend(signature::check(&files));
     for finding in &findings {
         writeln!(out, "{finding}")?;
     }
@@ -130,12 +140,8 @@ fn check(
 fn test(out: &mut dyn Write, files: &[SourceFile]) -> anyhow::Result<ExitCode> {
     let (set, _) = SignatureSet::compile_leniently(files);
     let set = Arc::new(set);
-    let results = signature::test(files, Path::new("."), &mut |path| observe(path, &set)).map_err(
-        |findings| {
-            let lines: Vec<String> = findings.iter().map(ToString::to_string).collect();
-            anyhow::anyhow!("{}", lines.join("\n"))
-        },
-    )?;
+    let results = signature::test(files, Path::new("."), &mut |path| observe(path, &set))
+        .map_err(|findings| anyhow::anyhow!("{}", lines(&findings)))?;
     let mut failed = 0;
     for result in &results {
         if let Some(failure) = &result.failure {

@@ -4,6 +4,7 @@
 //! JSON schema and the documentation are made from them.
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -31,6 +32,21 @@ pub(super) struct Key {
     pub(super) default: &'static str,
 }
 
+/// Where something is wrong, and what.
+type Wrong = (Range<usize>, String);
+
+/// What `error` says about a value that stands at `place`.
+fn wrong(error: &toml::de::Error, place: Range<usize>) -> Wrong {
+    // An error without a place of its own is about all of it.
+    let span = error.span().filter(|span| *span != (0..0)).unwrap_or(place);
+    (span, error.message().to_owned())
+}
+
+fn unknown_key(name: &str, known: &[&str]) -> String {
+    let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
+    format!("unknown key `{name}`, expected one of {}", known.join(", "))
+}
+
 macro_rules! tables {
     ($(
         $(#[doc = $about:literal])*
@@ -50,6 +66,26 @@ macro_rules! tables {
                 fn or(self, other: Self) -> Self {
                     Self { $( $key: self.$key.or(other.$key), )* }
                 }
+
+                /// Reads each key by itself, so that one that is wrong hides no other.
+                fn read(&mut self, table: DeTable<'_>, found: &mut Vec<Wrong>) {
+                    for (key, value) in table {
+                        let (at, place) = (key.span(), value.span());
+                        let read = match key.get_ref().as_ref() {
+                            $( stringify!($key) => {
+                                Deserialize::deserialize(ValueDeserializer::from(value))
+                                    .map(|value| self.$key = Some(value))
+                            } )*
+                            name => {
+                                found.push((at, unknown_key(name, &[$(stringify!($key)),*])));
+                                continue;
+                            }
+                        };
+                        if let Err(error) = read {
+                            found.push(wrong(&error, place));
+                        }
+                    }
+                }
             }
         )*
 
@@ -68,18 +104,29 @@ macro_rules! tables {
                 Self { $( $table: self.$table.or(other.$table), )* }
             }
 
+            /// Reads a table; false if there is none of that name.
             fn read(
                 &mut self,
                 name: &str,
                 value: Spanned<DeValue<'_>>,
-            ) -> Option<Result<(), toml::de::Error>> {
+                found: &mut Vec<Wrong>,
+            ) -> bool {
+                let place = value.span();
                 match name {
-                    $( stringify!($table) => Some(
-                        Deserialize::deserialize(ValueDeserializer::from(value))
-                            .map(|table| self.$table = table),
-                    ), )*
-                    _ => None,
+                    $( stringify!($table) => match value.into_inner() {
+                        DeValue::Table(table) => self.$table.read(table, found),
+                        other => {
+                            let value = Spanned::new(place.clone(), other);
+                            let read = Deserialize::deserialize(ValueDeserializer::from(value));
+                            match read {
+                                Ok(table) => self.$table = table,
+                                Err(error) => found.push(wrong(&error, place)),
+                            }
+                        }
+                    }, )*
+                    _ => return false,
                 }
+                true
             }
         }
 
@@ -106,7 +153,8 @@ tables! {
         /// Interfaces to capture on, as `ottometer interfaces` lists them.
         interfaces: Vec<String> = "[]",
         /// Capture threads for each interface. The kernel splits the frames between them by address,
-        /// so that a flow and its fragments stay on one thread. Each has a ring of its own.
+        /// so that a flow and its fragments stay on one thread. Each has a ring of its own. At most
+        /// 32 over all interfaces.
         threads: NonZeroUsize = "1",
         /// Worker threads that name flows when `steer` is "inner". With "fanout" each capture thread
         /// is a worker, and this must be left out or be 1.
@@ -189,7 +237,8 @@ tables! {
     /// What monitoring asks for: /metrics, /healthz, /readyz.
     metrics: MetricsTable {
         /// Serve metrics on this address; a port alone is on loopback. Beyond loopback a certificate
-        /// and a token are demanded. Empty: nothing is served.
+        /// and a token are demanded. Empty: nothing is served. Left out, the files below are an
+        /// error.
         listen: Listen = "\"\"",
         /// PEM file of the server's certificate, followed by those between it and the root. Empty:
         /// plain HTTP.
@@ -225,7 +274,7 @@ impl File {
     ///
     /// # Errors
     ///
-    /// What is not of the file's form, one finding a table.
+    /// All that is not of the file's form.
     pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Problem>> {
         let (table, errors) = DeTable::parse_recoverable(text);
         let mut problems: Vec<Problem> = errors
@@ -233,29 +282,24 @@ impl File {
             .map(|error| Problem::at(name, text, error.span().unwrap_or(0..0), error.message()))
             .collect();
         let mut file = Self::default();
+        let mut found = Vec::new();
         for (key, value) in table.into_inner() {
-            let (at, place) = (key.span(), value.span());
-            match file.read(key.get_ref(), value) {
-                Some(Ok(())) => {}
-                Some(Err(error)) => {
-                    // An error without a place of its own stands where its table does.
-                    let span = error.span().filter(|span| *span != (0..0)).unwrap_or(place);
-                    problems.push(Problem::at(name, text, span, error.message()));
-                }
-                None => {
-                    let known: Vec<String> = TABLES
-                        .iter()
-                        .map(|table| format!("`[{}]`", table.name))
-                        .collect();
-                    let message = format!(
-                        "unknown table `{}`, expected one of {}",
-                        key.get_ref(),
-                        known.join(", ")
-                    );
-                    problems.push(Problem::at(name, text, at, &message));
-                }
+            if !file.read(key.get_ref(), value, &mut found) {
+                let known: Vec<String> = TABLES
+                    .iter()
+                    .map(|table| format!("`[{}]`", table.name))
+                    .collect();
+                let message = format!(
+                    "unknown table `{}`, expected one of {}",
+                    key.get_ref(),
+                    known.join(", ")
+                );
+                found.push((key.span(), message));
             }
         }
+        let found = found.into_iter();
+        problems.extend(found.map(|(span, message)| Problem::at(name, text, span, &message)));
+        problems.sort_by_key(|problem| problem.place);
         if problems.is_empty() {
             Ok(file)
         } else {

@@ -10,6 +10,7 @@ use super::problem::Problem;
 use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 use crate::capture::live;
 use crate::export::rotate;
+use crate::pipeline::CAPTURE_THREADS;
 use crate::{decode, flow};
 
 /// Settings of a live run.
@@ -191,6 +192,23 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
         )),
         _ => {}
     }
+    let all = interfaces.len().max(1).saturating_mul(threads);
+    if all > CAPTURE_THREADS {
+        let names = interfaces.len();
+        found.push(match threads {
+            1 => Problem::of_key(
+                "capture.interfaces",
+                format!("{names} are named, at most {CAPTURE_THREADS} are possible"),
+            ),
+            _ => Problem::of_key(
+                "capture.threads",
+                format!(
+                    "{threads} threads for each interface are {all} over all, at most \
+                     {CAPTURE_THREADS} are possible"
+                ),
+            ),
+        });
+    }
     let snap_len = table.snap_length.unwrap_or(defaults.snap_len);
     if !SNAP_LENGTHS.contains(&snap_len) {
         let (least, most) = (SNAP_LENGTHS.start(), SNAP_LENGTHS.end());
@@ -340,7 +358,24 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
 }
 
 fn metrics(table: MetricsTable, found: &mut Problems) -> Option<Metrics> {
-    let tls = match (path(table.tls_certificate), path(table.tls_key)) {
+    let (certificate, key) = (path(table.tls_certificate), path(table.tls_key));
+    let token_file = path(table.token_file);
+    let Some(Listen(listen)) = table.listen else {
+        // Who gives these believes that something is served. With `listen = ""` he says that it
+        // is not, and may keep them.
+        for (name, file) in [
+            ("metrics.tls_certificate", certificate),
+            ("metrics.tls_key", key),
+            ("metrics.token_file", token_file),
+        ] {
+            if file.is_some() {
+                let text = "has no effect without metrics.listen (--listen ADDR:PORT)";
+                found.push(Problem::of_key(name, text));
+            }
+        }
+        return None;
+    };
+    let tls = match (certificate, key) {
         (Some(certificate), Some(key)) => Some(Tls { certificate, key }),
         (None, None) => None,
         (Some(_), None) => {
@@ -354,10 +389,7 @@ fn metrics(table: MetricsTable, found: &mut Problems) -> Option<Metrics> {
             return None;
         }
     };
-    let token_file = path(table.token_file);
-    let Listen(Some(listen)) = table.listen? else {
-        return None;
-    };
+    let listen = listen?;
     let local = listen.ip().to_canonical().is_loopback();
     if !local && (tls.is_none() || token_file.is_none()) {
         found.push(Problem::of_key(

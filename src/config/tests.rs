@@ -193,7 +193,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ("[capture\n", &["t:1:9: "][..]),
         (
             "[capture]\nsnaplen = 1",
-            &["t:2:1: capture.snaplen: unknown field `snaplen`, expected one of"],
+            &["t:2:1: capture.snaplen: unknown key `snaplen`, expected one of"],
         ),
         (
             "[captures]\n",
@@ -267,13 +267,50 @@ fn what_is_wrong_is_said_with_its_place() {
             &["t:2:1: metrics.listen: 0.0.0.0:1 can be reached from elsewhere"],
         ),
         (
-            "[metrics]\ntls_key = \"k\"",
-            &["t:2:1: metrics.tls_key: needs metrics.tls_certificate"],
+            "[metrics]\nlisten = 1\ntls_key = \"k\"",
+            &["t:3:1: metrics.tls_key: needs metrics.tls_certificate"],
+        ),
+        (
+            "[metrics]\ntls_certificate = \"c\"\ntls_key = \"k\"\ntoken_file = \"t\"",
+            &[
+                "t:2:1: metrics.tls_certificate: has no effect without metrics.listen",
+                "t:3:1: metrics.tls_key: has no effect without metrics.listen",
+                "t:4:1: metrics.token_file: has no effect without metrics.listen",
+            ],
+        ),
+        (
+            "[capture]\nthreads = 33",
+            &["t:2:1: capture.threads: 33 threads for each interface are 33 over all, at most 32"],
+        ),
+        (
+            "[capture]\ninterfaces = [\"a\", \"b\", \"c\"]\nthreads = 11",
+            &["t:3:1: capture.threads: 11 threads for each interface are 33 over all, at most 32"],
+        ),
+        (
+            "[capture]\nthreads = 18446744073709551615",
+            &["t:2:1: capture.threads: 18446744073709551615 threads for each"],
         ),
         // More than one at a time.
         (
             "[log]\nlevel = 1\n[flows]\nscope = \"all\"",
             &["t:2:9: log.level: ", "t:4:9: flows.scope: unknown variant"],
+        ),
+        (
+            "[capture]\ninterfces = 1\nthreads = 0\ninterfaces = [\"a\", 3]\nsteer = \"inner\"",
+            &[
+                "t:2:1: capture.interfces: unknown key `interfces`, expected one of `interfaces`",
+                "t:3:11: capture.threads: invalid value: integer `0`, expected a nonzero",
+                "t:4:20: capture.interfaces: invalid type: integer `3`, expected a string",
+            ],
+        ),
+        (
+            "[log]\nlevel = 1\nformt = 2\n[logs]\n[log.format]\nx = 1",
+            &[
+                "t:2:9: log.level: ",
+                "t:3:1: log.formt: unknown key `formt`, expected one of `level`, `format`",
+                "t:4:2: logs: unknown table",
+                "t:6:1: log.format.x: unknown variant",
+            ],
         ),
         (
             "[flows]\ntcp_idle = \"0s\"\nopening_packets = 0",
@@ -290,6 +327,23 @@ fn what_is_wrong_is_said_with_its_place() {
         for (said, expected) in said.iter().zip(expected) {
             assert!(said.starts_with(expected), "{text:?}: {said}");
         }
+    }
+    let names: Vec<String> = (0..33).map(|number| format!("\"eth{number}\"")).collect();
+    let text = |count: usize| format!("[capture]\ninterfaces = [{}]", names[..count].join(", "));
+    let problems = load_text("t", &text(33), File::default()).unwrap_err();
+    let said = problems[0].to_string();
+    assert!(
+        said.starts_with("t:2:1: capture.interfaces: 33 are named, at most 32"),
+        "{said}"
+    );
+    for text in [
+        text(32),
+        "[capture]\nthreads = 32".to_owned(),
+        "[capture]\ninterfaces = [\"a\", \"b\"]\nthreads = 16".to_owned(),
+        // Said to be off: the rest may stay.
+        "[metrics]\nlisten = \"\"\ntoken_file = \"t\"".to_owned(),
+    ] {
+        load_text("t", &text, File::default()).unwrap();
     }
     let command_line = File {
         signatures: SignaturesTable {

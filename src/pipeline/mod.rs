@@ -42,6 +42,9 @@ mod tests;
 /// Blocks under way for each worker: enough to keep it busy, few enough to stay in the cache.
 const BLOCKS_A_WORKER: usize = 2;
 
+/// Most capture threads of a live run, over all interfaces.
+pub const CAPTURE_THREADS: usize = 32;
+
 /// What a run needs to know.
 #[derive(Clone, Debug, Default)]
 pub struct Config {

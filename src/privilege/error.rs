@@ -55,8 +55,10 @@ pub enum Error {
     Seccomp(seccompiler::Error),
     /// The user that goes on cannot use what it will need.
     NotUsable {
-        /// The file or folder.
+        /// The file or folder, from the root.
         path: PathBuf,
+        /// It is the root or directly in it: nobody should be advised to give it away.
+        is_shared: bool,
         /// What for.
         need: NeedToUse,
         /// Who.
@@ -130,15 +132,35 @@ impl fmt::Display for Error {
             Self::Seccomp(source) => write!(f, "cannot filter system calls: {source}"),
             Self::NotUsable {
                 path,
+                is_shared,
                 need,
                 account: Account { name, uid, gid },
                 source,
             } => {
-                let shown = match path.as_os_str().is_empty() {
-                    true => ".".into(),
-                    false => quoted(path.as_os_str()),
-                };
+                let shown = quoted(path.as_os_str());
+                if matches!(
+                    source.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+                ) {
+                    return match need {
+                        NeedToUse::Write => write!(
+                            f,
+                            "there is no folder {shown} ({source}), where user {name} is to \
+                             write: folders are not made by themselves"
+                        ),
+                        NeedToUse::Read => write!(
+                            f,
+                            "there is no {shown} ({source}), which user {name} is to read again"
+                        ),
+                    };
+                }
                 match need {
+                    NeedToUse::Write if *is_shared => write!(
+                        f,
+                        "{shown} is not writable for user {name} ({source}), who is to write \
+                         there: choose a folder for records alone, which belongs to {uid}:{gid}, \
+                         or who it is by --user NAME"
+                    ),
                     NeedToUse::Write => write!(
                         f,
                         "{shown} is not writable for user {name} ({source}), who will write \

@@ -16,7 +16,7 @@ mod filter;
 mod status;
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability, CapsHashSet};
 use nix::errno::Errno;
@@ -225,19 +225,30 @@ fn still_possible(options: &Options, account: &Account) -> Result<(), Error> {
     });
     for (path, need, needed) in writes.chain(reads) {
         // A file without a folder in its name lies in the current one.
-        let tried = if path.as_os_str().is_empty() {
-            access(".", needed)
-        } else {
-            access(path, needed)
+        let path = match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
         };
-        tried.map_err(|source| Error::NotUsable {
-            path: path.clone(),
+        access(path, needed).map_err(|source| Error::NotUsable {
+            // What is advised must be right wherever it is typed.
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            is_shared: is_shared(path),
             need,
             account: account.clone(),
             source: source.into(),
         })?;
     }
     Ok(())
+}
+
+/// Whether a folder is one of the system's own: the root or directly in it.
+fn is_shared(path: &Path) -> bool {
+    // Through links and `..`, where that may be followed.
+    let real = path
+        .canonicalize()
+        .or_else(|_| std::path::absolute(path))
+        .unwrap_or_else(|_| path.to_owned());
+    real.components().count() <= 2
 }
 
 /// What [`Status`] must say in the end.

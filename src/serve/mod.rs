@@ -159,14 +159,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind(_, error) | Self::Read(_, error) | Self::Thread(error) => Some(error),
-            Self::Open { .. } | Self::Content(..) => None,
-        }
-    }
-}
+// What the system says is in the text already: as a source it would be printed twice.
+impl std::error::Error for Error {}
 
 /// What every connection sees.
 struct Shared {

@@ -50,6 +50,18 @@ impl Loader {
         checked(&files, Some(previous))
     }
 
+    /// What an operator should know of a set that is as it should be: a folder that adds nothing may
+    /// be meant, and may be the wrong one.
+    pub fn warning(&self) -> Option<Diagnostic> {
+        let dir = self.dir.as_ref()?;
+        let is_idle = files_in(dir).is_ok_and(|files| files.is_empty());
+        let message = "no CATEGORY/NAME.toml in it: only the built-in signatures are used";
+        is_idle.then(|| Diagnostic {
+            severity: Severity::Warning,
+            ..Diagnostic::of_file(&dir.display().to_string(), message)
+        })
+    }
+
     /// All files, read to their end. A file of the folder takes the place of the built-in one of
     /// the same folder and name.
     pub(super) fn files(&self) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {

@@ -39,7 +39,7 @@ pub use list::{ListRow, ShowRow, list, show};
 pub use loader::Loader;
 pub use rule::RuleKind;
 pub use schema::schema;
-pub use source::{SourceFile, builtin_files, files_in};
+pub use source::{SourceFile, builtin_files, files_in, look_in};
 pub use test::{Observed, TestResult, test};
 
 use std::net::IpAddr;

@@ -10,6 +10,10 @@ use super::diagnostic::Diagnostic;
 
 include!(concat!(env!("OUT_DIR"), "/signatures.rs"));
 
+/// Folders below the categories that are looked into for files in the wrong place. Who has more of
+/// them has named another folder than he meant.
+const MOST_FOLDERS: usize = 1000;
+
 /// One file before it is read: `CATEGORY/NAME.toml` and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
@@ -57,34 +61,82 @@ pub fn builtin_files() -> Vec<SourceFile> {
 ///
 /// # Errors
 ///
-/// What could not be listed or read, each with its path.
+/// As [`look_in`] finds.
 pub fn files_in(dir: &Path) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {
-    let mut files = Vec::new();
-    let mut errors = Vec::new();
-    for folder in entries(dir, &mut errors)
-        .iter()
-        .filter(|path| path.is_dir())
-    {
-        for path in entries(folder, &mut errors) {
-            if path.extension().is_none_or(|extension| extension != "toml") {
-                continue;
-            }
-            match fs::read_to_string(&path) {
-                Ok(text) => files.push(SourceFile::new(path.display().to_string(), text)),
-                Err(error) => errors.push(unreadable(&path, &error)),
-            }
-        }
-    }
-    if errors.is_empty() {
-        Ok(files)
-    } else {
-        Err(errors)
+    match look_in(dir) {
+        (files, errors) if errors.is_empty() => Ok(files),
+        (_, errors) => Err(errors),
     }
 }
 
+/// The files `DIR/*/*.toml`, in the order of their paths, and what is wrong besides what is in
+/// them: what could not be listed or read, and `.toml` files elsewhere in the folder, whose rules
+/// nobody would miss until too late. What begins with a dot is not looked at (`.git`, `..data` of
+/// a mounted volume, an editor's), nor are files that end otherwise.
+pub fn look_in(dir: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
+    let mut files = Vec::new();
+    let mut errors = Vec::new();
+    let mut deeper = Vec::new();
+    for path in entries(dir, &mut errors) {
+        if !path.is_dir() {
+            errors.extend(misplaced(&path));
+            continue;
+        }
+        for path in entries(&path, &mut errors) {
+            if path.is_dir() {
+                deeper.push(path);
+            } else if is_toml(&path) {
+                match fs::read_to_string(&path) {
+                    Ok(text) => files.push(SourceFile::new(path.display().to_string(), text)),
+                    Err(error) => errors.push(unreadable(&path, &error)),
+                }
+            }
+        }
+    }
+    let mut looked_into = 0;
+    while let Some(folder) = deeper.pop() {
+        looked_into += 1;
+        if looked_into > MOST_FOLDERS {
+            let path = dir.display().to_string();
+            let message = format!(
+                "expected CATEGORY/NAME.toml files: there are more than {MOST_FOLDERS} folders in \
+                 the categories"
+            );
+            errors.push(Diagnostic::of_file(&path, message));
+            break;
+        }
+        for path in entries(&folder, &mut errors) {
+            // Not through links: they may lead in a circle.
+            if path.is_dir() && !path.is_symlink() {
+                deeper.push(path);
+            } else if !path.is_dir() {
+                errors.extend(misplaced(&path));
+            }
+        }
+    }
+    errors.sort();
+    (files, errors)
+}
+
+fn is_toml(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == "toml")
+}
+
+fn misplaced(path: &Path) -> Option<Diagnostic> {
+    let message = "expected CATEGORY/NAME.toml: a file elsewhere in the folder of signatures has \
+                   no effect";
+    is_toml(path).then(|| Diagnostic::of_file(&path.display().to_string(), message))
+}
+
+/// What is in a folder, by name, but for what is hidden.
 fn entries(dir: &Path, errors: &mut Vec<Diagnostic>) -> Vec<std::path::PathBuf> {
     let listed = fs::read_dir(dir).and_then(|entries| {
         entries
+            .filter(|entry| {
+                let name = entry.as_ref().map(fs::DirEntry::file_name);
+                !name.is_ok_and(|name| name.as_encoded_bytes().starts_with(b"."))
+            })
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<Vec<_>, _>>()
     });
@@ -126,4 +178,80 @@ pub(super) fn hash(files: &[SourceFile]) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_in_the_wrong_place_are_told() {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, is_taken, is_told) in [
+            ("chat/acme.toml", true, false),
+            ("acme.toml", false, true),
+            ("chat/more/acme.toml", false, true),
+            ("chat/more/and/more/acme.toml", false, true),
+            ("README.md", false, false),
+            ("chat/README.md", false, false),
+            ("schema.json", false, false),
+            ("chat/acme.toml~", false, false),
+            ("acme.toml.bak", false, false),
+            (".acme.toml", false, false),
+            ("chat/.#acme.toml", false, false),
+            (".git/acme.toml", false, false),
+            (".git/chat/acme.toml", false, false),
+            ("chat/.git/acme.toml", false, false),
+            ("..data/chat/acme.toml", false, false),
+        ] {
+            let file = dir.path().join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, "").unwrap();
+            let (files, errors) = look_in(dir.path());
+            fs::remove_file(&file).unwrap();
+            let shown = file.display().to_string();
+            let taken: Vec<_> = files.iter().map(|file| &*file.path).collect();
+            let told: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            assert_eq!(taken == [&*shown], is_taken, "{path}: {taken:?}");
+            assert_eq!(taken.is_empty(), !is_taken, "{path}: {taken:?}");
+            assert_eq!(told.len(), usize::from(is_told), "{path}: {told:?}");
+            for told in told {
+                let expected = format!("{shown}: expected CATEGORY/NAME.toml: ");
+                assert!(told.starts_with(&expected), "{told}");
+            }
+        }
+    }
+
+    /// A volume of Kubernetes: what is there is links through a hidden link.
+    #[cfg(unix)]
+    #[test]
+    fn a_mounted_volume_is_read_once() {
+        use std::os::unix::fs::symlink;
+
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| dir.path().join(name);
+        fs::create_dir_all(place("..2026_11_22/chat")).unwrap();
+        fs::write(place("..2026_11_22/chat/acme.toml"), "").unwrap();
+        symlink("..2026_11_22", place("..data")).unwrap();
+        symlink("..data/chat", place("chat")).unwrap();
+        let (files, errors) = look_in(dir.path());
+        assert_eq!((files.len(), errors.len()), (1, 0), "{errors:?}");
+        // A circle of links has an end.
+        symlink(dir.path(), place("chat/all")).unwrap();
+        let (files, errors) = look_in(dir.path());
+        assert_eq!((files.len(), errors.len()), (1, 0), "{errors:?}");
+    }
+
+    #[test]
+    fn a_folder_of_something_else_is_not_searched_for_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        for number in 0..=MOST_FOLDERS {
+            fs::create_dir_all(dir.path().join(format!("chat/{number}"))).unwrap();
+        }
+        let (_, errors) = look_in(dir.path());
+        assert!(
+            errors[0].to_string().contains("more than 1000"),
+            "{errors:?}"
+        );
+    }
 }

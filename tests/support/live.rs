@@ -128,21 +128,21 @@ impl Live {
         std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap())
     }
 
-    /// Whether it has not ended.
-    pub(crate) fn is_running(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Waits until it ends by itself.
-    pub(crate) fn wait_for_end(&mut self, longest: Duration) -> ExitStatus {
-        let until = clock() + longest;
+    /// Waits until it has ended by itself, or by what it was sent.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let until = clock() + Duration::from_secs(30);
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
             assert!(clock() < until, "it goes on: {}", self.log());
-            thread::sleep(Duration::from_millis(20));
+            thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
     }
 
     /// The reading end of its standard output.
@@ -153,21 +153,26 @@ impl Live {
     /// Ends it, which fails: what it says at its end, and its log.
     pub(crate) fn stop_with_failure(mut self) -> (Value, String, tempfile::TempDir) {
         self.signal(Signal::SIGTERM);
-        let mut text = String::new();
-        self.stdout().read_to_string(&mut text).unwrap();
-        let status = self.child.wait().unwrap();
+        let text = self.said();
+        let status = self.wait();
         assert_eq!(status.code(), Some(1), "{}", self.log());
         let log = self.log();
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
         (serde_json::from_str(&text).unwrap(), log, folder)
     }
 
-    /// Ends it; what it says at its end.
-    pub(crate) fn stop(mut self) -> (Value, tempfile::TempDir) {
-        self.signal(Signal::SIGTERM);
+    /// What it wrote to standard output, once it has ended.
+    pub(crate) fn said(&mut self) -> String {
         let mut text = String::new();
         let stdout = self.child.stdout.as_mut().unwrap();
         stdout.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    /// Ends it; what it says at its end.
+    pub(crate) fn stop(mut self) -> (Value, tempfile::TempDir) {
+        self.signal(Signal::SIGTERM);
+        let text = self.said();
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
         let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());

@@ -24,7 +24,7 @@ Examples:
 
 What is given here goes before what the settings file says; `ottometer config default` prints one
 with every key. SIGHUP reads signatures, settings, certificate and token again; SIGTERM and SIGINT
-take in what has arrived, write everything out and print the ledger.";
+take in what has arrived, write everything out and print the ledger, a second one ends at once.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -37,7 +37,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, short, value_name = "IFACE", help_heading = "Capture")]
     interface: Vec<String>,
 
-    /// Capture threads for each interface. The kernel shares frames among them by address pair.
+    /// Capture threads for each interface. The kernel shares frames among them by address pair. At most 32 over all interfaces.
     #[arg(long, value_name = "N", help_heading = "Capture")]
     threads: Option<NonZeroUsize>,
 
@@ -97,7 +97,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "ADDR:PORT", help_heading = "Metrics")]
     pub(super) listen: Option<Listen>,
 
-    /// Serve HTTPS with this certificate and those between it and the root, in PEM.
+    /// Serve HTTPS (--listen) with this certificate and those between it and the root, in PEM.
     #[arg(long, value_name = "FILE", help_heading = "Metrics")]
     tls_cert: Option<PathBuf>,
 

@@ -1,20 +1,20 @@
-//! The main thread of a live run: signals, changed files, the view, the line a minute.
+//! The main thread of a live run: reloads, changed files, the view, the line a minute.
 
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
+use anyhow::Context;
 
 use super::Arguments;
 use super::reload::Reload;
+use super::signals::{Listener, Reloads};
 use crate::capture::live::steady;
 use crate::export::status;
 use crate::pipeline::live::Control;
 use crate::tui::{Quit, View};
 
-/// How often signals and changed files are looked for: what an operator does not notice.
+/// How often the end, reloads and changed files are looked for: what an operator does not notice.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// How often a line is written for those who have no view.
@@ -23,7 +23,7 @@ const STATUS: Duration = Duration::from_secs(60);
 /// Looks after a run until it is to end.
 pub(super) struct Attendant {
     control: Arc<Control>,
-    signals: Signals,
+    reloads: Reloads,
     reload: Reload,
     has_view: bool,
     says_status: bool,
@@ -34,13 +34,17 @@ pub(super) struct Attendant {
 impl Attendant {
     pub(super) fn new(
         control: Arc<Control>,
+        signals: Listener,
         reload: Reload,
         serves: bool,
         arguments: &Arguments,
     ) -> anyhow::Result<Self> {
+        let reloads = signals
+            .attend(Arc::clone(&control))
+            .context("cannot start a thread")?;
         Ok(Self {
             control,
-            signals: Signals::new([SIGHUP, SIGINT, SIGTERM])?,
+            reloads,
             reload,
             has_view: arguments.tui,
             says_status: !arguments.quiet,
@@ -80,13 +84,8 @@ impl Attendant {
         let mut before = self.control.latest().load_full();
         let mut next = steady() + STATUS;
         while !self.control.stops() {
-            for signal in self.signals.pending() {
-                match signal {
-                    SIGHUP => self.reload.run(&self.control),
-                    _ => self.control.stop(),
-                }
-            }
-            if self.reload.is_due() {
+            // Both are asked: one reload answers both.
+            if self.reloads.is_asked() | self.reload.is_due() {
                 self.reload.run(&self.control);
             }
             if self.says_status && steady() >= next {

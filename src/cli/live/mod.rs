@@ -4,6 +4,7 @@ mod arguments;
 mod attend;
 mod log;
 mod reload;
+mod signals;
 
 pub(super) use arguments::Arguments;
 
@@ -17,6 +18,7 @@ use anyhow::{Context, bail};
 
 use self::attend::Attendant;
 use self::reload::Reload;
+use self::signals::Listener;
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::load_first;
 use crate::capture::live::{Error, Fanout, Interface, Options, Source};
@@ -30,12 +32,14 @@ use crate::pipeline::live::{self, Control, Output, Records, Steering};
 use crate::pipeline::memory::Memory;
 use crate::privilege;
 use crate::serve::{self, Server};
-use crate::signature::Loader;
+use crate::signature::{Diagnostic, Loader};
 use crate::time::Timestamp;
 use crate::tui::View;
 use crate::usage;
 
 pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<ExitCode> {
+    // The first of all: a reload or an end may be asked for while the run still starts.
+    let signals = Listener::new().context("cannot listen for signals")?;
     let settings = match arguments.settings() {
         Ok(settings) => settings,
         Err(problems) => {
@@ -59,6 +63,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     }
     let loader = loader(&settings);
     let set = load_first(&loader)?;
+    warn_of(&loader);
     let config = config(&settings, arguments.tui);
     let control = Arc::new(Control::new(set, settings.flow.clone()));
     let started = control.latest().load().started;
@@ -82,7 +87,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         || settings.records.flows.is_some()
         || settings.records.usage.is_some();
     let reload = Reload::new(arguments, settings, &loader, server, log)?;
-    let attendant = Attendant::new(Arc::clone(&control), reload, serves, arguments)?;
+    let attendant = Attendant::new(Arc::clone(&control), signals, reload, serves, arguments)?;
     tracing::info!(interfaces, "capturing");
     let (snapshot, attended) = std::thread::scope(|scope| {
         let run = {
@@ -159,6 +164,13 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
         follow,
         only_records: settings.metrics.is_none() && !follow,
         ..live::Config::default()
+    }
+}
+
+/// Says what may not be meant so about the rules that are in use.
+fn warn_of(loader: &Loader) {
+    if let Some(Diagnostic { path, message, .. }) = loader.warning() {
+        tracing::warn!("{path}: {message}");
     }
 }
 

@@ -75,7 +75,8 @@ impl Reload {
             Err(reason) => return refuse(control, count, "settings", &reason),
         };
         let before = control.set();
-        let set = match super::loader(&settings).load_after(&before) {
+        let loader = super::loader(&settings);
+        let set = match loader.load_after(&before) {
             Ok(set) => set,
             Err(findings) => {
                 return refuse(control, count, "signatures", &lines(&findings));
@@ -84,6 +85,7 @@ impl Reload {
         if let Some(Err(error)) = self.server.as_ref().map(serve::Handle::reload) {
             return refuse(control, count, "certificate or token", &error.to_string());
         }
+        super::warn_of(&loader);
         let is_same = settings == self.settings;
         self.apply(settings, control);
         if Arc::ptr_eq(&set, &before) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::capture::Block;
 use crate::capture::live::{Arrival, Source, steady};
 use crate::export::snapshot::SourceReport;
+use crate::pipeline::CAPTURE_THREADS;
 use crate::time::Timestamp;
 use crate::usage::Stats;
 use crate::usage::ledger::Volume;
@@ -25,9 +26,11 @@ const LAST_CALL: Duration = Duration::from_secs(2);
 /// Blocks kept for another use.
 pub(super) const SPARE: usize = 8;
 
-/// Where frame numbers of the capture threads begin, so that no two flows have one number. Of up to
-/// 32 threads all stay below 2^53, as far as JSON readers count exactly.
+/// Where frame numbers of the capture threads begin, so that no two flows have one number.
 const NUMBERS_A_THREAD: u64 = 1 << 48;
+
+// All stay below 2^53, as far as JSON readers count exactly.
+const _: () = assert!(CAPTURE_THREADS as u64 * NUMBERS_A_THREAD <= 1 << 53);
 
 /// The receiving end of a live run.
 pub(super) struct Intake {

@@ -176,7 +176,7 @@ impl Writer {
             orders: Some(orders),
             ended,
             account,
-            waiting: Waiting::default(),
+            waiting: Waiting::new(CELLS_WAITING),
             sequence: 0,
             given_up: false,
         })
@@ -307,13 +307,23 @@ impl Writer {
 
 /// Intervals that wait, so many cells of them; where there are more, the earliest goes into the one
 /// after it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Waiting {
     intervals: VecDeque<(Timestamp, Arc<Cells>)>,
     cells: usize,
+    most: usize,
 }
 
 impl Waiting {
+    /// None, and at most so many cells.
+    const fn new(most: usize) -> Self {
+        Self {
+            intervals: VecDeque::new(),
+            cells: 0,
+            most,
+        }
+    }
+
     fn len(&self) -> usize {
         self.intervals.len()
     }
@@ -328,7 +338,7 @@ impl Waiting {
         self.cells += cells.len();
         self.intervals.push_back((start, cells));
         let mut merged = 0;
-        while self.cells > CELLS_WAITING
+        while self.cells > self.most
             && self.intervals.len() > 1
             && let Some((_, earliest)) = self.intervals.pop_front()
             && let Some((_, next)) = self.intervals.front_mut()
@@ -474,7 +484,7 @@ impl Pen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::AppId;
+    use crate::classify::UnknownReason;
     use crate::export::Intervals;
     use crate::export::json::Json;
     use crate::export::lines::Lines;
@@ -519,15 +529,17 @@ mod tests {
         }
     }
 
-    fn cells(from: u16, count: u16) -> Arc<Cells> {
-        let names = (from..from + count).map(|app| CellKey {
-            app: Some(AppId(app)),
+    /// So many names, from this one of them all on.
+    fn cells(from: usize, count: usize) -> Arc<Cells> {
+        let names = UnknownReason::ALL.into_iter().map(|reason| CellKey {
+            unknown: Some(reason),
             ..CellKey::default()
         });
         let totals = Totals {
             flows: 1,
             ..Totals::default()
         };
+        let names = names.skip(from).take(count);
         Arc::new(names.map(|key| (key, totals)).collect())
     }
 
@@ -643,16 +655,15 @@ mod tests {
     #[test]
     fn intervals_that_wait_too_long_are_put_together() {
         // (the first name in the interval, how many; names of each interval that waits)
-        let each = 50_000;
-        let rows: [(u16, u16, &[usize]); 6] = [
-            (0, each, &[50_000]),
-            (0, each, &[50_000, 50_000]),
-            (0, each, &[50_000, 50_000]),
-            (10_000, each, &[50_000, 50_000]),
-            (0, each, &[60_000, 50_000]),
-            (0, 100, &[60_000, 50_000, 100]),
+        let rows: [(usize, usize, &[usize]); 6] = [
+            (0, 3, &[3]),
+            (0, 3, &[3, 3]),
+            (0, 3, &[3, 3]),
+            (1, 3, &[3, 3]),
+            (0, 3, &[4, 3]),
+            (0, 1, &[4, 3, 1]),
         ];
-        let (mut waiting, mut merged) = (Waiting::default(), 0);
+        let (mut waiting, mut merged) = (Waiting::new(8), 0);
         for (place, (from, count, expected)) in (0..).zip(rows) {
             merged += waiting.add(Timestamp(place), cells(from, count));
             let held: Vec<usize> = waiting.intervals.iter().map(|(_, c)| c.len()).collect();
@@ -663,10 +674,7 @@ mod tests {
             starts.push(start.0);
             flows += cells.values().map(|totals| totals.flows).sum::<u64>();
         }
-        assert_eq!(
-            (flows, merged, waiting.cells),
-            (5 * u64::from(each) + 100, 3, 0)
-        );
+        assert_eq!((flows, merged, waiting.cells), (16, 3, 0));
         assert_eq!(starts, [3, 4, 5]);
     }
 }
