@@ -1,7 +1,7 @@
 //! The collector of a live run: adds up what the threads report, writes records and intervals,
 //! and publishes a snapshot about once a second. It is never waited for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,12 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 use crate::capture::live::{now, steady};
 use crate::export::Exporter;
 use crate::export::snapshot::{Snapshot, SourceReport};
+use crate::pipeline::watch::Recent;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord, Ledger, Stats};
 
 use super::Control;
 use super::report::{Report, Room, State};
-
-/// Flows shown to a person at most.
-const RECENT: usize = 1000;
 
 /// Adds up reports until all threads have given their last.
 pub(super) struct Collector<'a> {
@@ -39,7 +37,7 @@ pub(super) struct Collector<'a> {
     records_lost: u64,
     /// The exporter fails at the moment, and it has been said.
     fails: bool,
-    recent: Option<VecDeque<Arc<FlowRecord>>>,
+    recent: Option<Recent>,
 }
 
 /// What one thread said last.
@@ -84,7 +82,7 @@ impl<'a> Collector<'a> {
             started: control.latest().load().started,
             records_lost: 0,
             fails: false,
-            recent: config.follow.then(VecDeque::new),
+            recent: config.follow.then(Recent::default),
         }
     }
 
@@ -198,7 +196,12 @@ impl<'a> Collector<'a> {
             reloads: self.control.reloads(),
             flows_limit: self.flows_limit,
             records_lost: self.records_lost,
-            recent: self.recent.iter().flatten().cloned().collect(),
+            recent: self
+                .recent
+                .iter()
+                .flat_map(Recent::flows)
+                .cloned()
+                .collect(),
             ..Snapshot::default()
         };
         let mut cells = self.closed.clone();
@@ -240,10 +243,7 @@ impl<'a> Collector<'a> {
 
     fn remember(&mut self, record: FlowRecord) {
         if let Some(recent) = &mut self.recent {
-            if recent.len() == RECENT {
-                recent.pop_front();
-            }
-            recent.push_back(Arc::new(record));
+            recent.tell(record);
         }
     }
 
