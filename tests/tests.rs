@@ -33,6 +33,9 @@ mod live_capture;
 // The live run on real interfaces.
 mod live;
 
+// Its view, on terminals.
+mod live_view;
+
 // The same for long: reloads, kills, floods.
 mod live_soak;
 
