@@ -285,7 +285,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         give_back(&self.farewell, &self.shared);
         // The hook can't be touched by a thread that panics; it does nothing twice.
-        if !std::thread::panicking() {
+        if !thread::panicking() {
             drop(panic::take_hook());
             let before = Arc::clone(&self.hook);
             panic::set_hook(Box::new(move |info| before(info)));
@@ -301,7 +301,8 @@ fn give_back(mut terminal: &File, shared: &Shared) {
     }
     // A frame that is being written comes before the farewell.
     let mut patience = PATIENCE;
-    while !(shared.is_free() && is_writable(terminal.as_fd())) && !patience.is_zero() {
+    let is_ready = || shared.is_free() && is_writable(terminal.as_fd());
+    while !patience.is_zero() && !is_ready() {
         thread::sleep(LOOK);
         patience = patience.saturating_sub(LOOK);
     }
