@@ -9,6 +9,7 @@ use ottometer::capture::live::{
     Arrival, Counts, Error, Fanout, Interface, LinkState, Options, Source,
 };
 use ottometer::capture::{Block, LinkType};
+use ottometer::decode::{self, Address, Decoded, Decoder};
 use ottometer::time::Timestamp;
 use pcap::Capture;
 
@@ -455,8 +456,10 @@ fn loopback_and_any_show_each_frame_once() {
         let to = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
         for (interface, filter, count, link) in [
             ("lo", None, 20, LinkType::ETHERNET),
-            ("any", None, 20 + 2, LinkType::LINUX_SLL2),
-            ("any", Some("udp"), 20, LinkType::LINUX_SLL2),
+            ("any", None, 20 + 2, LinkType::LINUX_SLL),
+            ("any", Some("udp"), 20, LinkType::LINUX_SLL),
+            // This one libpcap cannot have the kernel do.
+            ("any", Some("link[5] = 6 and udp"), 20, LinkType::LINUX_SLL),
         ] {
             let options = Options {
                 filter: filter.map(str::to_owned),
@@ -476,6 +479,57 @@ fn loopback_and_any_show_each_frame_once() {
             let taken = block.frames.len() + drain(&mut source).len();
             assert_eq!(taken, count, "{interface} {filter:?}");
             assert_eq!(source.counts().received, count as u64, "{interface}");
+        }
+    });
+}
+
+#[test]
+fn any_shows_tags_and_hides_no_packet_behind_them() {
+    let Some(namespace) = Namespace::new() else {
+        return;
+    };
+    namespace.veth("tx", &namespace, "rx");
+    let mut sender = namespace.sender("tx");
+    let packet = ipv4(0x0a00_0001, 0x0a00_0002, 0, 0);
+    let tag =
+        |tag: u16, kind: u16, rest: &[u8]| [&tag.to_be_bytes(), &kind.to_be_bytes(), rest].concat();
+    let one = tag(200, 0x0800, &packet);
+    let two = tag(100, 0x8100, &one);
+    let pppoe = [&[0x11, 0, 0, 1, 0, 30, 0, 0x21], packet.as_slice()].concat();
+    let rows: [(Vec<u8>, &[u16]); 6] = [
+        (ethernet(0x0800, &packet), &[]),
+        (ethernet(0x8100, &one), &[200]),
+        (ethernet(0x88a8, &two), &[100, 200]),
+        (ethernet(0x8100, &two), &[100, 200]),
+        (ethernet(0x8100, &tag(0x2003, 0x8100, &two)), &[3, 100]),
+        (
+            ethernet(0x88a8, &tag(100, 0x8100, &tag(200, 0x8864, &pppoe))),
+            &[100, 200],
+        ),
+    ];
+    namespace.enter(|| {
+        let mut decoder = Decoder::new(decode::Config::default());
+        for (frame, vlans) in &rows {
+            let mut source = Interface::open(&options("any"), Timestamp(0)).unwrap();
+            send(&mut sender, [frame.as_slice()]);
+            let mut block = Block::default();
+            while source.next_block(&mut block, QUIET) == Arrival::Quiet {}
+            assert_eq!(block.frames.len(), 2);
+            for index in 0..2 {
+                let frame = block.frame(index).unwrap();
+                let sent = frame.bytes[1] == 4;
+                let Decoded::Packet(packet) = decoder.decode(frame) else {
+                    panic!("{vlans:?}: {:x?}", frame.bytes);
+                };
+                assert_eq!(packet.source, Address::v4([10, 0, 0, 1]), "{vlans:?}");
+                // Of those that this machine sends, the kernel may give the first one only.
+                let seen = packet.vlans.as_slice();
+                if sent {
+                    assert_eq!(seen.first(), vlans.first());
+                } else {
+                    assert_eq!(seen, *vlans);
+                }
+            }
         }
     });
 }

@@ -39,6 +39,9 @@ mod live_records;
 // How it starts and ends, and what it is not started with.
 mod live_start;
 
+// Its view, on terminals.
+mod live_view;
+
 // The same for long: reloads, kills, floods.
 mod live_soak;
 

@@ -148,11 +148,11 @@ pub(super) fn walk<'a>(
             }
             Header::CookedV1 => {
                 let cooked = Cooked::parse_v1(span.bytes).map_err(|error| span.fault(error))?;
-                (by_device(cooked), span.skip(Cooked::V1_LEN)?)
+                by_device(cooked, span.skip(Cooked::V1_LEN)?, vlans)?
             }
             Header::CookedV2 => {
                 let cooked = Cooked::parse_v2(span.bytes).map_err(|error| span.fault(error))?;
-                (by_device(cooked), span.skip(Cooked::V2_LEN)?)
+                by_device(cooked, span.skip(Cooked::V2_LEN)?, vlans)?
             }
             Header::Ieee80211 { padded, swapped } => data_frame(span, padded, swapped)?,
             Header::Radiotap => {
@@ -232,14 +232,123 @@ fn by_ppp(protocol: ppp::Protocol) -> Result<Header, DropReason> {
     }
 }
 
-fn by_device(cooked: Cooked) -> Header {
+fn by_device<'a>(
+    cooked: Cooked,
+    span: Span<'a>,
+    vlans: &mut Vlans,
+) -> Result<(Header, Span<'a>), DropReason> {
     match cooked.hardware {
-        Cooked::IEEE80211 => Header::IEEE80211,
-        Cooked::IEEE80211_PRISM => Header::Prism,
-        Cooked::IEEE80211_RADIOTAP => Header::Radiotap,
-        _ if cooked.protocol == Cooked::LLC => Header::Llc,
-        _ => Header::Type(EtherType(cooked.protocol)),
+        Cooked::IEEE80211 => Ok((Header::IEEE80211, span)),
+        Cooked::IEEE80211_PRISM => Ok((Header::Prism, span)),
+        Cooked::IEEE80211_RADIOTAP => Ok((Header::Radiotap, span)),
+        _ if cooked.protocol == Cooked::LLC => Ok((Header::Llc, span)),
+        _ => behind_cooked(EtherType(cooked.protocol), span, vlans),
     }
+}
+
+/// What follows a cooked header that says `ether_type`.
+///
+/// A cooked header has one type for what should be a chain of them, and what Linux puts there when
+/// there is more than one VLAN tag has changed: the type behind the first tag, or (since 6.11) that
+/// behind the last one, with the other tags nevertheless before the packet when the frame came in,
+/// and left out when it was sent. libpcap puts the first tag back before that type, in version 1 of
+/// the header alone. So tags may stand where the packet should, or the packet where a tag should.
+fn behind_cooked<'a>(
+    mut ether_type: EtherType,
+    mut span: Span<'a>,
+    vlans: &mut Vlans,
+) -> Result<(Header, Span<'a>), DropReason> {
+    let mut is_tagged = false;
+    for _ in 0..MAX_HEADERS {
+        if let Some((tags, rest)) = tags_before(ether_type, span) {
+            for &tag in tags.as_slice() {
+                vlans.push(tag);
+            }
+            return by_type(ether_type, rest, vlans);
+        }
+        if !is_tag(ether_type) {
+            break;
+        }
+        let tag = Tag::parse(span.bytes).map_err(|error| span.fault(error))?;
+        if !goes_on(tag.ether_type()) {
+            for (header, network) in [
+                (Header::V4, Network::V4(span)),
+                (Header::V6, Network::V6(span)),
+            ] {
+                if network.is_plausible() {
+                    return Ok((header, span));
+                }
+            }
+        }
+        if tag.id() != 0 {
+            vlans.push(tag.id());
+        }
+        (ether_type, span) = (tag.ether_type(), span.skip(Tag::LEN)?);
+        is_tagged = true;
+    }
+    if is_tagged && ether_type.is_length() {
+        return Ok(typed_or_sized(ether_type, span));
+    }
+    by_type(ether_type, span, vlans)
+}
+
+/// The tags that stand before the packet of this type although none was announced, and what
+/// follows them. They end in that type again, and only a packet of it can follow.
+fn tags_before(ether_type: EtherType, span: Span<'_>) -> Option<(Vlans, Span<'_>)> {
+    if is_tag(ether_type) || !goes_on(ether_type) {
+        return None;
+    }
+    let mut tags = Vlans::default();
+    let mut rest = span;
+    for _ in 0..MAX_HEADERS {
+        let tag = Tag::parse(rest.bytes).ok()?;
+        rest = rest.skip(Tag::LEN).ok()?;
+        if tag.id() != 0 {
+            tags.push(tag.id());
+        }
+        if tag.ether_type() == ether_type {
+            return may_start(ether_type, rest).then_some((tags, rest));
+        }
+        if !is_tag(tag.ether_type()) {
+            return None;
+        }
+    }
+    None
+}
+
+/// Whether a packet of this type can stand here, as far as it was captured.
+fn may_start(ether_type: EtherType, span: Span<'_>) -> bool {
+    // PPPoE: version and type 1, code 0 (RFC 2516 section 4).
+    let (start, network): (u8, _) = match ether_type {
+        EtherType::IPV4 => (0x40, Some(Network::V4(span))),
+        EtherType::IPV6 => (0x60, Some(Network::V6(span))),
+        EtherType::PPPOE_SESSION => return span.bytes.iter().zip([0x11, 0]).all(|(a, b)| *a == b),
+        _ => return true,
+    };
+    let is_cut = span.bytes.len() < span.len.min(Ipv6::LEN);
+    span.bytes.first().is_none_or(|first| first & 0xf0 == start)
+        && (is_cut || network.is_some_and(|network| network.is_plausible()))
+}
+
+const fn is_tag(ether_type: EtherType) -> bool {
+    matches!(
+        ether_type,
+        EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType::QINQ_OLD
+    )
+}
+
+/// Whether this is a type that [`by_type`] goes on with, or ARP.
+const fn goes_on(ether_type: EtherType) -> bool {
+    is_tag(ether_type)
+        || matches!(
+            ether_type,
+            EtherType::IPV4
+                | EtherType::IPV6
+                | EtherType::ARP
+                | EtherType::MPLS
+                | EtherType::MPLS_MULTICAST
+                | EtherType::PPPOE_SESSION
+        )
 }
 
 /// What is below a label stack: IP by its version, else an Ethernet pseudowire with or without

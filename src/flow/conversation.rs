@@ -111,6 +111,11 @@ impl<T> Flow<T> {
         }
     }
 
+    /// What identifies it as long as it lasts.
+    pub const fn key(&self) -> FlowKey {
+        self.key
+    }
+
     /// The address of `side`.
     pub const fn ip(&self, side: Side) -> IpAddr {
         self.key.ip(self.end_of(side))

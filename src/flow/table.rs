@@ -287,6 +287,15 @@ impl<T: Default> FlowTable<T> {
         Some(self.insert(packet, key, end, hash))
     }
 
+    /// The flow with this key, if it is held.
+    pub fn find(&self, key: &FlowKey) -> Option<&Flow<T>> {
+        let flow = |slot: u32| flow_at(&self.chunks, slot).filter(|flow| flow.key == *key);
+        let found = self
+            .index
+            .find(key.hash_with(&self.state), |&slot| flow(slot).is_some());
+        found.and_then(|&slot| flow(slot))
+    }
+
     /// The flow of a packet just touched.
     #[inline]
     pub fn flow(&mut self, touch: Touch) -> Option<&mut Flow<T>> {

@@ -14,6 +14,7 @@ pub mod live;
 pub mod memory;
 mod steer;
 mod stopwatch;
+mod watch;
 mod worker;
 
 use std::sync::Arc;

@@ -15,6 +15,7 @@ use super::Config;
 use super::collector::{Last, Report};
 use super::steer::Entry;
 use super::stopwatch::Stopwatch;
+use super::watch::Watch;
 
 /// Frames decoded before their flows are looked up, so that the table's memory accesses overlap.
 const BATCH: usize = 32;
@@ -36,9 +37,6 @@ impl State {
         self.class.memory()
     }
 }
-
-/// Settled flows told of between two reports: what a person can follow.
-const MAX_NEWS: usize = 64;
 
 /// What others saw that a worker has to learn in between.
 pub(super) trait Teacher {
@@ -125,8 +123,8 @@ struct Desk {
     flows: u64,
     /// Volume of flows that have not settled.
     unsettled: Volume,
-    /// Flows that settled since the last report, where somebody watches.
-    news: Option<Vec<FlowRecord>>,
+    /// Where somebody watches.
+    watch: Option<Watch>,
 }
 
 impl Worker {
@@ -147,7 +145,7 @@ impl Worker {
                 closed: Vec::new(),
                 flows: 0,
                 unsettled: Volume::default(),
-                news: None,
+                watch: None,
             },
             drops: Drops::default(),
             table_full,
@@ -266,15 +264,17 @@ impl Worker {
         self.sheds = sheds;
     }
 
-    /// Keeps flows as they settle, for [`Worker::take_news`].
+    /// Follows flows from when they settle, for [`Worker::take_news`].
     pub(super) fn follow(&mut self) {
-        self.desk.news = Some(Vec::new());
+        self.desk.watch = Some(Watch::default());
     }
 
-    /// The flows that settled lately, if they are followed.
+    /// What has become of the flows followed, if any are.
     pub(super) fn take_news(&mut self) -> Vec<FlowRecord> {
-        let news = self.desk.news.as_mut().map(std::mem::take);
-        news.unwrap_or_default()
+        let watch = self.desk.watch.as_mut();
+        watch
+            .map(|watch| watch.take(&self.flows))
+            .unwrap_or_default()
     }
 
     /// The rules in use.
@@ -491,13 +491,14 @@ impl Desk {
         if let Some(stats) = &mut self.stats {
             stats.settled(client.packets + server.packets, client.bytes + server.bytes);
         }
-        if let Some(news) = &mut self.news
-            && news.len() < MAX_NEWS
-        {
-            news.push(FlowRecord::ongoing(flow, &flow.class.class));
-        }
-        if self.records.is_none() {
-            flow.class.class.facts = None;
+        let facts = match (&self.records, &self.watch) {
+            (None, _) => flow.class.class.facts.take(),
+            (Some(_), Some(_)) => flow.class.class.facts.clone(),
+            (Some(_), None) => None,
+        };
+        if let Some(watch) = &mut self.watch {
+            let class = Classification::settled_as(flow.class.class.verdict, facts);
+            watch.settled(flow, class);
         }
     }
 
@@ -529,6 +530,9 @@ impl Desk {
         if let Some(cell) = flow.class.cell {
             self.usage
                 .count_client(flow.ip(Side::Client), cell, &flow.counters);
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.ended(&flow, reason);
         }
         if let Some(records) = &mut self.records {
             let class = std::mem::take(&mut flow.class.class);

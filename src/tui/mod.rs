@@ -128,9 +128,15 @@ impl View {
         terminal::check(|name| std::env::var(name).ok())
     }
 
+    /// Whether standard output is a terminal that takes nothing, as one does whose connection
+    /// hangs: who writes to it waits.
+    pub fn terminal_hangs() -> bool {
+        terminal::hangs()
+    }
+
     /// Shows `latest` in this thread until the user leaves or `stop` says so, which is asked
     /// several times a second. The terminal is as it was afterwards, also after a panic of any
-    /// thread.
+    /// thread; one that takes no output is not waited for, and may show the last frame for ever.
     ///
     /// Nothing else may write to the terminal meanwhile, standard error included.
     ///
@@ -167,15 +173,18 @@ impl View {
             let now = screen.terminal.size()?;
             changed |= now != size;
             size = now;
-            if std::mem::take(&mut view.repaint) {
-                screen.repaint()?;
-                changed = true;
-            }
-            if std::mem::take(&mut changed) {
-                screen.terminal.draw(|frame| {
-                    let area = frame.area();
-                    view.paint(area, frame.buffer_mut());
-                })?;
+            // A terminal that is behind, or hangs, is shown the latest once it has caught up.
+            if screen.is_free()? {
+                if std::mem::take(&mut view.repaint) {
+                    screen.repaint()?;
+                    changed = true;
+                }
+                if std::mem::take(&mut changed) {
+                    screen.terminal.draw(|frame| {
+                        let area = frame.area();
+                        view.paint(area, frame.buffer_mut());
+                    })?;
+                }
             }
             match screen.wait(TICK)? {
                 Arrival::Quiet => {}

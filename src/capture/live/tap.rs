@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket as open_socket};
-use pcap::{Active, BreakLoop, Capture, Linktype, Packet, Precision, Stat};
+use pcap::{Active, BreakLoop, Capture, Packet, Precision, Stat};
 
 use super::error::{Error, message};
-use super::link::{self, Link};
+use super::link;
 use super::{Counts, Options, fanout, socket};
 use crate::capture::listing::MAX_FRAME;
 use crate::capture::{Block, FrameRef, LinkType};
@@ -66,11 +66,12 @@ impl Tap {
             message: error.to_string(),
         };
         let limited = |value: u32| i32::try_from(value).unwrap_or(i32::MAX);
+        let snap_len = options.snap_len.clamp(1, MAX_FRAME);
         let mut capture = Capture::from_device(name.as_str())
             .and_then(|capture| {
                 capture
                     .promisc(options.promiscuous)
-                    .snaplen(limited(options.snap_len.clamp(1, MAX_FRAME)))
+                    .snaplen(limited(snap_len))
                     .buffer_size(limited(options.ring_bytes.max(LEAST_RING)))
                     .timeout(RETIRE.as_millis() as i32)
                     .immediate_mode(false)
@@ -81,11 +82,29 @@ impl Tap {
             .map_err(|error| diagnose(name, &error))?
             .setnonblock()
             .map_err(failed)?;
-        if name == link::ANY {
-            // Where libpcap has no version 2 of the cooked header (1.10), version 1 will do.
-            let _ = capture.set_datalink(Linktype(LinkType::LINUX_SLL2.0.into()));
-        }
-        let filter = filter(options, link, &capture)?;
+        // `any` stays at version 1 of the cooked header: with version 2, libpcap does not put the
+        // VLAN tag back that the kernel has taken off the frame.
+        let filter = options.filter.as_deref().unwrap_or_default();
+        capture
+            .compile(filter, true)
+            .map_err(|error| Error::Filter {
+                name: name.clone(),
+                filter: filter.to_owned(),
+                message: message(&error),
+            })?;
+        // `any` shows what goes over loopback going out and coming in: once will do.
+        let loopback = link::find("lo").filter(|lo| link.index == 0 && lo.loopback);
+        let once = match loopback {
+            Some(loopback) => {
+                capture.filter(filter, true).map_err(failed)?;
+                let index = loopback.index;
+                Some(
+                    socket::filter_without_sent_by(capture.as_fd(), index, snap_len)
+                        .map_err(system)?,
+                )
+            }
+            None => None,
+        };
         socket::take_nothing(capture.as_fd()).map_err(system)?;
         if link.loopback {
             // What goes out comes in again, and libpcap would count it as lost. Without this
@@ -114,7 +133,10 @@ impl Tap {
                 source,
             })?;
         }
-        capture.filter(&filter, true).map_err(failed)?;
+        match once {
+            Some(program) => socket::set_filter(capture.as_fd(), &program).map_err(system)?,
+            None => capture.filter(filter, true).map_err(failed)?,
+        }
         Ok(Self {
             breaker: capture.breakloop_handle(),
             link: LinkType(u16::try_from(capture.get_datalink().0).unwrap_or(u16::MAX)),
@@ -222,33 +244,6 @@ fn timestamp(packet: &Packet<'_>) -> Timestamp {
         u64::try_from(time.tv_sec).unwrap_or(0),
         u64::try_from(time.tv_usec).unwrap_or(0),
     )
-}
-
-/// The filter to set: that asked for, and without what loopback shows twice.
-fn filter(options: &Options, link: Link, capture: &Capture<Active>) -> Result<String, Error> {
-    let asked = options.filter.as_deref().unwrap_or_default();
-    // On its own first, so that a message is about what the user wrote, and no unmatched
-    // parenthesis gets out of ours.
-    capture
-        .compile(asked, true)
-        .map_err(|error| Error::Filter {
-            name: options.interface.clone(),
-            filter: asked.to_owned(),
-            message: message(&error),
-        })?;
-    let cooked_v2 = capture.get_datalink().0 == i32::from(LinkType::LINUX_SLL2.0);
-    let loopback = link::find("lo").filter(|link| link.loopback);
-    Ok(match (link.index, loopback) {
-        (0, Some(loopback)) if cooked_v2 => {
-            let once = format!("not (outbound and ifindex {})", loopback.index);
-            if asked.trim().is_empty() {
-                once
-            } else {
-                format!("{once} and ({asked})")
-            }
-        }
-        _ => asked.to_owned(),
-    })
 }
 
 /// Why libpcap could not open it.

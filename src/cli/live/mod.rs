@@ -105,7 +105,9 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     });
     attended?;
     let snapshot = snapshot?;
-    arguments.print(&snapshot, to_stdout)?;
+    if !(arguments.tui && View::terminal_hangs()) {
+        arguments.print(&snapshot, to_stdout)?;
+    }
     anyhow::ensure!(
         snapshot.ledger.closes(),
         "the ledger does not close: {}",

@@ -82,8 +82,14 @@ fn frames() -> Vec<(&'static str, LinkType, Vec<u8>)> {
         ("cooked 1", LinkType::LINUX_SLL, with(&cooked(1, 0x0800), &ip)),
         ("cooked 1, LLC", LinkType::LINUX_SLL, with(&cooked(1, 4), &snap(0x0800, &ip))),
         ("cooked 1, VLAN", LinkType::LINUX_SLL, with(&cooked(1, 0x8100), &vlan(7, 0x0800, &ip))),
+        ("cooked 1, QinQ", LinkType::LINUX_SLL, with(&cooked(1, 0x88a8), &vlan(7, 0x8100, &vlan(8, 0x0800, &ip)))),
+        ("cooked 1, QinQ, last type first", LinkType::LINUX_SLL, with(&cooked(1, 0x88a8), &vlan(7, 0x0800, &vlan(8, 0x0800, &ip)))),
+        ("cooked 1, QinQ of PPPoE, last type first", LinkType::LINUX_SLL, with(&cooked(1, 0x88a8), &vlan(7, 0x8864, &vlan(8, 0x8864, &pppoe)))),
+        ("cooked 1, VLAN, sent with more", LinkType::LINUX_SLL, with(&cooked(1, 0x88a8), &vlan(7, 0x0800, &ip))),
         ("cooked 1, radiotap", LinkType::LINUX_SLL, with(&cooked(803, 4), &with(&radiotap, &data_frame(&ip)))),
         ("cooked 2", LinkType::LINUX_SLL2, with(&cooked2, &ip)),
+        ("cooked 2, a VLAN left", LinkType::LINUX_SLL2, with(&cooked2, &vlan(7, 0x0800, &ip))),
+        ("cooked 2, QinQ left", LinkType::LINUX_SLL2, with(&cooked2, &vlan(7, 0x8100, &vlan(8, 0x0800, &ip)))),
         ("NULL, little", LinkType::NULL, with(&[2, 0, 0, 0], &ip)),
         ("NULL, big", LinkType::NULL, with(&[0, 0, 0, 2], &ip)),
         ("LOOP", LinkType::LOOP, with(&[0, 0, 0, 2], &ip)),
@@ -119,6 +125,69 @@ fn every_link_type_leads_to_its_packet() {
             _ => &[],
         };
         assert_eq!(packet.vlans.as_slice(), vlans, "{name}");
+    }
+}
+
+/// Where the type of a cooked header and what follows contradict each other, the packet decides.
+#[test]
+fn cooked_tags_that_could_be_packets() {
+    let ip = udp_packet();
+    let cooked = |protocol: u16, rest: &[u8]| {
+        let mut bytes = vec![0, 0, 0, 1, 0, 6, 1, 2, 3, 4, 5, 6, 0, 0];
+        bytes.extend(protocol.to_be_bytes());
+        bytes.extend(rest);
+        bytes
+    };
+    // Beyond the 2048 octets that 0x0800 would be as IPv4's length.
+    let large = with(&ip, &[0; 2100]);
+    let large_as_ip = {
+        let mut bytes = large.clone();
+        let len = (bytes.len() as u16).to_be_bytes();
+        bytes[2..4].copy_from_slice(&len);
+        bytes
+    };
+    let rows: [(_, Vec<u8>, &[u16]); 4] = [
+        (
+            "a tag like IPv4",
+            cooked(0x0800, &vlan(0x4508, 0x0800, &ip)),
+            &[0x508],
+        ),
+        (
+            "a large one",
+            cooked(0x0800, &vlan(0x4508, 0x0800, &large_as_ip)),
+            &[0x508],
+        ),
+        ("no tag", cooked(0x8100, &ip), &[]),
+        (
+            "no tag behind one",
+            cooked(0x88a8, &vlan(7, 0x8100, &ip)),
+            &[7],
+        ),
+    ];
+    for (name, bytes, vlans) in rows {
+        let packet = decode(LinkType::LINUX_SLL, &bytes);
+        let packet = packet.unwrap_or_else(|reason| panic!("{name}: {reason:?}"));
+        assert_eq!(packet.vlans.as_slice(), vlans, "{name}");
+        assert_eq!(&packet.payload[..PAYLOAD.len()], PAYLOAD, "{name}");
+    }
+    for (name, bytes, reason) in [
+        (
+            "tags of ARP",
+            cooked(0x0806, &vlan(7, 0x0806, &[0; 28])),
+            DropReason::NonIp,
+        ),
+        ("nothing", cooked(0x8100, &[0; 40]), DropReason::Malformed),
+        (
+            "tags alone",
+            cooked(0x8100, &[0x81, 0].repeat(300)),
+            DropReason::TooDeep,
+        ),
+    ] {
+        assert_eq!(
+            decode(LinkType::LINUX_SLL, &bytes).err(),
+            Some(reason),
+            "{name}"
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! The collector of a live run: adds up what the threads report, hands records and intervals to
 //! their writers, and publishes a snapshot about once a second. It is never waited for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +9,13 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use crate::capture::live::{now, steady};
 use crate::export::snapshot::{Snapshot, SourceReport};
+use crate::pipeline::watch::Recent;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord, Ledger, Stats};
 
 use super::Control;
 use super::report::{Report, Room, State};
 use super::writer::{Batch, Records, Writer};
-
-/// Flows shown to a person at most.
-const RECENT: usize = 1000;
 
 /// Adds up reports until all threads have given their last.
 pub(super) struct Collector<'a> {
@@ -36,7 +34,7 @@ pub(super) struct Collector<'a> {
     closed: Cells,
     snapshots: u64,
     started: Timestamp,
-    recent: Option<VecDeque<Arc<FlowRecord>>>,
+    recent: Option<Recent>,
 }
 
 /// What one thread said last.
@@ -79,7 +77,7 @@ impl<'a> Collector<'a> {
             closed: Cells::new(),
             snapshots: 0,
             started: control.latest().load().started,
-            recent: config.follow.then(VecDeque::new),
+            recent: config.follow.then(Recent::default),
         }
     }
 
@@ -122,7 +120,7 @@ impl<'a> Collector<'a> {
 
     fn on_report(&mut self, report: Report) {
         if self.recent.is_some() {
-            let older = report.records.len().saturating_sub(RECENT);
+            let older = report.records.len().saturating_sub(Recent::MOST);
             for record in report.records.iter().skip(older) {
                 self.remember(record.clone());
             }
@@ -214,7 +212,12 @@ impl<'a> Collector<'a> {
             records_lost: self.lost(Records::Flows),
             usage_records_lost: self.lost(Records::Usage),
             intervals_waiting: self.writers.iter().map(Writer::intervals).sum(),
-            recent: self.recent.iter().flatten().cloned().collect(),
+            recent: self
+                .recent
+                .iter()
+                .flat_map(Recent::flows)
+                .cloned()
+                .collect(),
             ..Snapshot::default()
         };
         let mut cells = self.closed.clone();
@@ -256,10 +259,7 @@ impl<'a> Collector<'a> {
 
     fn remember(&mut self, record: FlowRecord) {
         if let Some(recent) = &mut self.recent {
-            if recent.len() == RECENT {
-                recent.pop_front();
-            }
-            recent.push_back(Arc::new(record));
+            recent.tell(record);
         }
     }
 
