@@ -1,0 +1,196 @@
+//! Outputs that take little, nothing, or not any more.
+
+use super::*;
+use crate::classify::UnknownReason;
+use crate::export::Intervals;
+use crate::export::json::Json;
+use crate::export::lines::Lines;
+
+/// Takes so many lines, then none until the next tick; what it took it holds until then.
+struct Narrow {
+    room: usize,
+    left: usize,
+    held: u64,
+    lines: Sender<String>,
+}
+
+impl Lines for Narrow {
+    fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.left == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.left -= 1;
+        self.held += 1;
+        self.lines
+            .send(String::from_utf8_lossy(line).into_owned())
+            .unwrap();
+        Ok(())
+    }
+
+    fn tick(&mut self, _: Timestamp) -> io::Result<()> {
+        self.left = self.room;
+        self.held = 0;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.room == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.held = 0;
+        Ok(())
+    }
+
+    fn held(&self) -> u64 {
+        self.held
+    }
+}
+
+/// So many names, from this one of them all on.
+fn cells(from: usize, count: usize) -> Arc<Cells> {
+    let names = UnknownReason::ALL.into_iter().map(|reason| CellKey {
+        unknown: Some(reason),
+        ..CellKey::default()
+    });
+    let totals = Totals {
+        flows: 1,
+        ..Totals::default()
+    };
+    let names = names.skip(from).take(count);
+    Arc::new(names.map(|key| (key, totals)).collect())
+}
+
+fn usage(lines: impl Lines + 'static) -> Writer {
+    let intervals = Intervals {
+        length: Duration::from_secs(60),
+        run: None,
+    };
+    let output = Output {
+        name: "test".to_owned(),
+        records: Records::Usage,
+        exporter: Box::new(Json::usage(lines, intervals)),
+    };
+    Writer::start(output).unwrap()
+}
+
+fn minute(number: u64) -> Timestamp {
+    Timestamp::new(60 * number, 0)
+}
+
+#[test]
+fn an_interval_that_failed_goes_on_where_it_stopped() {
+    // (lines a tick, ticks, records written of 5 intervals of 3 cells)
+    for (room, ticks, written) in [
+        (100, 1, 30),
+        (7, 3, 28),
+        (1, 10, 10),
+        (7, 30, 30),
+        (0, 3, 0),
+    ] {
+        let (lines_out, lines) = unbounded();
+        let mut writer = usage(Narrow {
+            room,
+            left: 0,
+            held: 0,
+            lines: lines_out,
+        });
+        let set = Arc::new(SignatureSet::default());
+        for number in 0..5 {
+            assert_eq!(writer.interval(minute(number), &cells(0, 3)), 0);
+        }
+        for tick in 0..ticks {
+            writer.tick(minute(tick), &set);
+            // Each is looked at before the next comes.
+            while writer.account.has_tick.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+        }
+        writer.close(&set);
+        let mut writers = [writer];
+        Writer::wait_for(&mut writers);
+        let said: Vec<serde_json::Value> = lines
+            .try_iter()
+            .map(|line| serde_json::from_str(&line).unwrap())
+            .collect();
+        let places: Vec<_> = said
+            .iter()
+            .map(|line| {
+                (
+                    line["sequence"].as_u64().unwrap(),
+                    line["direction"] == "toclient",
+                )
+            })
+            .collect();
+        let expected: Vec<_> = (0..30).map(|place| (place / 6, place % 2 == 1)).collect();
+        assert!(
+            said.len() as u64 >= written,
+            "{room} {ticks}: {}",
+            said.len()
+        );
+        assert_eq!(places, expected[..places.len()], "{room} {ticks}");
+        let [writer] = writers;
+        assert_eq!(writer.lost(), 30 - said.len() as u64, "{room} {ticks}");
+    }
+}
+
+#[test]
+fn an_output_that_hangs_is_given_up_at_the_end_and_its_records_counted() {
+    struct Hung(Receiver<()>);
+    impl Lines for Hung {
+        fn line(&mut self, _: &[u8]) -> io::Result<()> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let (release, hold) = unbounded();
+    let (lines_out, lines) = unbounded();
+    let good = Narrow {
+        room: 100,
+        left: 100,
+        held: 0,
+        lines: lines_out,
+    };
+    let mut writers = [usage(Hung(hold)), usage(good)];
+    let set = Arc::new(SignatureSet::default());
+    for writer in &mut writers {
+        for number in 0..9 {
+            writer.interval(minute(number), &cells(0, 2));
+            writer.tick(minute(number), &set);
+        }
+        writer.close(&set);
+    }
+    Writer::wait_for(&mut writers);
+    assert_eq!((writers[0].lost(), writers[1].lost()), (36, 0));
+    assert_eq!(lines.try_iter().count(), 36);
+    drop(release);
+}
+
+#[test]
+fn intervals_that_wait_too_long_are_put_together() {
+    // (the first name in the interval, how many; names of each interval that waits)
+    let rows: [(usize, usize, &[usize]); 6] = [
+        (0, 3, &[3]),
+        (0, 3, &[3, 3]),
+        (0, 3, &[3, 3]),
+        (1, 3, &[3, 3]),
+        (0, 3, &[4, 3]),
+        (0, 1, &[4, 3, 1]),
+    ];
+    let (mut waiting, mut merged) = (Waiting::new(8), 0);
+    for (place, (from, count, expected)) in (0..).zip(rows) {
+        merged += waiting.add(Timestamp(place), cells(from, count));
+        let held: Vec<usize> = waiting.intervals.iter().map(|(_, c)| c.len()).collect();
+        assert_eq!(held, expected, "{place}");
+    }
+    let (mut flows, mut starts) = (0, Vec::new());
+    while let Some((start, cells)) = waiting.take() {
+        starts.push(start.0);
+        flows += cells.values().map(|totals| totals.flows).sum::<u64>();
+    }
+    assert_eq!((flows, merged, waiting.cells), (16, 3, 0));
+    assert_eq!(starts, [3, 4, 5]);
+}
