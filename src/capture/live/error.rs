@@ -91,14 +91,8 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Fanout { source, .. } => Some(source),
-            _ => None,
-        }
-    }
-}
+// What the system says is part of the text: no source, so that it is said once.
+impl std::error::Error for Error {}
 
 /// What libpcap says, without the wrapping's "libpcap error: ".
 pub(super) fn message(error: &pcap::Error) -> String {
