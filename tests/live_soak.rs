@@ -709,8 +709,10 @@ fn a_flood_of_new_flows_takes_no_more_memory() {
         "{:?} of {at_most}",
         peak(&samples)
     );
+    // Seconds are not enough to have seen the longest queue of records there will be.
+    let slack = if seconds < 60 { 2 * SLACK } else { SLACK };
     assert!(
-        last <= first + SLACK,
+        last <= first + slack,
         "it grew from {first} to {last}: {samples:?}"
     );
 }
