@@ -17,7 +17,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::metrics;
-use crate::support::live::{Live, assert_closes, frames, lab, number, sum};
+use crate::support::live::{Live, assert_closes, clock, frames, lab, number, sum};
 use crate::support::netns::{Namespace, send};
 use crate::support::services::{
     Certificate, Daemon, NameServer, ask, connects, installed, nginx, quic_fetch, tcpdump,
@@ -258,9 +258,22 @@ fn real_programs_get_their_names_and_every_byte_is_counted() {
             curl(&client, visit, found, &certificate.cert, page.len());
         }
     }
-    // The last of a connection may be under way still.
-    thread::sleep(Duration::from_millis(300));
-    let after = watched.map(|(namespace, interface, _)| counters(namespace, interface));
+    // The last of a connection may be under way still, on a busy machine for long.
+    let count = || watched.map(|(namespace, interface, _)| counters(namespace, interface));
+    let mut after = count();
+    loop {
+        thread::sleep(Duration::from_millis(500));
+        let now = count();
+        if now == std::mem::replace(&mut after, now) {
+            break;
+        }
+    }
+    // Told to end, tcpdump leaves in its ring what it has not come to.
+    let passed = after[0].0 - before[0].0;
+    let until = clock() + Duration::from_secs(20);
+    while counted(&file).1.0 < passed && clock() < until {
+        thread::sleep(Duration::from_millis(100));
+    }
     let ended = lives.map(Live::stop);
     let said = tcpdump.stop(Signal::SIGINT);
     assert!(said.contains("\n0 packets dropped by kernel"), "{said}");

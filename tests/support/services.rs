@@ -158,7 +158,8 @@ pub(crate) fn connects(namespace: &Namespace, address: SocketAddr) -> bool {
 pub(crate) fn tcpdump(namespace: &Namespace, interface: &str, file: &Path) -> Daemon {
     let mut command = Command::new("tcpdump");
     command.args(["-i", interface, "-n", "-s", "262144", "-B", "65536"]);
-    command.args(["-Z", "root", "-w"]).arg(file);
+    // Each frame is in the file at once: a test may wait for it.
+    command.args(["-Z", "root", "-U", "-w"]).arg(file);
     let mut tcpdump = Daemon::start(namespace, &mut command, file.with_extension("log"));
     tcpdump.wait_until(|tcpdump| tcpdump.log().contains("listening on"));
     tcpdump
