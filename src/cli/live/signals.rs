@@ -76,7 +76,10 @@ impl Listener {
     /// # Errors
     ///
     /// There can be no further thread.
-    pub(super) fn attend(self, control: Arc<Control>) -> io::Result<Reloads> {
+    pub(super) fn attend(mut self, control: Arc<Control>) -> io::Result<Reloads> {
+        for id in self.of_start.drain(..) {
+            unregister(id);
+        }
         let asked = Arc::new(AtomicBool::new(false));
         let reloads = Reloads(Arc::clone(&asked));
         thread::Builder::new()
@@ -86,9 +89,6 @@ impl Listener {
     }
 
     fn pass_on(mut self, control: &Control, reload: &AtomicBool) {
-        for id in self.of_start {
-            unregister(id);
-        }
         // It may also be that the view ends the run.
         while !control.stops() {
             for signal in self.signals.pending() {
