@@ -36,6 +36,8 @@ pub struct Snapshot {
     pub dropped_channel: Volume,
     /// Flow records that found no room on their way to the writer, or could not be written.
     pub records_lost: u64,
+    /// Those of them that could not be written.
+    pub records_not_written: u64,
     /// Usage records that could not be written: known only at the end, before that they wait.
     pub usage_records_lost: u64,
     /// Closed intervals that are not written.

@@ -210,6 +210,7 @@ impl<'a> Collector<'a> {
             reloads: self.control.reloads(),
             flows_limit: self.flows_limit,
             records_lost: self.lost(Records::Flows),
+            records_not_written: self.lost(Records::Flows),
             usage_records_lost: self.lost(Records::Usage),
             intervals_waiting: self.writers.iter().map(Writer::intervals).sum(),
             recent: self
