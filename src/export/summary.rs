@@ -224,10 +224,7 @@ pub fn write_live(
         let lost = (snapshot.records_lost, snapshot.usage_records_lost);
         if lost != (0, 0) {
             let (flows, usage) = (grouped(lost.0), grouped(lost.1));
-            writeln!(
-                out,
-                "not written: {flows} flow records, {usage} usage records"
-            )?;
+            writeln!(out, "lost: {flows} flow records, {usage} usage records")?;
         }
         writeln!(out, "{}", summary.ledger)?;
     }
