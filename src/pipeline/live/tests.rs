@@ -19,6 +19,8 @@ use crate::usage::{Cells, FlowRecord};
 struct Log {
     flows: Vec<String>,
     intervals: Vec<(Timestamp, u64, Cells)>,
+    /// Who gets it all at the end.
+    reader: Option<Sender<Log>>,
 }
 
 impl Exporter for Log {
@@ -53,6 +55,9 @@ impl Exporter for Log {
 
     fn finish(&mut self) -> io::Result<()> {
         self.flows.sort();
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.send(std::mem::take(self));
+        }
         Ok(())
     }
 }
@@ -240,38 +245,16 @@ fn config(steering: Steering, workers: usize) -> Config {
     config
 }
 
-/// Keeps what a [`Log`] took, when all is over.
-struct Logger(Log, Sender<Log>);
-
-impl Exporter for Logger {
-    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
-        self.0.flow(record, set)
-    }
-
-    fn interval(
-        &mut self,
-        start: Timestamp,
-        sequence: u64,
-        cells: &Cells,
-        set: &SignatureSet,
-    ) -> io::Result<()> {
-        self.0.interval(start, sequence, cells, set)
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.finish()?;
-        let _ = self.1.send(std::mem::take(&mut self.0));
-        Ok(())
-    }
-}
-
 fn live(sources: Vec<Box<dyn Source>>, config: &Config) -> (Log, Arc<Snapshot>) {
     let control = Control::new(set(), crate::flow::Config::default());
     let (logs_out, logs) = bounded(2);
     let outputs = [Records::Flows, Records::Usage].map(|records| Output {
         name: "log".to_owned(),
         records,
-        exporter: Box::new(Logger(Log::default(), logs_out.clone())),
+        exporter: Box::new(Log {
+            reader: Some(logs_out.clone()),
+            ..Log::default()
+        }),
     });
     control.stop();
     let snapshot = run(sources, &control, config, outputs.into()).unwrap();

@@ -440,12 +440,8 @@ impl Pen {
     }
 
     fn finish(mut self) {
-        self.intervals();
-        if let Err(error) = self.exporter.finish() {
-            self.note(&error);
-        }
-        // Once more: what was held may have left room for the rest.
-        if !self.pending.is_empty() {
+        // Twice: what was held may have left room for the rest.
+        for _ in 0..2 {
             self.intervals();
             if let Err(error) = self.exporter.finish() {
                 self.note(&error);
