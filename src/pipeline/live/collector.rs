@@ -156,8 +156,6 @@ impl<'a> Collector<'a> {
     }
 
     /// Hands on the intervals that all threads have closed, the earliest first.
-    ///
-    /// An interval that no thread has come to is of a time before the clock was set back.
     fn close_intervals(&mut self) {
         let Some(length) = self.interval else {
             return;
@@ -166,9 +164,9 @@ impl<'a> Collector<'a> {
         let passed = self.passed();
         let furthest = self.parts.iter().map(Part::reached).max();
         let furthest = furthest.unwrap_or_default();
-        let is_closed =
-            |start: Timestamp| all_ended || start.after(length) <= passed || start > furthest;
-        let closed = self.closing.extract_if(.., |&start, _| is_closed(start));
+        let closed = self.closing.extract_if(.., |&start, _| {
+            all_ended || is_closed(start, length, passed, furthest)
+        });
         for (start, cells) in closed {
             let cells = Arc::new(cells);
             for writer in &mut self.writers {
@@ -269,5 +267,35 @@ impl<'a> Collector<'a> {
         let writers = self.writers.iter();
         let writers = writers.filter(|writer| writer.records() == records);
         writers.map(Writer::lost).sum()
+    }
+}
+
+/// Whether no thread adds to the interval any more: all have `passed` it, or even the `furthest` has
+/// not come to it, as it is of a time before the clock was set back.
+fn is_closed(start: Timestamp, length: Duration, passed: Timestamp, furthest: Timestamp) -> bool {
+    start.after(length) <= passed || start > furthest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_closes_with_the_last_thread_or_with_the_clock_set_back() {
+        let at = |second| Timestamp::new(second, 0);
+        // (start of a minute, time all have passed, furthest, closed)
+        for (start, passed, furthest, expected) in [
+            (600, 659, 659, false),
+            (600, 659, 700, false),
+            (600, 660, 660, true),
+            // Set back by an hour: one thread knows, then the other.
+            (7200, 3660, 7261, false),
+            (7200, 3660, 3661, true),
+            (3600, 3655, 3661, false),
+            (3660, 3660, 3660, false),
+        ] {
+            let closed = is_closed(at(start), Duration::from_secs(60), at(passed), at(furthest));
+            assert_eq!(closed, expected, "{start} {passed} {furthest}");
+        }
     }
 }

@@ -20,7 +20,7 @@ struct Log {
     flows: Vec<String>,
     intervals: Vec<(Timestamp, u64, Cells)>,
     /// Who gets it all at the end.
-    reader: Option<Sender<Log>>,
+    reader: Option<Sender<Self>>,
 }
 
 impl Exporter for Log {
@@ -399,7 +399,7 @@ fn a_clock_set_back_ends_flows_and_intervals_and_all_goes_on() {
             .collect();
         assert_eq!(names(&log), doubled, "{name}");
 
-        // Each interval twice, with the same in it: as the clock said then, in that order.
+        // Each interval twice, with the same in it, as the clock said then.
         let (then, again): (Vec<_>, Vec<_>) = log
             .intervals
             .iter()
