@@ -207,7 +207,7 @@ impl<'a> Hello<'a> {
         facts.tls_version = Some(tls_version);
         facts.alpn = alpn;
         if whole {
-            facts.ja4 = Some(ja4(over, parts));
+            facts.ja4 = ja4(over, parts);
         }
     }
 }

@@ -27,6 +27,11 @@ pub(super) struct Parts<'a> {
     pub(super) first_alpn: &'a [u8],
 }
 
+/// Lists longer than this have no fingerprint: sorting and hashing them would make a hello of a few
+/// thousand entries cost as much as a hundred ordinary ones. IANA's registries list some 350 cipher
+/// suites, 60 extensions and 40 signature schemes; no client offers more than a fraction of them.
+const MAX_LIST: usize = 256;
+
 /// What stands for the hash of an empty list.
 const NO_HASH: &str = "000000000000";
 
@@ -35,8 +40,13 @@ pub(super) const fn is_grease(value: u16) -> bool {
     value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
 }
 
-/// The fingerprint, such as `t13d1516h2_8daaf6152771_b186095e22b6`.
-pub(super) fn ja4(over: HelloOver, mut parts: Parts<'_>) -> Box<str> {
+/// The fingerprint, such as `t13d1516h2_8daaf6152771_b186095e22b6`; none of a list of more than
+/// [`MAX_LIST`] entries.
+pub(super) fn ja4(over: HelloOver, mut parts: Parts<'_>) -> Option<Box<str>> {
+    let lists = [&parts.ciphers, &parts.extensions, &parts.signatures];
+    if lists.iter().any(|list| list.len() > MAX_LIST) {
+        return None;
+    }
     let mut text = String::with_capacity(36);
     text.push(match over {
         HelloOver::Tcp => 't',
@@ -55,7 +65,11 @@ pub(super) fn ja4(over: HelloOver, mut parts: Parts<'_>) -> Box<str> {
         .extensions
         .retain(|&kind| kind != 0x0000 && kind != 0x0010);
     parts.extensions.sort_unstable();
-    let mut list = String::new();
+    let entries = parts
+        .ciphers
+        .len()
+        .max(parts.extensions.len() + parts.signatures.len());
+    let mut list = String::with_capacity(5 * entries);
     push_list(&mut list, &parts.ciphers);
     push_hash(&mut text, &list);
     list.clear();
@@ -65,7 +79,7 @@ pub(super) fn ja4(over: HelloOver, mut parts: Parts<'_>) -> Box<str> {
         push_list(&mut list, &parts.signatures);
     }
     push_hash(&mut text, &list);
-    text.into()
+    Some(text.into())
 }
 
 const fn version_code(version: u16) -> &'static str {
@@ -106,8 +120,19 @@ fn push_alpn(text: &mut String, protocol: &[u8]) {
 
 fn push_list(text: &mut String, values: &[u16]) {
     for (index, value) in values.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        let _ = write!(text, "{comma}{value:04x}");
+        if index > 0 {
+            text.push(',');
+        }
+        let [high, low] = value.to_be_bytes();
+        push_octet(text, high);
+        push_octet(text, low);
+    }
+}
+
+/// The two hexadecimal digits of `octet`; several times as fast as `write!`.
+fn push_octet(text: &mut String, octet: u8) {
+    for nibble in [octet >> 4, octet & 0x0f] {
+        text.push(char::from_digit(nibble.into(), 16).unwrap_or_default());
     }
 }
 
@@ -117,8 +142,8 @@ fn push_hash(text: &mut String, list: &str) {
         text.push_str(NO_HASH);
         return;
     }
-    for octet in digest(&SHA256, list.as_bytes()).as_ref().iter().take(6) {
-        let _ = write!(text, "{octet:02x}");
+    for &octet in digest(&SHA256, list.as_bytes()).as_ref().iter().take(6) {
+        push_octet(text, octet);
     }
 }
 
@@ -154,7 +179,7 @@ mod tests {
             0x002b, 0xff01, 0x000b, 0x000a, 0x0015,
         ];
         assert_eq!(
-            &*ja4(HelloOver::Tcp, parts(&chrome)),
+            &*ja4(HelloOver::Tcp, parts(&chrome)).unwrap(),
             "t13d1516h2_8daaf6152771_e5627efa2ab1"
         );
         // Chrome 143, as a public fingerprinting service prints it with its raw form.
@@ -163,7 +188,7 @@ mod tests {
             0x0023, 0x0012, 0x0005, 0x000d, 0x001b,
         ];
         assert_eq!(
-            &*ja4(HelloOver::Quic, parts(&chrome)),
+            &*ja4(HelloOver::Quic, parts(&chrome)).unwrap(),
             "q13d1516h2_8daaf6152771_d8a2da3f94cd"
         );
     }
@@ -175,7 +200,7 @@ mod tests {
             ..Parts::default()
         };
         assert_eq!(
-            &*ja4(HelloOver::Dtls, empty),
+            &*ja4(HelloOver::Dtls, empty).unwrap(),
             "dd2i000000_000000000000_000000000000"
         );
         for (protocol, expected) in [
@@ -191,11 +216,13 @@ mod tests {
             push_alpn(&mut text, protocol);
             assert_eq!(text, expected, "{protocol:?}");
         }
-        let many = Parts {
-            ciphers: vec![1; 1000],
+        let many = |ciphers| Parts {
+            ciphers: vec![1; ciphers],
             ..Parts::default()
         };
-        assert!(ja4(HelloOver::Tcp, many).starts_with("t00i990000_"));
+        let longest = ja4(HelloOver::Tcp, many(MAX_LIST)).unwrap();
+        assert!(longest.starts_with("t00i990000_"));
+        assert_eq!(ja4(HelloOver::Tcp, many(MAX_LIST + 1)), None);
     }
 
     #[test]
