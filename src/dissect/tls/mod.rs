@@ -12,6 +12,8 @@ mod ja4;
 mod record;
 mod sslv2;
 
+use std::borrow::Cow;
+
 pub(crate) use certificate::{CERTIFICATE, CertificateRead, read_certificate};
 pub(crate) use client_hello::{
     CLIENT_HELLO, HelloOver, HelloRead, read_client_hello, read_cut_client_hello,
@@ -34,6 +36,10 @@ const CLIENT_KEY_EXCHANGE: u8 = 16;
 
 /// How many of a server's segments may come before the client's hello does.
 const MAX_OVERTAKING: usize = 4;
+
+/// How many messages of a server's are looked at for its certificate: its longest flight up to
+/// TLS 1.2 has seven (RFC 5246 section 7.3, RFC 6066 section 8), and hello requests are empty.
+const MAX_MESSAGES: usize = 32;
 
 /// How many segments of a stream whose start was not seen are searched for a record.
 const MAX_SEARCHED: usize = 8;
@@ -129,15 +135,18 @@ enum Shows {
 struct SideView<'a> {
     stream: Stream<'a>,
     chain: Chain<'a>,
+    /// The handshake bytes of `chain`, put together once: there may be a record for each.
+    handshake: Cow<'a, [u8]>,
     shows: Shows,
 }
 
 impl<'a> SideView<'a> {
     fn of(stream: Stream<'a>) -> Self {
         let chain = Chain::of(stream);
+        let handshake = chain.handshake();
         let searching = stream.mid_stream && !stream.ended && stream.count() < MAX_SEARCHED;
         let shows = if chain.headers > 0 {
-            match hello_shown(&chain) {
+            match hello_shown(&handshake) {
                 Shows::Records if chain.broken && !searching => Shows::Other,
                 shown => shown,
             }
@@ -151,6 +160,7 @@ impl<'a> SideView<'a> {
         Self {
             stream,
             chain,
+            handshake,
             shows,
         }
     }
@@ -162,9 +172,8 @@ impl<'a> SideView<'a> {
 }
 
 /// The hello that the handshake bytes begin with, by its type, length and version.
-fn hello_shown(chain: &Chain<'_>) -> Shows {
-    let handshake = chain.handshake();
-    let mut reader = Reader::new(&handshake);
+fn hello_shown(handshake: &[u8]) -> Shows {
+    let mut reader = Reader::new(handshake);
     let mut fields = || Some((reader.u8()?, reader.be24()?, reader.be16()?));
     match fields() {
         Some((CLIENT_HELLO, 41..=0x2_0400, 0x0300..=0x0304)) => Shows::ClientHello,
@@ -172,7 +181,7 @@ fn hello_shown(chain: &Chain<'_>) -> Shows {
         Some((SERVER_HELLO, 38..=0x1_0100, 0x0300..=0x0304 | 0x7f00..=0x7fff)) => {
             Shows::ServerHello
         }
-        Some((CERTIFICATE, ..)) if is_server_certificate(&handshake) => Shows::ServerHello,
+        Some((CERTIFICATE, ..)) if is_server_certificate(handshake) => Shows::ServerHello,
         _ => Shows::Records,
     }
 }
@@ -230,14 +239,13 @@ fn read_request(client: &SideView<'_>, facts: &mut Facts) -> Asked {
         facts.tls_version = sslv2::client_version(client.stream.bytes);
         return Asked::Read;
     }
-    let handshake = client.chain.handshake();
     let cut = client.stream.ended || client.chain.encrypted || client.chain.broken;
     let read = if cut {
         read_cut_client_hello
     } else {
         read_client_hello
     };
-    match read(&handshake, HelloOver::Tcp, facts) {
+    match read(&client.handshake, HelloOver::Tcp, facts) {
         HelloRead::Complete => Asked::Read,
         HelloRead::NeedMore => Asked::Waiting,
         HelloRead::NotAHello => Asked::Malformed,
@@ -266,8 +274,7 @@ fn read_answer(server: &SideView<'_>, facts: &mut Facts) -> Answered {
             _ => Answered::Nothing,
         };
     }
-    let handshake = server.chain.handshake();
-    for message in messages(&handshake) {
+    for message in messages(&server.handshake).take(MAX_MESSAGES) {
         match message.kind {
             SERVER_HELLO if message.whole => {
                 let Some(version) = chosen_version(message.body) else {
