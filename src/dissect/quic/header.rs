@@ -109,6 +109,8 @@ pub(super) struct Packets<'a> {
     rest: &'a [u8],
     left: u8,
     sound: bool,
+    /// Destination Connection ID of the first packet with a long header.
+    dcid: Option<&'a [u8]>,
 }
 
 impl<'a> Packets<'a> {
@@ -118,6 +120,7 @@ impl<'a> Packets<'a> {
             rest: datagram,
             left: MAX_COALESCED,
             sound: true,
+            dcid: None,
         }
     }
 
@@ -147,6 +150,14 @@ impl<'a> Iterator for Packets<'a> {
             self.sound = false;
             return None;
         };
+        if let Packet::Long(packet) = &packet
+            && *self.dcid.get_or_insert(packet.dcid) != packet.dcid
+        {
+            // RFC 9000 section 12.2: no sender does this, and a receiver ignores it. Deriving keys
+            // for each would make one datagram as costly as dozens.
+            self.sound = false;
+            return None;
+        }
         self.rest = rest;
         Some(packet)
     }
@@ -294,6 +305,8 @@ mod tests {
         let initial = packet(0xc0, 1, Some(b"tok"), 50);
         let handshake = packet(0xe0, 1, None, 30);
         let join = |parts: &[&[u8]]| parts.concat();
+        let mut other_dcid = initial.clone();
+        other_dcid[6] ^= 1;
         for (datagram, expected, sound) in [
             (initial.clone(), "Initial", true),
             (join(&[&initial, &handshake]), "Initial Handshake", true),
@@ -302,6 +315,7 @@ mod tests {
                 "Initial Handshake Short",
                 true,
             ),
+            (join(&[&initial, &other_dcid]), "Initial", false),
             (join(&[&initial, &[0; 40]]), "Initial", true),
             (join(&[&initial, &[0x3f; 40]]), "Initial", false),
             (join(&[&initial, &initial[..30]]), "Initial Initial!", true),
