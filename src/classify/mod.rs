@@ -14,7 +14,7 @@ use std::sync::Arc;
 use crate::app::{AppId, Proto, Service};
 use crate::decode::Packet;
 use crate::dissect::{self, DISSECTORS, Facts, Outcome, Over};
-use crate::flow::{self, Flow, Opening, Side, Transport};
+use crate::flow::{self, Flow, Opening, PerSide, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
@@ -171,7 +171,33 @@ struct Inspection {
     mid_stream: bool,
     /// What rules said, the first [`MAX_TAGS`].
     tags: Vec<Tag>,
+    /// Bytes of each side at the last look.
+    looked_at: PerSide<usize>,
 }
+
+impl Inspection {
+    /// Whether `opening` has grown enough since the last look for another one; notes the look.
+    ///
+    /// Each look reads the whole opening. A byte stream that is long already and grows by drops
+    /// would be read in full for each drop; so it is looked at again when it has grown by a quarter,
+    /// when it has ended, and when the other side speaks.
+    fn is_due(&mut self, opening: &Opening<'_>) -> bool {
+        let stream = opening.stream(opening.latest);
+        let looked_at = &mut self.looked_at[opening.latest];
+        let grown = stream.bytes.len() - (*looked_at).min(stream.bytes.len());
+        let due = opening.transport != Transport::Tcp
+            || stream.ended
+            || *looked_at < LONG_STREAM
+            || grown >= *looked_at / 4;
+        if due {
+            *looked_at = stream.bytes.len();
+        }
+        due
+    }
+}
+
+/// Streams shorter than this are looked at whenever they grow: most hellos and requests are.
+const LONG_STREAM: usize = 4 << 10;
 
 /// Different rules remembered of one flow.
 const MAX_TAGS: usize = 32;
@@ -273,6 +299,9 @@ impl Classifier {
         let number = packets(flow);
         let mut settled_by = None;
         let more = flow.read_opening(packet, side, config, |opening| {
+            if !inspection.is_due(opening) {
+                return true;
+            }
             self.read(
                 opening,
                 &mut inspection,

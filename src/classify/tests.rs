@@ -1,6 +1,7 @@
 //! Flows through the [`Classifier`] with a small signature set: what settles them, and when.
 
 use super::*;
+use crate::flow::opening::Script;
 use crate::flow::samples::{Host, dns_answer, tcp, udp};
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
@@ -126,6 +127,66 @@ fn a_server_name_settles_at_once() {
         (Some(Proto::HTTP), Some(Evidence::ServerName))
     );
     assert_eq!(at, 2);
+}
+
+#[test]
+fn a_long_stream_is_looked_at_when_it_has_grown_by_a_quarter() {
+    // bytes at the last look, bytes now, whether it is due
+    for (before, now, due) in [
+        (0, 1, true),
+        (LONG_STREAM - 1, LONG_STREAM, true),
+        (LONG_STREAM, LONG_STREAM + 1, false),
+        (LONG_STREAM, LONG_STREAM + LONG_STREAM / 4 - 1, false),
+        (LONG_STREAM, LONG_STREAM + LONG_STREAM / 4, true),
+    ] {
+        let seen = |side, len: usize| Script::tcp(80).message(side, &vec![0; len]);
+        for side in [Side::Client, Side::Server] {
+            let mut inspection = Inspection::default();
+            if before > 0 {
+                assert!(inspection.is_due(&seen(side, before).opening()));
+            }
+            let script = seen(side, now);
+            let mut opening = script.opening();
+            let mut other = Inspection::default();
+            other.looked_at[side] = before;
+            assert_eq!(other.is_due(&opening), due, "{before} {now} {side:?}");
+            assert_eq!(inspection.is_due(&opening), due, "{before} {now} {side:?}");
+            opening.transport = Transport::Udp;
+            assert!(inspection.is_due(&opening), "datagrams are messages");
+        }
+        let script = seen(Side::Client, now).server(b"HTTP/1.1 200 OK\r\n");
+        let mut inspection = Inspection::default();
+        inspection.looked_at[Side::Client] = before;
+        assert!(inspection.is_due(&script.opening()), "the answer");
+        let mut opening = script.opening();
+        (opening.latest, opening.client.ended) = (Side::Client, true);
+        assert!(inspection.is_due(&opening), "no more will come");
+    }
+}
+
+#[test]
+fn a_name_late_in_a_long_request_is_found() {
+    let long = vec![b'a'; LONG_STREAM];
+    let request = [
+        &b"GET / HTTP/1.1\r\nCookie: "[..],
+        &long,
+        b"\r\nHost: chat.acme.test\r\n\r\n",
+    ]
+    .concat();
+    let mut packets = vec![tcp(1, A, B, SYN, b"")];
+    let mut sequence = 100;
+    for segment in request.chunks(200) {
+        packets.push(tcp(1, A, B, (16, sequence), segment));
+        sequence += u32::try_from(segment.len()).unwrap();
+    }
+    for answered in [false, true] {
+        if answered {
+            packets.push(tcp(1, B, A, (16, 7), b"HTTP/1.1 200 OK\r\n\r\n"));
+        }
+        let (named, _, app) = verdict(&packets);
+        assert_eq!(app.as_deref(), Some("acme"), "{answered}");
+        assert_eq!(named.evidence, Some(Evidence::ServerName));
+    }
 }
 
 #[test]
