@@ -45,6 +45,8 @@ const MAX_INTERFACES: usize = 65_536;
 pub(super) struct Walker {
     order: ByteOrder,
     interfaces: Vec<Interface>,
+    /// The time of the last packet of the section that has one.
+    last: Option<Timestamp>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl Walker {
         Ok(Self {
             order: section_order(start)?,
             interfaces: Vec::new(),
+            last: None,
         })
     }
 
@@ -170,6 +173,7 @@ impl Walker {
             }
             SECTION_HEADER => {
                 self.interfaces.clear();
+                self.last = None;
                 return Ok(len);
             }
             _ => return Ok(len),
@@ -186,17 +190,21 @@ impl Walker {
         let Some(interface) = self.interfaces.get(packet.interface as usize) else {
             return Err(self.unknown_interface(packet.interface));
         };
+        let at = packet.units.map(|units| interface.clock.at(units));
         let record = Record {
-            at: match packet.units {
-                Some(units) => interface.clock.at(units),
-                // A packet without a time of its own takes that which the stream has come to.
-                None => listing.watermark(),
+            at: match at.or(self.last) {
+                Some(at) => at,
+                None => listing.wait_for_time(),
             },
             link: interface.link,
             offset: start + HEADER_LEN + body.len() - packet.room,
             captured,
             original,
         };
+        if at.is_some() {
+            self.last = at;
+            listing.time_is(record.at);
+        }
         listing.add(record, bytes, interface.program.as_deref());
         Ok(len)
     }
@@ -224,7 +232,8 @@ impl Walker {
         })
     }
 
-    /// Section 4.4: neither a time nor a captured length; the interface is the first.
+    /// Section 4.4: neither a time nor a captured length; the interface is the first. Its time is
+    /// that of the packet before it in the section, or of the first behind it that has one.
     fn simple_packet(&self, body: &[u8]) -> Option<Packet> {
         let (&fixed, data) = body.split_first_chunk::<4>()?;
         let original = self.order.u32(fixed);
