@@ -112,8 +112,6 @@ pub(super) struct Listing<'a> {
     first_number: u64,
     left_out_here: u32,
     frames_before: u64,
-    /// Where the frames begin that take the time of the next one that has any.
-    waiting: Option<usize>,
 }
 
 impl<'a> Listing<'a> {
@@ -135,7 +133,6 @@ impl<'a> Listing<'a> {
             first_at,
             watermark,
             left_out_here: 0,
-            waiting: None,
         }
     }
 
@@ -179,22 +176,9 @@ impl<'a> Listing<'a> {
         }
     }
 
-    /// The time of a frame that is added next and has none, nor any before it: what the stream has
-    /// come to, until [`Self::time_is`] tells a better one within this block.
-    #[cold]
-    pub(super) fn wait_for_time(&mut self) -> Timestamp {
-        self.waiting.get_or_insert(self.frames.len());
+    /// The latest time so far.
+    pub(super) const fn watermark(&self) -> Timestamp {
         self.watermark
-    }
-
-    /// Gives frames that wait for a time that of the frame that is added next.
-    #[inline(always)]
-    pub(super) fn time_is(&mut self, at: Timestamp) {
-        if let Some(start) = self.waiting.take() {
-            for frame in self.frames.get_mut(start..).unwrap_or_default() {
-                frame.at = at;
-            }
-        }
     }
 
     #[cold]
@@ -208,9 +192,7 @@ impl<'a> Listing<'a> {
     /// Runs the filter and counts what it leaves out. The frames that are listed are counted all
     /// at once by `finish`.
     fn wants(&mut self, program: &Program, record: &Record, wire_len: u32, bytes: &[u8]) -> bool {
-        if self.waiting.is_none() {
-            self.first_at.get_or_insert(record.at);
-        }
+        self.first_at.get_or_insert(record.at);
         let frame = bytes
             .get(record.offset..record.offset + record.captured as usize)
             .unwrap_or_default();

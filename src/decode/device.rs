@@ -113,13 +113,7 @@ pub(super) fn pass<'a>(
         Device::IpOverFibreChannel => Ok((Header::Llc, span.skip(16)?)),
         // The same, and a type.
         Device::IpOverIeee1394 => tag::typed(span.skip(16)?),
-        Device::Ipoib => {
-            let before = match span.bytes {
-                [0x08, 0x00, _, _, 0x40..=0x4f, ..] | [0x86, 0xdd, _, _, 0x60..=0x6f, ..] => 0,
-                _ => Ipoib::ADDRESS_LEN,
-            };
-            infiniband(Ipoib::parse(span.bytes, before), span)
-        }
+        Device::Ipoib => infiniband(Ipoib::parse(span.bytes), span),
         Device::Infiniband => infiniband(Ipoib::parse_packet(span.bytes), span),
         Device::Docsis => {
             let header = Docsis::parse(span.bytes).map_err(|error| span.fault(error))?;

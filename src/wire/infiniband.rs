@@ -18,9 +18,24 @@ pub struct Ipoib {
 const ENCAPSULATION: usize = 4;
 
 impl Ipoib {
-    /// The encapsulation header behind `before` octets: none, or those of the address that a Linux
-    /// interface keeps before it.
-    pub fn parse(bytes: &[u8], before: usize) -> Result<Self, WireError> {
+    /// Octets that capture devices keep before the encapsulation header: those of a global route
+    /// header (its place alone, where there was none), or of the address of a Linux interface
+    /// (RFC 4391 section 9.1.1), or nothing.
+    const BEFORE: [usize; 3] = [40, 20, 0];
+
+    /// The encapsulation header of a frame that an interface for IP over InfiniBand gave.
+    pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
+        let is_likely = |before: &usize| {
+            matches!(
+                bytes.get(*before..).unwrap_or_default(),
+                [0x08, 0x00, _, _, 0x40..=0x4f, ..] | [0x86, 0xdd, _, _, 0x60..=0x6f, ..]
+            )
+        };
+        let before = Self::BEFORE.into_iter().find(is_likely);
+        Self::behind(bytes, before.unwrap_or(Self::BEFORE[0]))
+    }
+
+    fn behind(bytes: &[u8], before: usize) -> Result<Self, WireError> {
         let rest = bytes.get(before..).ok_or(WireError::Truncated)?;
         let mut reader = Reader::new(rest);
         let mut read = || Some((reader.be16()?, reader.be16()?));
@@ -30,9 +45,6 @@ impl Ipoib {
             ether_type: Some(EtherType(ether_type)),
         })
     }
-
-    /// Octets of that address (RFC 4391 section 9.1.1).
-    pub const ADDRESS_LEN: usize = 20;
 
     /// The packet at the start of `bytes` from its local route header on.
     pub fn parse_packet(bytes: &[u8]) -> Result<Self, WireError> {
@@ -66,7 +78,7 @@ impl Ipoib {
                 });
             }
         };
-        Self::parse(bytes, payload)
+        Self::behind(bytes, payload)
     }
 }
 
@@ -75,13 +87,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn encapsulation_with_and_without_the_address() {
-        let bytes = [&[7; 20][..], &[0x86, 0xdd, 0, 0]].concat();
+    fn encapsulation_with_and_without_an_address() {
         let ok = |len, ether_type| Ok(Ipoib { len, ether_type });
-        assert_eq!(Ipoib::parse(&bytes, 20), ok(24, Some(EtherType::IPV6)));
-        assert_eq!(Ipoib::parse(&[8, 0, 0, 0], 0), ok(4, Some(EtherType::IPV4)));
-        assert_eq!(Ipoib::parse(&bytes[..23], 20), Err(WireError::Truncated));
-        assert_eq!(Ipoib::parse(&[], 20), Err(WireError::Truncated));
+        for before in [40, 20, 0] {
+            let bytes = [&vec![7; before][..], &[0x86, 0xdd, 0, 0, 0x60]].concat();
+            assert_eq!(Ipoib::parse(&bytes), ok(before + 4, Some(EtherType::IPV6)));
+        }
+        let other = [&[7; 40][..], &[8, 6, 0, 0, 0]].concat();
+        assert_eq!(Ipoib::parse(&other), ok(44, Some(EtherType::ARP)));
+        assert_eq!(Ipoib::parse(&other[..43]), Err(WireError::Truncated));
+        assert_eq!(Ipoib::parse(&[]), Err(WireError::Truncated));
     }
 
     #[test]
