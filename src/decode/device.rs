@@ -234,9 +234,10 @@ fn sun_atm(span: Span<'_>) -> Result<(Header, Span<'_>), DropReason> {
     const LAN_CLIENT_LEN: usize = 2;
     let rest = span.skip(LEN)?;
     match span.bytes.first().map(|first| first & 0x0f) {
-        Some(0 | 2) => Ok((Header::Device(Device::Atm), rest)),
         Some(1) => Ok((Header::Ethernet, rest.skip(LAN_CLIENT_LEN)?)),
-        _ => Err(DropReason::NonIp),
+        // Management, signalling.
+        Some(5 | 6) => Err(DropReason::NonIp),
+        _ => Ok((Header::Device(Device::Atm), rest)),
     }
 }
 
