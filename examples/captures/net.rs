@@ -36,6 +36,7 @@ pub struct Trace {
     now: u64,
     numbers: u64,
     wrap: Wrap,
+    link: u32,
 }
 
 impl Trace {
@@ -46,7 +47,13 @@ impl Trace {
             now: START_MICROS,
             numbers: 0x0001_2345_6789,
             wrap: Box::new(ethernet),
+            link: 1,
         }
+    }
+
+    /// The link type of the capture; Ethernet unless told.
+    pub fn link(&mut self, link: u32) {
+        self.link = link;
     }
 
     /// From now on, how an IP packet becomes a frame.
@@ -126,12 +133,12 @@ impl Trace {
         }
     }
 
-    /// Writes a pcap file: version 2.4, microseconds, Ethernet.
+    /// Writes a pcap file: version 2.4, microseconds.
     pub fn write(&self, mut to: impl Write) -> io::Result<()> {
         to.write_all(&0xa1b2_c3d4_u32.to_le_bytes())?;
         to.write_all(&[2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0])?;
         to.write_all(&0x4_0000_u32.to_le_bytes())?;
-        to.write_all(&1_u32.to_le_bytes())?;
+        to.write_all(&self.link.to_le_bytes())?;
         for (at, frame) in &self.frames {
             let len = frame.len() as u32;
             let seconds = (at / 1_000_000) as u32;

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use ottometer::capture::{Frame, LinkType};
-use ottometer::decode::{Config, Datagram, Decoded, Decoder, DropReason, Packet};
+use ottometer::decode::{
+    Config, Datagram, Decoded, Decoder, DropReason, Packet, unknown_link,
+};
 use ottometer::time::Timestamp;
 use ottometer_fuzz::Fields;
 
-const LINKS: [LinkType; 19] = [
+const LINKS: [LinkType; 54] = [
     LinkType::ETHERNET,
     LinkType::RAW,
     LinkType::NULL,
@@ -32,6 +34,41 @@ const LINKS: [LinkType; 19] = [
     LinkType::IPV4,
     LinkType::IPV6,
     LinkType::LINUX_SLL2,
+    LinkType::IEEE802_5,
+    LinkType::SLIP,
+    LinkType::FDDI,
+    LinkType::ATM_RFC1483,
+    LinkType::FRELAY,
+    LinkType::ENC,
+    LinkType::PFLOG,
+    LinkType::IP_OVER_FC,
+    LinkType::SUNATM,
+    LinkType::TZSP,
+    LinkType::APPLE_IP_OVER_IEEE1394,
+    LinkType::DOCSIS,
+    LinkType::USER2,
+    LinkType::PPP_PPPD,
+    LinkType::JUNIPER_ETHER,
+    LinkType::JUNIPER_PPP,
+    LinkType::JUNIPER_FRELAY,
+    LinkType::JUNIPER_CHDLC,
+    LinkType::ERF,
+    LinkType::PPP_WITH_DIR,
+    LinkType::C_HDLC_WITH_DIR,
+    LinkType::FRELAY_WITH_DIR,
+    LinkType::MPLS,
+    LinkType::IPNET,
+    LinkType::NFLOG,
+    LinkType::NETANALYZER,
+    LinkType::NETANALYZER_TRANSPARENT,
+    LinkType::IPOIB,
+    LinkType::INFINIBAND,
+    LinkType::PKTAP,
+    LinkType::ETHERNET_MPACKET,
+    LinkType::DSA_TAG_BRCM,
+    LinkType::DSA_TAG_BRCM_PREPEND,
+    LinkType::DSA_TAG_DSA,
+    LinkType::DSA_TAG_EDSA,
 ];
 
 /// The frame was longer on the wire: by the four octets after its length.
@@ -93,7 +130,12 @@ fuzz_target!(|input: &[u8]| {
         wire.count(1, frame.wire_len.into());
         match decoder.decode(frame) {
             Decoded::Packet(packet) => counted(&packet, &mut out),
-            Decoded::Dropped(_) => out.count(1, frame.wire_len.into()),
+            Decoded::Dropped(reason) => {
+                if reason == DropReason::UnknownLink {
+                    let _ = unknown_link(frame);
+                }
+                out.count(1, frame.wire_len.into());
+            }
             Decoded::Fragment => {}
             Decoded::Datagram(datagram) => {
                 decode_datagram(&mut decoder, datagram, max_depth, &mut out)

@@ -153,6 +153,7 @@ impl Reader {
             let (read, state) = self.input.fill(room);
             filled += read;
             let held = block.bytes.get(..filled).unwrap_or_default();
+            let is_all = state.is_err() || filled < target;
 
             let mut listing = Listing::new(
                 &mut block.frames,
@@ -164,7 +165,7 @@ impl Reader {
             let walked = match &mut self.format {
                 Format::Pcap(walker) => walker.walk(held, &mut listing),
                 Format::Pcapng(walker) => walker
-                    .walk(held, &mut listing, &mut self.filter)
+                    .walk(held, is_all, &mut listing, &mut self.filter)
                     .inspect_err(|_| self.ended = true)?,
             };
             let seen = listing.finish();

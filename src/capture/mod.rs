@@ -22,6 +22,8 @@ mod bpf;
 
 mod input;
 
+mod link_type;
+
 mod listing;
 
 mod pcap;
@@ -34,34 +36,9 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use link_type::LinkType;
+
 use crate::time::Timestamp;
-
-/// A link-layer header type, as <https://www.tcpdump.org/linktypes.html> numbers them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct LinkType(pub u16);
-
-#[allow(missing_docs)]
-impl LinkType {
-    pub const NULL: Self = Self(0);
-    pub const ETHERNET: Self = Self(1);
-    pub const PPP: Self = Self(9);
-    pub const PPP_HDLC: Self = Self(50);
-    pub const PPP_ETHER: Self = Self(51);
-    pub const RAW_BSD: Self = Self(12);
-    pub const RAW_OPENBSD: Self = Self(14);
-    pub const RAW: Self = Self(101);
-    pub const C_HDLC: Self = Self(104);
-    pub const IEEE802_11: Self = Self(105);
-    pub const LOOP: Self = Self(108);
-    pub const LINUX_SLL: Self = Self(113);
-    pub const IEEE802_11_PRISM: Self = Self(119);
-    pub const IEEE802_11_RADIOTAP: Self = Self(127);
-    pub const IEEE802_11_AVS: Self = Self(163);
-    pub const PPI: Self = Self(192);
-    pub const IPV4: Self = Self(228);
-    pub const IPV6: Self = Self(229);
-    pub const LINUX_SLL2: Self = Self(276);
-}
 
 /// One frame as captured, borrowed from its [`Block`].
 #[derive(Clone, Copy, Debug)]

@@ -37,6 +37,9 @@ const END_OF_OPTIONS: u16 = 0;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 
+/// How far ahead a time is looked for, for packets at the start of a section that have none.
+const MAX_AHEAD: usize = 1 << 20;
+
 /// More than any machine has; keeps a hostile file from growing the list without end.
 const MAX_INTERFACES: usize = 65_536;
 
@@ -45,6 +48,10 @@ const MAX_INTERFACES: usize = 65_536;
 pub(super) struct Walker {
     order: ByteOrder,
     interfaces: Vec<Interface>,
+    /// The time of the last packet of the section that has one; before it, of the first.
+    last: Option<Timestamp>,
+    /// No packet of the section was found to have one.
+    is_timeless: bool,
 }
 
 #[derive(Debug)]
@@ -87,19 +94,23 @@ impl Walker {
         Ok(Self {
             order: section_order(start)?,
             interfaces: Vec::new(),
+            last: None,
+            is_timeless: false,
         })
     }
 
-    /// Lists the packets of the whole blocks at the front of `bytes`.
+    /// Lists the packets of the whole blocks at the front of `bytes`. `is_all`: the file has no more.
     pub(super) fn walk(
         &mut self,
         bytes: &[u8],
+        is_all: bool,
         listing: &mut Listing<'_>,
         filter: &mut Option<Filter>,
     ) -> Result<Walked, Error> {
         let mut consumed = 0;
         loop {
-            let (needed, fault) = match self.take_block(bytes, consumed, listing, filter) {
+            let (needed, fault) = match self.take_block((bytes, is_all), consumed, listing, filter)
+            {
                 Ok(len) => {
                     consumed += len;
                     continue;
@@ -120,7 +131,7 @@ impl Walker {
     #[inline(always)]
     fn take_block(
         &mut self,
-        bytes: &[u8],
+        (bytes, is_all): (&[u8], bool),
         start: usize,
         listing: &mut Listing<'_>,
         filter: &mut Option<Filter>,
@@ -170,6 +181,8 @@ impl Walker {
             }
             SECTION_HEADER => {
                 self.interfaces.clear();
+                self.last = None;
+                self.is_timeless = false;
                 return Ok(len);
             }
             _ => return Ok(len),
@@ -183,15 +196,22 @@ impl Walker {
         if captured as usize > packet.room {
             return Err(Fault::DataLength { captured, length }.into());
         }
+        let from_others = match packet.units {
+            Some(_) => None,
+            None => self.time_of_others(rest, is_all)?,
+        };
         let Some(interface) = self.interfaces.get(packet.interface as usize) else {
             return Err(self.unknown_interface(packet.interface));
         };
+        let at = match packet.units {
+            Some(units) => interface.clock.at(units),
+            None => from_others.unwrap_or_else(|| listing.watermark()),
+        };
+        if packet.units.is_some() {
+            self.last = Some(at);
+        }
         let record = Record {
-            at: match packet.units {
-                Some(units) => interface.clock.at(units),
-                // A packet without a time of its own takes that which the stream has come to.
-                None => listing.watermark(),
-            },
+            at,
             link: interface.link,
             offset: start + HEADER_LEN + body.len() - packet.room,
             captured,
@@ -224,7 +244,8 @@ impl Walker {
         })
     }
 
-    /// Section 4.4: neither a time nor a captured length; the interface is the first.
+    /// Section 4.4: neither a time nor a captured length; the interface is the first. Its time is
+    /// that of the packet before it in the section, or of the first behind it that has one.
     fn simple_packet(&self, body: &[u8]) -> Option<Packet> {
         let (&fixed, data) = body.split_first_chunk::<4>()?;
         let original = self.order.u32(fixed);
@@ -240,6 +261,61 @@ impl Walker {
             original,
             room: data.len(),
         })
+    }
+
+    /// The time of a packet that has none, at the start of `rest`.
+    #[cold]
+    fn time_of_others(&mut self, rest: &[u8], is_all: bool) -> Result<Option<Timestamp>, Stop> {
+        if self.last.is_none() && !self.is_timeless {
+            self.last = self.first_time(rest, is_all)?;
+            self.is_timeless = self.last.is_none();
+        }
+        Ok(self.last)
+    }
+
+    /// The time of the first packet of the section that has one, from the block at the start of
+    /// `rest` on.
+    fn first_time(&self, rest: &[u8], is_all: bool) -> Result<Option<Timestamp>, Stop> {
+        let ahead = rest.get(..MAX_AHEAD).unwrap_or(rest);
+        let mut clocks = Vec::new();
+        let mut at = 0;
+        loop {
+            let block = ahead.get(at..).unwrap_or_default();
+            let Some((&[t0, t1, t2, t3, l0, l1, l2, l3], body)) = block.split_first_chunk() else {
+                break;
+            };
+            let kind = self.order.u32([t0, t1, t2, t3]);
+            let len = self.order.u32([l0, l1, l2, l3]) as usize;
+            let len = len.saturating_add(3) & !3;
+            if kind == SECTION_HEADER || !(MIN_BLOCK_LEN..=MAX_RECORD).contains(&len) {
+                return Ok(None);
+            }
+            let Some(body) = body.get(..len - HEADER_LEN) else {
+                break;
+            };
+            let packet = match kind {
+                ENHANCED_PACKET => self.enhanced_packet(body),
+                PACKET => self.packet(body),
+                INTERFACE_DESCRIPTION => {
+                    clocks.push(self.clock(body.get(8..).unwrap_or_default()));
+                    None
+                }
+                _ => None,
+            };
+            if let Some(Packet {
+                interface, units, ..
+            }) = packet
+            {
+                let described = self.interfaces.iter().map(|interface| interface.clock);
+                let clock = described.chain(clocks).nth(interface as usize);
+                return Ok(clock.zip(units).map(|(clock, units)| clock.at(units)));
+            }
+            at += len;
+        }
+        if is_all || ahead.len() == MAX_AHEAD {
+            return Ok(None);
+        }
+        Err(Stop::Needs((rest.len() * 2).clamp(4096, MAX_AHEAD)))
     }
 
     #[inline(always)]

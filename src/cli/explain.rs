@@ -131,10 +131,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let outcome = pipeline::run(&mut inputs, &set, &config, &mut explainer, &mut |_| {});
     let damaged = arguments.input.report_damage(&inputs);
-    outcome.map_err(|failure| match failure {
+    let summary = outcome.map_err(|failure| match failure {
         Failure::Read(error) => anyhow::Error::from(error),
         Failure::Write(error) => anyhow::Error::from(error),
     })?;
+    Input::report_links(&summary.ledger);
     anyhow::ensure!(
         explainer.shown > 0,
         "none of the {} flows fits what was asked for",

@@ -155,6 +155,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Failure::Write(error) => anyhow::Error::from(error).context("cannot write the records"),
     })?;
 
+    Input::report_links(&summary.ledger);
+
     // Records on standard output are for programs: what is for people goes beside them.
     let to_stdout = [&arguments.flows, &arguments.usage]
         .into_iter()

@@ -7,9 +7,11 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
-use crate::capture::file;
 use crate::capture::inputs::Inputs;
+use crate::capture::{LinkType, file};
+use crate::export::number::grouped;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
+use crate::usage::ledger::Ledger;
 use crate::{decode, flow};
 
 /// What is read.
@@ -37,6 +39,13 @@ impl Input {
         Ok(Inputs::open(&self.files, &options)?)
     }
 
+    /// Prints which link types were not decoded.
+    pub(super) fn report_links(ledger: &Ledger) {
+        for line in unknown_links(ledger) {
+            eprintln!("ottometer: warning: {line}");
+        }
+    }
+
     /// Prints what was damaged. Returns whether that is a failure.
     pub(super) fn report_damage(&self, inputs: &Inputs) -> bool {
         for damage in inputs.damages() {
@@ -44,6 +53,28 @@ impl Input {
         }
         self.strict && !inputs.damages().is_empty()
     }
+}
+
+/// What is said of link types that are not decoded, a line for each.
+pub(super) fn unknown_links(ledger: &Ledger) -> Vec<String> {
+    let frames = |frames: u64| match frames {
+        1 => "1 frame".to_owned(),
+        frames => format!("{} frames", grouped(frames)),
+    };
+    let links = &ledger.drops.links;
+    let mut lines: Vec<String> = links
+        .iter()
+        .map(|(number, count)| {
+            let name = LinkType(number).name().unwrap_or("without a name");
+            let frames = frames(count);
+            format!("link type {number} ({name}) is not decoded: {frames}")
+        })
+        .collect();
+    if links.others() > 0 {
+        let frames = frames(links.others());
+        lines.push(format!("further link types are not decoded: {frames}"));
+    }
+    lines
 }
 
 /// Which rules are used.
@@ -181,5 +212,29 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(value) => Ok(value),
         Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn link_types_are_named() {
+        let mut ledger = Ledger::default();
+        for (link, frames) in [(239, 1204), (189, 1), (208, 2)] {
+            ledger.drops.links.count(link, frames);
+        }
+        let lines = [
+            "link type 189 (USB_LINUX) is not decoded: 1 frame",
+            "link type 208 (without a name) is not decoded: 2 frames",
+            "link type 239 (NFLOG) is not decoded: 1,204 frames",
+        ];
+        assert_eq!(unknown_links(&ledger), lines);
+        for link in 300..310 {
+            ledger.drops.links.count(link, 100);
+        }
+        let last = "further link types are not decoded: 500 frames";
+        assert_eq!(unknown_links(&ledger).last().unwrap(), last);
     }
 }

@@ -1,6 +1,5 @@
 //! Link layers: from a frame, or from what a tunnel carries, to the IP packet in it.
 
-use crate::capture::LinkType;
 use crate::wire::cooked::{Cooked, Family};
 use crate::wire::ethernet::{EtherType, Ethernet, Llc};
 use crate::wire::ieee80211::{Data, FrameControl};
@@ -11,8 +10,9 @@ use crate::wire::ppp::{self, CiscoHdlc, Ppp, PppoeSession};
 use crate::wire::radio::{Ppi, Prism, Radiotap};
 use crate::wire::vlan::Tag;
 
+pub(super) use super::header::Header;
 use super::span::Span;
-use super::{DropReason, Vlans};
+use super::{DropReason, Vlans, device, tag};
 
 /// How many headers may stand before an IP packet; pseudowires could nest as long as bytes last.
 const MAX_HEADERS: usize = 32;
@@ -42,61 +42,6 @@ impl Network<'_> {
     }
 }
 
-/// What a run of bytes starts with.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Header {
-    Ethernet,
-    Type(EtherType),
-    Llc,
-    Mpls,
-    Ppp,
-    CiscoHdlc,
-    Pppoe,
-    Family,
-    CookedV1,
-    CookedV2,
-    Ieee80211 {
-        padded: bool,
-        swapped: bool,
-    },
-    Radiotap,
-    Prism,
-    Ppi,
-    /// IP of the version its first nibble says.
-    Ip,
-    V4,
-    V6,
-}
-
-impl Header {
-    /// The first header of frames of a link type.
-    pub(super) const fn of(link: LinkType) -> Option<Self> {
-        Some(match link {
-            LinkType::ETHERNET => Self::Ethernet,
-            LinkType::NULL | LinkType::LOOP => Self::Family,
-            LinkType::PPP | LinkType::PPP_HDLC => Self::Ppp,
-            LinkType::PPP_ETHER => Self::Pppoe,
-            LinkType::RAW | LinkType::RAW_BSD | LinkType::RAW_OPENBSD => Self::Ip,
-            LinkType::IPV4 => Self::V4,
-            LinkType::IPV6 => Self::V6,
-            LinkType::C_HDLC => Self::CiscoHdlc,
-            LinkType::IEEE802_11 => Self::IEEE80211,
-            LinkType::IEEE802_11_RADIOTAP => Self::Radiotap,
-            LinkType::IEEE802_11_PRISM | LinkType::IEEE802_11_AVS => Self::Prism,
-            LinkType::PPI => Self::Ppi,
-            LinkType::LINUX_SLL => Self::CookedV1,
-            LinkType::LINUX_SLL2 => Self::CookedV2,
-            _ => return None,
-        })
-    }
-
-    /// An IEEE 802.11 frame as the standard has it.
-    pub(super) const IEEE80211: Self = Self::Ieee80211 {
-        padded: false,
-        swapped: false,
-    };
-}
-
 /// The IP packet behind `header`, which `span` starts with; VLANs on the way are added to `vlans`.
 pub(super) fn walk<'a>(
     mut header: Header,
@@ -110,7 +55,7 @@ pub(super) fn walk<'a>(
             Header::Ip => (by_version(span)?, span),
             Header::Ethernet => {
                 let ethernet = Ethernet::parse(span.bytes).map_err(|error| span.fault(error))?;
-                typed_or_sized(ethernet.ether_type(), span.skip(Ethernet::LEN)?)
+                tag::behind_type(ethernet.ether_type(), span.skip(Ethernet::LEN)?)
             }
             Header::Type(ether_type) => by_type(ether_type, span, vlans)?,
             Header::Llc => {
@@ -169,23 +114,12 @@ pub(super) fn walk<'a>(
             }
             Header::Ppi => {
                 let ppi = Ppi::parse(span.bytes).map_err(|error| span.fault(error))?;
-                let below = u16::try_from(ppi.link).ok().map(LinkType);
-                let next = below.and_then(Header::of).ok_or(DropReason::UnknownLink)?;
-                (next, span.skip(ppi.len)?)
+                (device::of_link(ppi.link)?, span.skip(ppi.len)?)
             }
+            Header::Device(device) => device::pass(device, span, vlans)?,
         };
     }
     Err(DropReason::TooDeep)
-}
-
-/// A field that is a type in Ethernet II and a length in IEEE 802.3.
-fn typed_or_sized(ether_type: EtherType, span: Span<'_>) -> (Header, Span<'_>) {
-    if ether_type.is_length() {
-        // What lies behind that length is padding.
-        (Header::Llc, span.limit(usize::from(ether_type.0)))
-    } else {
-        (Header::Type(ether_type), span)
-    }
 }
 
 fn by_type<'a>(
@@ -196,13 +130,13 @@ fn by_type<'a>(
     Ok(match ether_type {
         EtherType::IPV4 => (Header::V4, span),
         EtherType::IPV6 => (Header::V6, span),
-        EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType::QINQ_OLD => {
+        _ if ether_type.is_vlan_tag() => {
             let tag = Tag::parse(span.bytes).map_err(|error| span.fault(error))?;
             // Identifier 0 says that the tag is there for the priority only.
             if tag.id() != 0 {
                 vlans.push(tag.id());
             }
-            typed_or_sized(tag.ether_type(), span.skip(Tag::LEN)?)
+            tag::behind_type(tag.ether_type(), span.skip(Tag::LEN)?)
         }
         EtherType::MPLS | EtherType::MPLS_MULTICAST => (Header::Mpls, span),
         EtherType::PPPOE_SESSION => (Header::Pppoe, span),
@@ -210,7 +144,7 @@ fn by_type<'a>(
         EtherType::BRIDGED => (Header::Ethernet, span),
         // The service tag is four octets; the customer's frame follows whole.
         EtherType::BACKBONE => (Header::Ethernet, span.skip(4)?),
-        _ => return Err(DropReason::NonIp),
+        _ => tag::pass(ether_type, span, vlans)?,
     })
 }
 
@@ -266,7 +200,7 @@ fn behind_cooked<'a>(
             }
             return by_type(ether_type, rest, vlans);
         }
-        if !is_tag(ether_type) {
+        if !ether_type.is_vlan_tag() {
             break;
         }
         let tag = Tag::parse(span.bytes).map_err(|error| span.fault(error))?;
@@ -287,7 +221,7 @@ fn behind_cooked<'a>(
         is_tagged = true;
     }
     if is_tagged && ether_type.is_length() {
-        return Ok(typed_or_sized(ether_type, span));
+        return Ok(tag::behind_type(ether_type, span));
     }
     by_type(ether_type, span, vlans)
 }
@@ -295,7 +229,7 @@ fn behind_cooked<'a>(
 /// The tags that stand before the packet of this type although none was announced, and what
 /// follows them. They end in that type again, and only a packet of it can follow.
 fn tags_before(ether_type: EtherType, span: Span<'_>) -> Option<(Vlans, Span<'_>)> {
-    if is_tag(ether_type) || !goes_on(ether_type) {
+    if ether_type.is_vlan_tag() || !goes_on(ether_type) {
         return None;
     }
     let mut tags = Vlans::default();
@@ -309,7 +243,7 @@ fn tags_before(ether_type: EtherType, span: Span<'_>) -> Option<(Vlans, Span<'_>
         if tag.ether_type() == ether_type {
             return may_start(ether_type, rest).then_some((tags, rest));
         }
-        if !is_tag(tag.ether_type()) {
+        if !tag.ether_type().is_vlan_tag() {
             return None;
         }
     }
@@ -330,16 +264,9 @@ fn may_start(ether_type: EtherType, span: Span<'_>) -> bool {
         && (is_cut || network.is_some_and(|network| network.is_plausible()))
 }
 
-const fn is_tag(ether_type: EtherType) -> bool {
-    matches!(
-        ether_type,
-        EtherType::VLAN | EtherType::SERVICE_VLAN | EtherType::QINQ_OLD
-    )
-}
-
 /// Whether this is a type that [`by_type`] goes on with, or ARP.
 const fn goes_on(ether_type: EtherType) -> bool {
-    is_tag(ether_type)
+    ether_type.is_vlan_tag()
         || matches!(
             ether_type,
             EtherType::IPV4

@@ -4,14 +4,21 @@
 //! Bad traffic is no error here: it is a [`DropReason`], counted by the caller. The next stage
 //! is `flow`.
 //!
-//! The way of a frame: `link` finds the IP packet behind the link-layer headers, `ip` reads it and
-//! its transport header, `tunnel` looks for a packet inside, `fragment` holds parts of datagrams.
+//! The way of a frame: `link` finds the IP packet behind the link-layer headers (`header` lists them,
+//! `tag` passes the tags of switches, `device` what capture devices add), `ip` reads it and its
+//! transport header, `tunnel` looks for a packet inside, `fragment` holds parts of datagrams.
 //! [`Decoder`] joins them.
 #![deny(clippy::indexing_slicing)]
 
 mod decoder;
 
 mod link;
+
+mod header;
+
+mod tag;
+
+mod device;
 
 mod ip;
 
@@ -28,6 +35,7 @@ pub use decoder::Decoder;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::capture::{Frame, LinkType};
 use crate::time::Timestamp;
 
 /// An IP protocol number, as IANA assigns them.
@@ -260,6 +268,13 @@ impl DropReason {
             Self::FragmentLimit => "fragment-limit",
         }
     }
+}
+
+/// The link type that a frame was dropped for as [`DropReason::UnknownLink`]: its own, or the one
+/// that a header before the frame itself names.
+#[cold]
+pub fn unknown_link(frame: Frame<'_>) -> LinkType {
+    device::unknown_link(frame)
 }
 
 /// A datagram put together from fragments: it owns its bytes, so it can go to another thread.

@@ -75,6 +75,9 @@ const ICMPV6_PAIRS: &[(u8, u8)] = &[
     (136, 135),
     (130, 131),
     (131, 130),
+    // Who are you (RFC 4620).
+    (139, 140),
+    (140, 139),
     (144, 145),
     (145, 144),
 ];
@@ -125,6 +128,27 @@ mod tests {
                 icmp,
             );
             assert_eq!(got, expected);
+        }
+    }
+
+    /// The algorithm by hand: SHA-1 of seed, addresses, protocol, zero, and the two types as ports,
+    /// the lower end first; of the reference's own tests where these have the type.
+    #[test]
+    fn types_of_icmpv6_that_answer_each_other() {
+        let (a, b) = ("fe80::200:86ff:fe05:80da", "fe80::260:97ff:fe07:69ea");
+        let (c, d) = ("2001:db8::1", "2001:db8::2");
+        for (source, destination, kind, expected) in [
+            (a, b, 135, "1:dGHyGvjMfljg6Bppwm3bg0LO8TY="),
+            (b, a, 136, "1:dGHyGvjMfljg6Bppwm3bg0LO8TY="),
+            (a, b, 139, "1:5M4clpPt0fX67/4bIqQT4gA26Dw="),
+            (b, a, 140, "1:5M4clpPt0fX67/4bIqQT4gA26Dw="),
+            (b, a, 139, "1:cOJwEcSbkW1UEpyFTXIP4GMDabo="),
+            (c, d, 144, "1:ms66bqjCiS0Nx3DNXCp9wH22xNw="),
+            (d, c, 145, "1:ms66bqjCiS0Nx3DNXCp9wH22xNw="),
+        ] {
+            let ends = [source, destination].map(|text| (text.parse::<IpAddr>().unwrap(), 0));
+            let got = community_id(IpProtocol::ICMPV6, ends[0], ends[1], (kind, 0));
+            assert_eq!(got, expected, "{source} {kind}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::hash::BuildHasher;
 
 use crate::capture::{Block, Frame, FrameRef};
 use crate::classify::Classifier;
-use crate::decode::{self, Datagram, Decoded, Decoder, Packet};
+use crate::decode::{self, Datagram, Decoded, Decoder, DropReason, Packet};
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
 
@@ -127,10 +127,7 @@ impl Steer {
                 Decoded::Packet(packet) => sink.frame(index, &packet),
                 Decoded::Fragment => {}
                 Decoded::Datagram(datagram) => self.walk_datagram(datagram, sink),
-                Decoded::Dropped(reason) => {
-                    self.drops
-                        .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
-                }
+                Decoded::Dropped(reason) => drop_frame(&mut self.drops, reason, frame),
             }
         }
         self.expire(block.watermark);
@@ -153,6 +150,15 @@ impl Steer {
             };
             datagram = next;
         }
+    }
+}
+
+/// Counts a frame that belongs to no flow.
+pub(super) fn drop_frame(drops: &mut Drops, reason: DropReason, frame: Frame<'_>) {
+    let frames = u64::from(frame.frames);
+    drops.count(reason, frames, u64::from(frame.wire_len));
+    if reason == DropReason::UnknownLink {
+        drops.links.count(decode::unknown_link(frame).0, frames);
     }
 }
 

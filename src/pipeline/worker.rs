@@ -13,7 +13,7 @@ use crate::usage::{CellId, CellKey, Cells, FlowRecord, Stats, Usage};
 
 use super::Config;
 use super::collector::{Last, Report};
-use super::steer::Entry;
+use super::steer::{Entry, drop_frame};
 use super::stopwatch::Stopwatch;
 use super::watch::Watch;
 
@@ -373,10 +373,7 @@ impl Worker {
                     *slot = Some((packet, located));
                 }
                 Decoded::Fragment => {}
-                Decoded::Dropped(reason) => {
-                    self.drops
-                        .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
-                }
+                Decoded::Dropped(reason) => drop_frame(&mut self.drops, reason, frame),
                 datagram @ Decoded::Datagram(_) => {
                     // It comes after the packets before it: end the batch here.
                     other = Some((frame, datagram));

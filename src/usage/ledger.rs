@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::links::UnknownLinks;
 use super::{CellKey, Totals};
 use crate::classify::UnknownReason;
 use crate::decode::DropReason;
@@ -39,26 +40,31 @@ impl Volume {
 
 /// Frames that belong to no flow, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drops([Volume; DropReason::ALL.len()]);
+pub struct Drops {
+    volumes: [Volume; DropReason::ALL.len()],
+    /// Of [`DropReason::UnknownLink`], the frames by link type.
+    pub links: UnknownLinks,
+}
 
 impl Drops {
     /// Counts frames under `reason`.
     pub fn count(&mut self, reason: DropReason, packets: u64, bytes: u64) {
-        if let Some(volume) = self.0.get_mut(reason as usize) {
+        if let Some(volume) = self.volumes.get_mut(reason as usize) {
             volume.count(packets, bytes);
         }
     }
 
     /// Adds another worker's.
     pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in self.0.iter_mut().zip(other.0) {
+        for (mine, theirs) in self.volumes.iter_mut().zip(other.volumes) {
             mine.add(theirs);
         }
+        self.links.add(&other.links);
     }
 
     /// Each reason and its volume.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, Volume)> {
-        DropReason::ALL.into_iter().zip(self.0)
+        DropReason::ALL.into_iter().zip(self.volumes)
     }
 }
 

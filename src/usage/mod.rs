@@ -4,6 +4,7 @@
 //! The next stage, `export`, writes them.
 
 pub mod ledger;
+pub mod links;
 pub mod record;
 pub mod stats;
 

@@ -79,12 +79,17 @@ impl Family {
         } else {
             family
         };
-        Ok(match family {
+        Ok(Self::of(family))
+    }
+
+    /// What the number means on any system.
+    pub const fn of(number: u32) -> Self {
+        match number {
             2 => Self::Inet,
             // Linux, Windows, NetBSD and OpenBSD, FreeBSD, Darwin each have their own number.
             10 | 23 | 24 | 28 | 30 => Self::Inet6,
             other => Self::Other(other),
-        })
+        }
     }
 }
 

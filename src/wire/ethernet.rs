@@ -25,6 +25,48 @@ impl EtherType {
     /// The provider backbone service tag of IEEE 802.1ah.
     pub const BACKBONE: Self = Self(0x88e7);
     pub const QINQ_OLD: Self = Self(0x9100);
+    /// Further types of outer VLAN tags from before IEEE 802.1ad, by vendor or as configured.
+    pub const QINQ_8200: Self = Self(0x8200);
+    pub const QINQ_9200: Self = Self(0x9200);
+    pub const QINQ_9300: Self = Self(0x9300);
+    /// Cisco MetaData: security group tags.
+    pub const METADATA: Self = Self(0x8909);
+    /// Cisco FabricPath.
+    pub const FABRIC_PATH: Self = Self(0x8903);
+    /// Cisco's forerunner of [`Self::E_TAG`].
+    pub const VN_TAG: Self = Self(0x8926);
+    /// Bridge port extension (IEEE 802.1BR).
+    pub const E_TAG: Self = Self(0x893f);
+    /// Cisco's time stamps.
+    pub const TTAG: Self = Self(0x8988);
+    /// High-availability seamless redundancy (IEC 62439-3).
+    pub const HSR: Self = Self(0x892f);
+    /// RFC 6325.
+    pub const TRILL: Self = Self(0x22f3);
+    /// MACsec (IEEE 802.1AE).
+    pub const MACSEC: Self = Self(0x88e5);
+    /// Arista's time stamps and tap headers.
+    pub const ARISTA: Self = Self(0xd28b);
+    /// Marvell's switch tags, by the default that Linux programs.
+    pub const EDSA: Self = Self(0xdada);
+    /// Broadcom's switch tags of the older form.
+    pub const BROADCOM: Self = Self(0x8874);
+    /// The network service header (RFC 8300).
+    pub const NSH: Self = Self(0x894f);
+
+    /// Whether it is the type of a VLAN tag.
+    #[inline]
+    pub const fn is_vlan_tag(self) -> bool {
+        matches!(
+            self,
+            Self::VLAN
+                | Self::SERVICE_VLAN
+                | Self::QINQ_OLD
+                | Self::QINQ_8200
+                | Self::QINQ_9200
+                | Self::QINQ_9300
+        )
+    }
 
     /// Whether the field is an IEEE 802.3 length (IEEE 802.3 clause 3.2.6).
     #[inline]

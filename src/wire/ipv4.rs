@@ -125,8 +125,13 @@ impl<'a> Ipv4<'a> {
         let sum = words(self.header) + words(self.options);
         let folded = (sum & 0xffff) + (sum >> 16);
         let is_right = (folded & 0xffff) + (folded >> 16) == 0xffff;
-        let is_there = self.header[10..12] != [0, 0];
-        is_there && !is_right
+        self.has_checksum() && !is_right
+    }
+
+    /// Whether the header has a checksum.
+    #[inline]
+    pub const fn has_checksum(&self) -> bool {
+        u16::from_be_bytes([self.header[10], self.header[11]]) != 0
     }
 
     /// What was captured of the payload.

@@ -15,9 +15,33 @@ pub mod vlan;
 
 pub mod mpls;
 
+pub mod switch_tag;
+
+pub mod macsec;
+
 pub mod ppp;
 
+pub mod multiprotocol;
+
+pub mod ring;
+
+pub mod docsis;
+
+pub mod infiniband;
+
+pub mod preamble;
+
 pub mod cooked;
+
+pub mod nflog;
+
+pub mod pflog;
+
+pub mod pktap;
+
+pub mod juniper;
+
+pub mod erf;
 
 pub mod ieee80211;
 
@@ -54,6 +78,8 @@ pub mod capwap;
 pub mod tzsp;
 
 pub mod l2tp;
+
+pub mod nsh;
 
 use std::fmt;
 

@@ -267,6 +267,43 @@ fn reads_pcapng_blocks_of_every_kind() {
     }
 }
 
+/// Simple packet blocks have no time: theirs is that of the packet before them in the section, or of
+/// the first one behind them that has one.
+#[test]
+fn packets_without_a_time_among_those_with_one() {
+    let mut file = Bytes::new(Little);
+    let simple = |file: &mut Bytes, data: &[u8]| {
+        let mut body = Bytes::new(Little);
+        body.u32(data.len() as u32).raw(data).pad();
+        samples::block(file, 3, &body.bytes);
+    };
+    samples::section(&mut file);
+    samples::interface(&mut file, LinkType::ETHERNET, 0, &[]);
+    samples::interface(&mut file, LinkType::ETHERNET, 0, &[]);
+    simple(&mut file, b"a");
+    simple(&mut file, b"b");
+    samples::enhanced(&mut file, 1, 50, b"c");
+    simple(&mut file, b"d");
+    samples::enhanced(&mut file, 0, 40, b"e");
+    simple(&mut file, b"f");
+    samples::section(&mut file);
+    samples::interface(&mut file, LinkType::ETHERNET, 0, &[]);
+    simple(&mut file, b"g");
+    samples::enhanced(&mut file, 0, 30, b"h");
+    samples::section(&mut file);
+    samples::interface(&mut file, LinkType::ETHERNET, 0, &[]);
+    simple(&mut file, b"i");
+    let seen = frames(&file.bytes);
+    let times: Vec<u64> = seen.iter().map(|frame| frame.1 / 1_000).collect();
+    assert_eq!(times, [50, 50, 50, 50, 40, 40, 30, 30, 50]);
+
+    let mut timeless = Bytes::new(Little);
+    samples::section(&mut timeless);
+    samples::interface(&mut timeless, LinkType::ETHERNET, 0, &[]);
+    simple(&mut timeless, b"a");
+    assert_eq!(frames(&timeless.bytes)[0].1, 0);
+}
+
 #[test]
 fn padding_may_be_left_out_of_the_length() {
     let mut file = Bytes::new(Little);

@@ -20,7 +20,7 @@ use self::attend::Attendant;
 use self::reload::Reload;
 use self::signals::Listener;
 use super::records::{flow_exporter, is_dash, usage_exporter};
-use super::settings::load_first;
+use super::settings::{load_first, unknown_links};
 use crate::capture::live::{Error, Fanout, Interface, Options, Source};
 use crate::config::{Metrics, Settings, Steer};
 use crate::export::lines::Lines;
@@ -105,6 +105,9 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     });
     attended?;
     let snapshot = snapshot?;
+    for line in unknown_links(&snapshot.ledger) {
+        tracing::warn!("{line}");
+    }
     if !(arguments.tui && View::terminal_hangs()) {
         arguments.print(&snapshot, to_stdout)?;
     }

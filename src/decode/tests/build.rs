@@ -63,6 +63,19 @@ pub(super) fn udp_packet() -> Vec<u8> {
     ipv4(17, &udp(5000, 6000, PAYLOAD))
 }
 
+/// An IPv4 packet with the checksum of its header filled in.
+pub(super) fn checksummed(mut packet: Vec<u8>) -> Vec<u8> {
+    packet[10..12].fill(0);
+    let (words, _) = packet[..20].as_chunks::<2>();
+    let sum: u32 = words
+        .iter()
+        .map(|&word| u32::from(u16::from_be_bytes(word)))
+        .sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    packet[10..12].copy_from_slice(&(!(folded as u16)).to_be_bytes());
+    packet
+}
+
 /// The same in IPv6.
 pub(super) fn udp_packet6() -> Vec<u8> {
     ipv6(17, &udp(5000, 6000, PAYLOAD))

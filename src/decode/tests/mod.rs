@@ -3,6 +3,8 @@
 
 mod build;
 
+mod devices;
+
 mod fragments;
 
 mod headers;
@@ -10,6 +12,8 @@ mod headers;
 mod links;
 
 mod oracle;
+
+mod tags;
 
 mod tunnels;
 

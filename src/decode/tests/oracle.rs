@@ -203,7 +203,11 @@ proptest! {
         link in prop_oneof![
             Just(0u16), Just(1), Just(9), Just(12), Just(50), Just(51), Just(101), Just(104),
             Just(105), Just(108), Just(113), Just(119), Just(127), Just(163), Just(192),
-            Just(228), Just(229), Just(276),
+            Just(228), Just(229), Just(276), Just(6), Just(8), Just(10), Just(100), Just(107),
+            Just(109), Just(117), Just(122), Just(123), Just(128), Just(138), Just(143), Just(149),
+            Just(166), Just(178), Just(179), Just(197), Just(204), Just(219), Just(226), Just(239),
+            Just(240), Just(241), Just(242), Just(247), Just(258), Just(274), Just(281), Just(282),
+            Just(284), Just(285),
         ],
         bytes in proptest::collection::vec(prop_oneof![3 => any::<u8>(), 1 => Just(0), 1 => Just(0x45), 1 => Just(8)], 0..200),
         wire_len in 0..400u32,
