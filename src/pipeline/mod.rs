@@ -11,6 +11,7 @@
 
 mod collector;
 pub mod live;
+mod marks;
 pub mod memory;
 mod steer;
 mod stopwatch;
@@ -36,6 +37,8 @@ use crate::usage::{self, Stats, Summary};
 use self::collector::{Collector, Report};
 use self::steer::{Entry, Steer};
 use self::worker::Worker;
+
+pub use self::marks::FlowIds;
 
 #[cfg(test)]
 mod tests;
@@ -63,6 +66,8 @@ pub struct Config {
     pub steps: bool,
     /// Measure distributions.
     pub stats: bool,
+    /// Tell the exporter the frames of these flows.
+    pub mark: Option<Arc<FlowIds>>,
 }
 
 /// Why a run stopped before the end of its input.
