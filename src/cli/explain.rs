@@ -10,13 +10,24 @@ use super::interrupt;
 use super::outputs::Files;
 use super::select::{Ends, Selection};
 use super::settings::{Flows, Input, Signatures};
-use crate::export::{Exporter, reason};
+use crate::classify::explain::{Keep, MAX_KEPT};
+use crate::export::{Exporter, opening, reason};
 use crate::pipeline::{self, Config, Failure};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
 
+const EXAMPLES: &str = "\
+Examples:
+  ottometer explain trace.pcap --flow 10.0.0.1:50000     why this flow has its name
+  ottometer explain trace.pcap --app unknown             what has none: bytes, lengths, close rules,
+                                                         and the draft of a rule
+  ottometer explain trace.pcap --flow 17 --all --bytes 1024
+
+Names and bytes are what strangers sent: what a terminal would obey is written out.";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
@@ -28,6 +39,14 @@ pub(super) struct Arguments {
     /// Only flows of this application or protocol; `unknown`: those without a name.
     #[arg(long, value_name = "NAME")]
     app: Option<String>,
+
+    /// Show for every flow what it sent, which rules came close and the draft of a rule, not only for those without a name.
+    #[arg(long)]
+    all: bool,
+
+    /// Bytes of each side that are shown in hex, at most 4096.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = bytes)]
+    bytes: usize,
 
     #[command(flatten)]
     signatures: Signatures,
@@ -53,6 +72,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         flow: arguments.flow_table.flow(),
         records: true,
         steps: true,
+        keep: if arguments.all {
+            Keep::All
+        } else {
+            Keep::Unnamed
+        },
         ..Config::default()
     };
     let mut explainer = Explainer {
@@ -61,6 +85,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             ends: arguments.flows.clone(),
             names: arguments.app.iter().cloned().collect(),
         },
+        bytes: arguments.bytes,
         shown: 0,
         seen: 0,
     };
@@ -86,6 +111,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 struct Explainer {
     out: Box<dyn Write + Send>,
     selection: Selection,
+    bytes: usize,
     shown: u64,
     seen: u64,
 }
@@ -97,7 +123,7 @@ impl Exporter for Explainer {
             return Ok(());
         }
         self.shown += 1;
-        explain(&mut self.out, record, set)
+        explain(&mut self.out, record, set, self.bytes)
     }
 
     fn interval(&mut self, _: Timestamp, _: u64, _: &Cells, _: &SignatureSet) -> io::Result<()> {
@@ -113,10 +139,24 @@ impl Exporter for Explainer {
     }
 }
 
-fn explain(out: &mut dyn Write, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
+fn explain(
+    out: &mut dyn Write,
+    record: &FlowRecord,
+    set: &SignatureSet,
+    bytes: usize,
+) -> io::Result<()> {
     writeln!(out, "{}", reason::headline(record))?;
-    for line in reason::lines(record, set) {
+    let shown = opening::lines(record, set, bytes);
+    for line in reason::lines(record, set).into_iter().chain(shown) {
         writeln!(out, "  {line}")?;
     }
     writeln!(out)
+}
+
+fn bytes(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value > MAX_KEPT => Err(format!("must be at most {MAX_KEPT}")),
+        Ok(value) => Ok(value),
+        Err(_) => Err("must be a number".to_owned()),
+    }
 }

@@ -16,6 +16,7 @@ use super::outputs::{Files, is_standard_output};
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::select::{Ends, Selection, UNKNOWN};
 use super::settings::{Flows, Input, Signatures, positive};
+use crate::classify::explain::Keep;
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
 use crate::export::{Exporter, Intervals, summary};
@@ -25,7 +26,20 @@ use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{self, Cells, FlowRecord};
 
+const EXAMPLES: &str = "\
+Examples:
+  ottometer read trace.pcap --by service --top 20
+  ottometer read trace.pcap --flows flows.jsonl --interval 5m --usage usage.csv
+  tcpdump -U -w - -i eth0 | ottometer read - --flows -
+  ottometer read trace.pcap --write-pcap unknown.pcapng --unknown
+  ottometer read trace.pcap --write-pcap call.pcap --app whatsapp --flow 10.0.0.7
+
+Files that are written take the place of what was there, but never of a capture or of what is read.
+The first SIGINT (control-C) or SIGTERM is the end of the input: what was read until then is counted
+and written. The second ends at once.";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
@@ -203,6 +217,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         },
         records: arguments.flows.is_some() || extract.is_some(),
         steps: false,
+        keep: Keep::Nothing,
         stats: arguments.stats,
         mark: None,
     };

@@ -13,9 +13,11 @@ pub mod status;
 pub mod summary;
 
 mod community_id;
+mod draft;
 pub(crate) use json::usage_records;
 
 pub(crate) mod number;
+pub(crate) mod opening;
 pub(crate) mod reason;
 pub(crate) mod text;
 

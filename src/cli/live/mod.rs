@@ -23,6 +23,7 @@ use super::outputs::Files;
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::load_first;
 use crate::capture::live::{Error, Fanout, Interface, Options, Source};
+use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
 use crate::export::lines::Lines;
 use crate::export::rotate::Rotating;
@@ -178,6 +179,7 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
             },
             records: records.flows.is_some(),
             steps: false,
+            keep: Keep::Nothing,
             stats: true,
             mark: None,
         },
