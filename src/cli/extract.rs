@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
+use super::outputs::is_standard_output;
 use super::records::is_dash;
 use super::select::{Selection, UNKNOWN};
 use super::settings::Input;
@@ -125,7 +126,7 @@ impl Extract {
 
     /// Opens the file that is written.
     pub(super) fn create(&self) -> anyhow::Result<Box<dyn Write>> {
-        if is_dash(&self.path) {
+        if is_standard_output(&self.path) {
             return Ok(Box::new(BufWriter::with_capacity(1 << 16, io::stdout())));
         }
         let file = File::create(&self.path)

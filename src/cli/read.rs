@@ -13,7 +13,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::extract::{Chooser, Extract, FirstReading};
 use super::interrupt;
 use super::outputs::{Files, is_standard_output};
-use super::records::{flow_exporter, is_dash, usage_exporter};
+use super::records::{flow_exporter, usage_exporter};
 use super::select::{Ends, Selection, UNKNOWN};
 use super::settings::{Flows, Input, Signatures, positive};
 use crate::classify::explain::Keep;
@@ -335,7 +335,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Lines>> {
-    if is_dash(path) {
+    if is_standard_output(path) {
         return Ok(Box::new(BufWriter::with_capacity(1 << 16, io::stdout())));
     }
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;

@@ -50,29 +50,40 @@ impl Pattern {
 
 /// A signature file that names this flow.
 pub(super) fn lines(record: &FlowRecord, kept: &Kept) -> Vec<String> {
-    let client = ("client", &kept.sides.client);
-    let server = ("server", &kept.sides.server);
-    let is_datagram = record.protocol != IpProtocol::TCP;
-    let patterns = [client, server].map(|(name, sent)| (name, sent, pattern(sent, is_datagram)));
-    let best = patterns
-        .into_iter()
-        .filter_map(|(name, sent, pattern)| Some((name, sent, pattern?)))
-        // Of two as good, the client's, which comes first.
-        .rev()
-        .max_by_key(|(_, _, pattern)| pattern.bits() + 16 * usize::from(pattern.length.is_some()));
-    let Some((direction, sent, pattern)) = best else {
+    let Some(file) = draft(record.protocol, record.server_port, kept) else {
         return vec!["draft      none: its messages have no bytes in common".to_owned()];
     };
     let mut lines = vec![
         "draft      of a rule, by this one flow alone: compare others, and say how it is known"
             .to_owned(),
     ];
-    let file = file(record, direction, sent, &pattern);
     lines.extend(file.lines().map(|line| format!("  {line}")));
     lines
 }
 
-fn file(record: &FlowRecord, direction: &str, sent: &Sent, pattern: &Pattern) -> String {
+fn draft(protocol: IpProtocol, port: u16, kept: &Kept) -> Option<String> {
+    let client = ("client", &kept.sides.client);
+    let server = ("server", &kept.sides.server);
+    let is_datagram = protocol != IpProtocol::TCP;
+    let patterns = [client, server].map(|(name, sent)| (name, sent, pattern(sent, is_datagram)));
+    let (direction, sent, pattern) = patterns
+        .into_iter()
+        .filter_map(|(name, sent, pattern)| Some((name, sent, pattern?)))
+        // Of two as good, the client's, which comes first.
+        .rev()
+        .max_by_key(|(_, _, pattern)| {
+            pattern.bits() + 16 * usize::from(pattern.length.is_some())
+        })?;
+    file(protocol, port, direction, sent, &pattern)
+}
+
+fn file(
+    protocol: IpProtocol,
+    port: u16,
+    direction: &str,
+    sent: &Sent,
+    pattern: &Pattern,
+) -> Option<String> {
     let mut text = String::from(
         "# DRAFT: signatures/protocol/draft.toml\n\
          [protocol]\n\
@@ -83,16 +94,15 @@ fn file(record: &FlowRecord, direction: &str, sent: &Sent, pattern: &Pattern) ->
          name = \"draft-opening\"\n",
     );
     // Writing to a text does not fail.
-    let transport = match record.protocol {
+    let transport = match protocol {
         IpProtocol::TCP => Some("tcp"),
         IpProtocol::UDP => Some("udp"),
         IpProtocol::SCTP => Some("sctp"),
         _ => None,
     };
-    let port = record.server_port;
     let _ = match transport {
         Some(name) => writeln!(text, "transport = \"{name}\""),
-        None => writeln!(text, "ip_protocol = {}", record.protocol.0),
+        None => writeln!(text, "ip_protocol = {}", protocol.0),
     };
     let _ = writeln!(text, "direction = \"{direction}\"");
     let is_repeated = pattern.messages > 1;
@@ -111,6 +121,8 @@ fn file(record: &FlowRecord, direction: &str, sent: &Sent, pattern: &Pattern) ->
         if is_weak {
             let _ = writeln!(text, "port_required = true");
         }
+    } else if is_weak && transport.is_some() {
+        return None;
     }
     let at: Vec<String> = runs(&pattern.bytes)
         .map(|(offset, run)| format!("{{ offset = {offset}, hex = \"{}\" }}", hex(run)))
@@ -153,7 +165,7 @@ fn file(record: &FlowRecord, direction: &str, sent: &Sent, pattern: &Pattern) ->
             text.push_str("match = false\n");
         }
     }
-    text
+    Some(text)
 }
 
 /// What the first messages of a side have in common; of one alone, its first bytes.
@@ -180,8 +192,10 @@ fn pattern(sent: &Sent, is_datagram: bool) -> Option<Pattern> {
         }
     };
     let together = compared(others, REACH);
+    // Single bytes may be alike by chance.
     let is_enough = |pattern: &Pattern| {
-        pattern.bits() >= 16 || (pattern.bits() > 0 && pattern.length.is_some())
+        let has_run = runs(&pattern.bytes).any(|(_, run)| run.len() >= 2);
+        has_run || (pattern.bits() > 0 && pattern.length.is_some())
     };
     if !others.is_empty() && is_enough(&together) {
         return Some(together);
@@ -272,5 +286,98 @@ impl Sent {
         starts
             .zip(&self.ends)
             .map_while(|(start, &end)| self.bytes.get(start as usize..end as usize))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::flow::PerSide;
+    use crate::signature::{Severity, SourceFile, check};
+
+    fn sent(messages: &[Vec<u8>]) -> Sent {
+        let mut sent = Sent::default();
+        for message in messages {
+            sent.bytes.extend_from_slice(message);
+            sent.ends.push(sent.bytes.len() as u32);
+        }
+        sent.len = sent.bytes.len();
+        sent
+    }
+
+    fn kept(client: &[Vec<u8>], server: &[Vec<u8>]) -> Kept {
+        Kept {
+            sides: PerSide {
+                client: sent(client),
+                server: sent(server),
+            },
+            ..Kept::default()
+        }
+    }
+
+    #[test]
+    fn what_messages_have_in_common_is_drafted() {
+        let cases: &[(IpProtocol, &[&[u8]], &[&str])] = &[
+            (
+                IpProtocol::UDP,
+                &[b"\x07\x09\x00\x04abcd", b"\x07\x09\x00\x02xy"],
+                &["hex = \"07 09\"", "be16(2) + 4 == len", "repeat = 2"],
+            ),
+            (
+                IpProtocol::UDP,
+                &[b"\x01\x02\x03\x04\x05", b"\x01\x02\x03\x09\x05"],
+                &["{ offset = 0, hex = \"01 02 03\" }, { offset = 4, hex = \"05\" }"],
+            ),
+            // Nothing in common: datagrams have no rule, a stream has its start.
+            (IpProtocol::UDP, &[b"\x01\x02\x03", b"\x04\x05\x06"], &[]),
+            (
+                IpProtocol::TCP,
+                &[b"HELO 12345678", b"\x01\x02\x03"],
+                &["message = \"first\"", "hex = \"48 45 4c 4f 20 31 32 33\""],
+            ),
+            (IpProtocol::TCP, &[b"HI"], &["port_required = true"]),
+            (IpProtocol::TCP, &[b"x"], &[]),
+            (IpProtocol::TCP, &[], &[]),
+        ];
+        for (protocol, messages, parts) in cases {
+            let messages: Vec<Vec<u8>> = messages.iter().map(|one| one.to_vec()).collect();
+            let text = draft(*protocol, 4000, &kept(&messages, &[]));
+            assert_eq!(text.is_some(), !parts.is_empty(), "{messages:?}: {text:?}");
+            for part in *parts {
+                let text = text.as_deref().unwrap_or_default();
+                assert!(text.contains(part), "{part}: {text}");
+            }
+        }
+    }
+
+    fn messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        let byte = prop_oneof![Just(0_u8), Just(7), 0..=40_u8, any::<u8>()];
+        prop::collection::vec(prop::collection::vec(byte, 1..60), 0..6)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// A draft can be used as it is, whatever was sent.
+        #[test]
+        fn every_draft_is_a_valid_file(
+            client in messages(),
+            server in messages(),
+            is_tcp in any::<bool>(),
+            port in prop_oneof![Just(0_u16), any::<u16>()],
+        ) {
+            let protocol = if is_tcp { IpProtocol::TCP } else { IpProtocol::UDP };
+            if let Some(text) = draft(protocol, port, &kept(&client, &server)) {
+                let files = [SourceFile::new("protocol/draft.toml", text.clone())];
+                let errors: Vec<String> = check(&files)
+                    .into_iter()
+                    .filter(|finding| finding.severity == Severity::Error)
+                    .map(|finding| finding.to_string())
+                    .collect();
+                prop_assert!(errors.is_empty(), "{errors:?}\n{text}");
+            }
+        }
     }
 }
