@@ -12,6 +12,9 @@ mod threads;
 // Arguments, exit codes, formats, damaged files.
 mod cli;
 
+// What is written: nothing over a capture, in time, whole.
+mod outputs;
+
 // The signature files that are built in.
 mod signatures;
 

@@ -30,7 +30,11 @@ fuzz_target!(|input: &[u8]| {
 
 /// What was read; `None` when that may depend on the block size.
 fn read(file: &[u8], filter: Option<String>, block_size: usize) -> Option<(u64, u64, Counts)> {
-    let options = Options { filter, block_size };
+    let options = Options {
+        filter,
+        block_size,
+        ..Options::default()
+    };
     let bytes = Box::new(Cursor::new(file.to_vec()));
     let mut reader = Reader::from_read(Path::new("fuzz"), bytes, &options).ok()?;
     let mut block = Block::default();

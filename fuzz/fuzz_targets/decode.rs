@@ -96,6 +96,7 @@ fuzz_target!(|input: &[u8]| {
         max_depth: settings & 0x0f,
         fragment_bytes: 1 << (8 + (settings >> 4)),
         fragment_timeout: Duration::from_secs(30),
+        ..Config::default()
     };
     let limit = config.fragment_bytes;
     let max_depth = usize::from(config.max_depth);

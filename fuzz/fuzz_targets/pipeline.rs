@@ -113,6 +113,7 @@ fn go(settings: u8, workers: usize) -> Option<(Summary, Written)> {
     let options = Options {
         filter: (settings & 0x80 != 0).then(|| "udp or vlan".to_owned()),
         block_size: 64 << (settings >> 3 & 15),
+        ..Options::default()
     };
     let mut inputs = Inputs::open(&[&*FILE], &options).ok()?;
     let mut config = Config {

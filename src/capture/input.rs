@@ -5,13 +5,17 @@
 //! `zstd` tool takes without being asked for more) and nothing else grows.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
 use crate::capture::error::Compression;
+use crate::capture::stop::Stop;
+use crate::capture::stream::Stream;
 
 /// What is read from the file at once for a decompressor.
 const COMPRESSED_BUFFER: usize = 128 * 1024;
@@ -52,7 +56,7 @@ impl Input {
     }
 
     /// Fills `buffer`, unless the input ends or fails first: then fewer bytes are given, and the
-    /// failure beside them. How the bytes trickle in makes no difference to the caller.
+    /// failure beside them. [`is_pause`] tells a stream that pauses from a failure.
     pub(super) fn fill(&mut self, buffer: &mut [u8]) -> (usize, io::Result<()>) {
         let mut filled = 0;
         while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
@@ -118,6 +122,7 @@ impl Raw {
                 Ok(0) => break,
                 Ok(count) => start_len += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if is_pause(&error) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -151,15 +156,46 @@ impl Read for Raw {
     }
 }
 
-/// Opens `path`, `-` for standard input. Gives its size when it is a plain file.
-pub(super) fn open(path: &Path) -> io::Result<(Box<dyn Read + Send>, Option<u64>)> {
-    if is_standard_input(path) {
-        return Ok((Box::new(io::stdin()), None));
-    }
-    let file = File::open(path)?;
+/// A capture file that is open.
+pub(super) struct Opened {
+    pub(super) bytes: Box<dyn Read + Send>,
+    /// Of a plain file.
+    pub(super) size: Option<u64>,
+    /// A pipe or the like: tells its pauses, and ends when it is asked to.
+    pub(super) is_stream: bool,
+}
+
+/// Opens `path`, `-` for standard input.
+pub(super) fn open(path: &Path, stop: &Stop) -> io::Result<Opened> {
+    let file = if is_standard_input(path) {
+        // Not through its buffer: what is in there cannot be waited for.
+        File::from(io::stdin().as_fd().try_clone_to_owned()?)
+    } else if fs::metadata(path)?.file_type().is_fifo() {
+        // Whoever writes to it may not be there yet: that is not waited for here.
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        options.open(path)?
+    } else {
+        File::open(path)?
+    };
     let metadata = file.metadata()?;
-    let size = metadata.is_file().then_some(metadata.len());
-    Ok((Box::new(file), size))
+    let is_stream = !metadata.is_file();
+    Ok(Opened {
+        // Standard input may begin anywhere in a file: its size says nothing.
+        size: (!is_stream && !is_standard_input(path)).then_some(metadata.len()),
+        is_stream,
+        bytes: if is_stream {
+            Box::new(Stream::new(file, stop.clone()))
+        } else {
+            Box::new(file)
+        },
+    })
+}
+
+/// Whether `error` says only that nothing has come for a moment: what was read before may be handed
+/// on, and reading again waits for more.
+pub(super) fn is_pause(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Whether `path` stands for standard input.

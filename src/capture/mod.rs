@@ -5,8 +5,9 @@
 //!
 //! [`inputs`] is the front door for capture files: several as one stream. [`file`] reads one of
 //! them, with [`pcap`] and [`pcapng`] to walk its records, `input` to undo compression, [`filter`]
-//! and `bpf` to leave frames out, and [`error`] to say what is wrong with it.
-//! [`live`] captures from interfaces.
+//! and `bpf` to leave frames out, and [`error`] to say what is wrong with it. `stream` waits for
+//! pipes, and [`stop`] ends the input early. [`live`] captures from interfaces. [`magic`] tells
+//! captures from other files, and [`writer`] writes them.
 
 pub mod error;
 
@@ -17,6 +18,12 @@ pub mod filter;
 pub mod inputs;
 
 pub mod live;
+
+pub mod magic;
+
+pub mod stop;
+
+pub mod writer;
 
 mod bpf;
 
@@ -29,6 +36,8 @@ mod listing;
 mod pcap;
 
 mod pcapng;
+
+mod stream;
 
 #[cfg(test)]
 mod samples;

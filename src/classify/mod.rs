@@ -19,7 +19,7 @@ use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
 use self::calls::Calls;
-use self::explain::Step;
+use self::explain::{Keep, Step, Trace};
 use self::names::Names;
 
 /// Why a flow, or a packet without one, has no name at all.
@@ -111,7 +111,7 @@ pub struct Classification {
     pub facts: Option<Box<Facts>>,
     inspection: Option<Box<Inspection>>,
     /// What happened on the way, when the classifier was asked to remember.
-    pub steps: Option<Box<Vec<Step>>>,
+    pub steps: Option<Box<Trace>>,
 }
 
 impl Classification {
@@ -146,10 +146,9 @@ impl Classification {
         let inspection = |inspection: &Inspection| {
             size_of::<Inspection>() + inspection.tags.capacity() * size_of::<Tag>()
         };
-        let steps = |steps: &Vec<Step>| size_of_val(steps) + steps.capacity() * size_of::<Step>();
         self.facts.as_deref().map_or(0, Facts::memory)
             + self.inspection.as_deref().map_or(0, inspection)
-            + self.steps.as_deref().map_or(0, steps)
+            + self.steps.as_deref().map_or(0, Trace::memory)
     }
 
     /// Lets go of what was kept for the record, the verdict excepted.
@@ -164,6 +163,8 @@ impl Classification {
 struct Inspection {
     /// Dissectors that said [`Outcome::NotMine`], by their place in `DISSECTORS`.
     ruled_out: u64,
+    /// Dissectors that said [`Outcome::NeedMore`] to the latest message.
+    asking: u64,
     /// The dissector whose protocol it is.
     owner: Option<u8>,
     /// The owner has nothing more to learn.
@@ -214,6 +215,7 @@ pub struct Classifier {
     scratch: Facts,
     found: Vec<Tag>,
     remember_steps: bool,
+    keep: Keep,
 }
 
 impl Classifier {
@@ -226,7 +228,13 @@ impl Classifier {
             scratch: Facts::default(),
             found: Vec::new(),
             remember_steps,
+            keep: Keep::Nothing,
         }
+    }
+
+    /// Keeps these openings with the steps that are remembered.
+    pub const fn keep_openings(&mut self, keep: Keep) {
+        self.keep = keep;
     }
 
     /// The most bytes that what one worker learns from flows about others takes.
@@ -299,6 +307,9 @@ impl Classifier {
         let number = packets(flow);
         let mut settled_by = None;
         let more = flow.read_opening(packet, side, config, |opening| {
+            if let Some(trace) = steps.as_deref_mut() {
+                trace.message(opening);
+            }
             if !inspection.is_due(opening) {
                 return true;
             }
@@ -310,6 +321,12 @@ impl Classifier {
                 steps.as_deref_mut(),
             );
             settled_by = ladder::settles(&self.view(opening, &inspection, facts.as_deref()), false);
+            if let Some(trace) = steps.as_deref_mut()
+                && settled_by.is_some()
+                && self.keep == Keep::All
+            {
+                trace.keep(opening, inspection.asking, &self.set);
+            }
             settled_by.is_none()
         });
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
@@ -319,6 +336,7 @@ impl Classifier {
         state.facts = facts;
         state.steps = steps;
         if swapped && settled_by.is_some() {
+            state.steps.iter_mut().for_each(|trace| trace.swap_sides());
             flow.swap_sides();
         }
         if let Some(mut names) = settled_by {
@@ -358,8 +376,16 @@ impl Classifier {
                     number,
                     steps.as_deref_mut(),
                 );
-                ladder::settles(&self.view(&opening, &inspection, facts.as_deref()), true)
-                    .unwrap_or_default()
+                let names =
+                    ladder::settles(&self.view(&opening, &inspection, facts.as_deref()), true)
+                        .unwrap_or_default();
+                let has_name = names.app.is_some() || names.proto.is_some();
+                if let Some(trace) = steps.as_deref_mut()
+                    && (self.keep == Keep::All || self.keep == Keep::Unnamed && !has_name)
+                {
+                    trace.keep(&opening, inspection.asking, &self.set);
+                }
+                names
             }
             None => Named::default(),
         };
@@ -370,6 +396,7 @@ impl Classifier {
         state.facts = facts;
         state.steps = steps;
         if swapped {
+            state.steps.iter_mut().for_each(|trace| trace.swap_sides());
             flow.swap_sides();
         }
         self.add_weak(flow, &class, &mut names, at);
@@ -408,16 +435,17 @@ impl Classifier {
         inspection: &mut Inspection,
         facts: &mut Option<Box<Facts>>,
         number: u32,
-        mut steps: Option<&mut Vec<Step>>,
+        mut steps: Option<&mut Trace>,
     ) {
         inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
         let mut note = |step: Step| {
-            if let Some(steps) = steps.as_deref_mut() {
-                explain::remember(steps, step);
+            if let Some(trace) = steps.as_deref_mut() {
+                trace.remember(step);
             }
         };
         let mut changed = false;
         let was_claimed = inspection.owner.is_some();
+        inspection.asking = 0;
         if !inspection.done {
             for (place, dissector) in (0u8..).zip(DISSECTORS) {
                 let bit = 1u64 << place;
@@ -442,7 +470,7 @@ impl Classifier {
                             inspection.done = true;
                         }
                     }
-                    Outcome::NeedMore => {}
+                    Outcome::NeedMore => inspection.asking |= bit,
                     Outcome::Partial | Outcome::Done => {
                         if inspection.owner.is_none() {
                             *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
@@ -512,8 +540,8 @@ impl Classifier {
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
                 continue;
             };
-            if let Some(steps) = class(&mut flow.class).steps.as_deref_mut() {
-                explain::remember(steps, Step::inferred(number, tag));
+            if let Some(trace) = class(&mut flow.class).steps.as_deref_mut() {
+                trace.remember(Step::inferred(number, tag));
             }
             if tag.app.is_some() {
                 names.app = tag.app;

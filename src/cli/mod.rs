@@ -4,10 +4,14 @@
 
 mod config;
 mod explain;
+mod extract;
 mod interfaces;
+mod interrupt;
 mod live;
+mod outputs;
 mod read;
 mod records;
+mod select;
 mod settings;
 mod signatures;
 mod watch;
@@ -24,6 +28,7 @@ Examples:
   ottometer read trace.pcap --flows - --quiet       one JSON object a flow
   ottometer read trace.pcap --interval 60s --usage usage.csv
   tcpdump -w - -i eth0 | ottometer read -           standard input
+  ottometer read trace.pcap --write-pcap odd.pcapng --unknown
   ottometer explain trace.pcap --flow 10.0.0.1:50000
   ottometer interfaces                              what can be captured
   sudo ottometer live -i eth1 --tui                 a mirror port, live

@@ -10,24 +10,45 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::records::{flow_exporter, is_dash, usage_exporter};
+use super::extract::{Chooser, Extract, FirstReading};
+use super::interrupt;
+use super::outputs::{Files, is_standard_output};
+use super::records::{flow_exporter, usage_exporter};
+use super::select::{Ends, Selection, UNKNOWN};
 use super::settings::{Flows, Input, Signatures, positive};
+use crate::classify::explain::Keep;
 use crate::export::lines::Lines;
+use crate::export::number::grouped;
 use crate::export::{Exporter, Intervals, summary};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
-use crate::usage;
+use crate::signature::SignatureSet;
+use crate::time::Timestamp;
+use crate::usage::{self, Cells, FlowRecord};
+
+const EXAMPLES: &str = "\
+Examples:
+  ottometer read trace.pcap --by service --top 20
+  ottometer read trace.pcap --flows flows.jsonl --interval 5m --usage usage.csv
+  tcpdump -U -w - -i eth0 | ottometer read - --flows -
+  ottometer read trace.pcap --write-pcap unknown.pcapng --unknown
+  ottometer read trace.pcap --write-pcap call.pcap --app whatsapp --flow 10.0.0.7
+
+Files that are written take the place of what was there, but never of a capture or of what is read.
+The first SIGINT (control-C) or SIGTERM is the end of the input: what was read until then is counted
+and written. The second ends at once.";
 
 #[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
 
-    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv.
+    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv. A file that is there is written over, unless it is a capture or what is read.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     flows: Option<PathBuf>,
 
-    /// Write a usage record for each application, service and direction of each interval to this file (needs --interval).
+    /// Write a usage record for each application, service and direction of each interval to this file, as --flows does (needs --interval).
     #[arg(
         long,
         value_name = "FILE",
@@ -35,6 +56,32 @@ pub(super) struct Arguments {
         help_heading = "Output"
     )]
     usage: Option<PathBuf>,
+
+    /// Write the frames of the flows that --app, --unknown and --flow ask for (of all flows without them) to this file as they were captured: pcapng if the name ends with .pcapng, else pcap. The input is read three times, so it must be files. `-` is standard output.
+    #[arg(long, value_name = "FILE", help_heading = "Frames")]
+    write_pcap: Option<PathBuf>,
+
+    /// With --write-pcap: flows of this application or protocol. May be given several times.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "write_pcap",
+        help_heading = "Frames"
+    )]
+    app: Vec<String>,
+
+    /// With --write-pcap: flows without a name.
+    #[arg(long, requires = "write_pcap", help_heading = "Frames")]
+    unknown: bool,
+
+    /// With --write-pcap: flows with this endpoint (ADDRESS, ADDRESS:PORT, [V6]:PORT or :PORT), between two endpoints (A,B), or with this flow_id. May be given several times.
+    #[arg(
+        long = "flow",
+        value_name = "FLOW",
+        requires = "write_pcap",
+        help_heading = "Frames"
+    )]
+    ends: Vec<Ends>,
 
     /// Length of the intervals of --usage, in capture time and aligned to it: 60s, 5m, 1h.
     #[arg(long, value_name = "DURATION", value_parser = interval, help_heading = "Output")]
@@ -105,27 +152,61 @@ enum By {
     Client,
 }
 
+impl Arguments {
+    fn files(&self) -> Files {
+        let mut files = Files::default();
+        files.read_captures(&self.input.files);
+        files.read_signatures(self.signatures.signatures.as_ref());
+        files.write("--flows", self.flows.as_ref());
+        files.write("--usage", self.usage.as_ref());
+        files.write("--write-pcap", self.write_pcap.as_ref());
+        files
+    }
+
+    /// The frames to be written, if some are.
+    fn extract(&self) -> Result<Option<Extract>, String> {
+        let Some(path) = &self.write_pcap else {
+            return Ok(None);
+        };
+        let mut names = self.app.clone();
+        names.extend(self.unknown.then(|| UNKNOWN.to_owned()));
+        let selection = Selection {
+            ends: self.ends.clone(),
+            names,
+        };
+        Extract::new(path, selection, &self.input.files).map(Some)
+    }
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let set = arguments.signatures.load()?;
-    if let (Some(flows), Some(usage)) = (&arguments.flows, &arguments.usage)
-        && flows == usage
-    {
-        // Each has a buffer of its own: lines would be torn.
-        eprintln!(
-            "error: --flows and --usage cannot be the same: {}",
-            flows.display()
-        );
+    let stop = interrupt::listen().context("cannot listen for signals")?;
+    if let Err(refusal) = arguments.files().check() {
+        eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
     }
-    let mut inputs = arguments.input.open()?;
-    let mut exporters: Vec<Box<dyn Exporter>> = Vec::new();
+    let extract = match arguments.extract() {
+        Ok(extract) => extract,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let set = arguments.signatures.load()?;
+    if let Some(extract) = &extract {
+        extract.check_names(&set)?;
+    }
+    let mut inputs = arguments.input.open(&stop)?;
+    let mut outputs = Outputs::default();
     if let Some(path) = &arguments.flows {
-        exporters.push(flow_exporter(path, create(path)?));
+        outputs.records.push(flow_exporter(path, create(path)?));
     }
     if let (Some(path), Some(length)) = (&arguments.usage, arguments.interval) {
         let intervals = Intervals { length, run: None };
-        exporters.push(usage_exporter(path, create(path)?, intervals));
+        let exporter = usage_exporter(path, create(path)?, intervals);
+        outputs.records.push(exporter);
     }
+    let frames_out = extract.as_ref().map(Extract::create).transpose()?;
+    outputs.chooser = extract.as_ref().map(Extract::chooser);
     let config = Config {
         workers: arguments.workers,
         decode: arguments.flow_table.decode(),
@@ -134,22 +215,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             interval: arguments.interval,
             clients: arguments.by == By::Client,
         },
-        records: arguments.flows.is_some(),
+        records: arguments.flows.is_some() || extract.is_some(),
         steps: false,
+        keep: Keep::Nothing,
         stats: arguments.stats,
+        mark: None,
     };
     let bar = progress_bar(arguments.quiet, inputs.size());
-    let outcome = pipeline::run(
-        &mut inputs,
-        &set,
-        &config,
-        &mut exporters,
-        &mut |position| {
-            bar.set_position(position);
-        },
-    );
+    let mut reached = 0;
+    let outcome = pipeline::run(&mut inputs, &set, &config, &mut outputs, &mut |position| {
+        reached = position;
+        bar.set_position(position);
+    });
     bar.finish_and_clear();
-    let damaged = arguments.input.report_damage(&inputs);
+    let damaged = arguments.input.report_damage(&inputs, &stop);
     let summary = outcome.map_err(|failure| match failure {
         Failure::Read(error) => anyhow::Error::from(error),
         Failure::Write(error) => anyhow::Error::from(error).context("cannot write the records"),
@@ -158,10 +237,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     Input::report_links(&summary.ledger);
 
     // Records on standard output are for programs: what is for people goes beside them.
-    let to_stdout = [&arguments.flows, &arguments.usage]
+    let to_stdout = [&arguments.flows, &arguments.usage, &arguments.write_pcap]
         .into_iter()
         .flatten()
-        .any(|path| is_dash(path));
+        .any(|path| is_standard_output(path));
     let mut out: Box<dyn Write> = if to_stdout {
         Box::new(io::stderr().lock())
     } else {
@@ -186,16 +265,67 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         writeln!(out, "{}", Memory::of_run(&config, &set))?;
     }
     out.flush()?;
+    drop(out);
     anyhow::ensure!(
         summary.ledger.closes(),
         "the ledger does not close: {}",
         summary.ledger
     );
+    if let (Some(extract), Some(out), Some(chooser)) = (&extract, frames_out, outputs.chooser) {
+        let first = FirstReading {
+            flows: chooser.flows,
+            frames: inputs.counts().frames,
+            position: reached,
+        };
+        let written = extract.run(out, &arguments.input, first, &set, &config, &stop)?;
+        if !arguments.quiet {
+            eprintln!(
+                "ottometer: {} frames of {} flows written to {}",
+                grouped(written.frames),
+                grouped(written.flows),
+                extract.path().display(),
+            );
+        }
+    }
     Ok(if damaged {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
+}
+
+/// Where flows and intervals go.
+#[derive(Default)]
+struct Outputs {
+    records: Vec<Box<dyn Exporter>>,
+    chooser: Option<Chooser>,
+}
+
+impl Exporter for Outputs {
+    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
+        if let Some(chooser) = &mut self.chooser {
+            chooser.flow(record, set)?;
+        }
+        self.records.flow(record, set)
+    }
+
+    fn interval(
+        &mut self,
+        start: Timestamp,
+        sequence: u64,
+        cells: &Cells,
+        set: &SignatureSet,
+    ) -> io::Result<()> {
+        self.records.interval(start, sequence, cells, set)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.records.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.records.finish()
+    }
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -207,7 +337,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Lines>> {
-    if is_dash(path) {
+    if is_standard_output(path) {
         return Ok(Box::new(BufWriter::with_capacity(1 << 16, io::stdout())));
     }
     let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::anyhow;
 use clap::{Args, ValueEnum};
 
+use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
+use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file};
 use crate::export::number::grouped;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
@@ -31,12 +33,23 @@ pub(super) struct Input {
 }
 
 impl Input {
-    pub(super) fn open(&self) -> anyhow::Result<Inputs> {
+    /// Opens what is read, until `stop` is asked for.
+    pub(super) fn open(&self, stop: &Stop) -> anyhow::Result<Inputs> {
         let options = file::Options {
             filter: self.filter.clone(),
+            stop: stop.clone(),
             ..file::Options::default()
         };
-        Ok(Inputs::open(&self.files, &options)?)
+        match Inputs::open(&self.files, &options) {
+            // Not even a header had come yet: that is an input without frames.
+            Err(
+                Error::Empty { .. }
+                | Error::HeaderCut { .. }
+                | Error::NotACapture { .. }
+                | Error::Read { .. },
+            ) if stop.is_asked() => Ok(Inputs::open::<&Path>(&[], &options)?),
+            opened => Ok(opened?),
+        }
     }
 
     /// Prints which link types were not decoded.
@@ -46,8 +59,12 @@ impl Input {
         }
     }
 
-    /// Prints what was damaged. Returns whether that is a failure.
-    pub(super) fn report_damage(&self, inputs: &Inputs) -> bool {
+    /// Prints what was damaged, and whether the end was asked for. Returns whether there is a
+    /// failure.
+    pub(super) fn report_damage(&self, inputs: &Inputs, stop: &Stop) -> bool {
+        if stop.is_asked() {
+            eprintln!("ottometer: ended by a signal: what follows is of the input read until then");
+        }
         for damage in inputs.damages() {
             eprintln!("ottometer: warning: {damage}");
         }

@@ -27,7 +27,7 @@ impl Decoder {
     pub fn new(config: Config) -> Self {
         Self {
             max_depth: config.max_depth,
-            fragments: Fragments::new(config.fragment_bytes, config.fragment_timeout),
+            fragments: Fragments::new(&config),
         }
     }
 
@@ -37,6 +37,7 @@ impl Decoder {
         let carrier = Carrier {
             at: frame.at,
             number: frame.number,
+            numbers: std::slice::from_ref(&frame.number),
             wire_len: frame.wire_len,
             frames: frame.frames,
         };
@@ -58,6 +59,7 @@ impl Decoder {
         let carrier = Carrier {
             at: datagram.at,
             number: datagram.number,
+            numbers: &datagram.numbers,
             wire_len: datagram.wire_len,
             frames: datagram.frames,
         };
@@ -107,7 +109,7 @@ impl Decoder {
     /// octets.
     fn descend<'a>(
         &mut self,
-        carrier: &Carrier,
+        carrier: &Carrier<'_>,
         mut around: Around,
         mut network: Network<'a>,
         mut reassembled: Option<u32>,
@@ -170,7 +172,7 @@ impl Decoder {
     fn hold<'a>(
         &mut self,
         ip: &Ip<'a>,
-        carrier: &Carrier,
+        carrier: &Carrier<'_>,
         around: &Around,
         is_reassembled: bool,
     ) -> Decoded<'a> {

@@ -16,13 +16,16 @@ use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
 
 use super::ip::{Ip, Part};
-use super::{Address, Datagram, DropReason, Tunnel, Vlans};
+use super::{Address, Config, Datagram, DropReason, Tunnel, Vlans};
 
 /// What a datagram costs besides its parts: its key twice, its state, and the nodes they live in.
 const DATAGRAM_COST: usize = 512;
 
 /// What a part costs besides its bytes.
 const PART_COST: usize = 64;
+
+/// What the number of a frame costs where it is remembered, in a list that grows.
+const NUMBER_COST: usize = 16;
 
 /// How long a datagram is remembered as contradictory, for its parts still on the way. Its
 /// identification may be used again soon after: a fast sender goes round 16 bits in seconds.
@@ -44,9 +47,11 @@ pub(super) struct Key {
 
 /// A frame that carries a part, and the tunnels around that.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Carrier {
+pub(super) struct Carrier<'a> {
     pub(super) at: Timestamp,
     pub(super) number: u64,
+    /// Of all captured frames it stands for.
+    pub(super) numbers: &'a [u64],
     pub(super) wire_len: u32,
     pub(super) frames: u32,
 }
@@ -89,6 +94,8 @@ struct Assembly {
     /// Tells it from others of the same deadline.
     serial: u64,
     sum: Sum,
+    /// The numbers of the frames in `sum`.
+    numbers: Vec<u64>,
     ip_len: u32,
     depth: u8,
     /// Protocol of the payload, by the part at offset zero.
@@ -112,6 +119,7 @@ struct Assembly {
 pub(super) struct Fragments {
     limit: usize,
     timeout: Duration,
+    remembers_numbers: bool,
     cost: usize,
     next_serial: u64,
     assemblies: HashMap<Key, Assembly, RandomState>,
@@ -123,10 +131,11 @@ pub(super) struct Fragments {
 }
 
 impl Fragments {
-    pub(super) fn new(limit: usize, timeout: Duration) -> Self {
+    pub(super) fn new(config: &Config) -> Self {
         Self {
-            limit,
-            timeout,
+            limit: config.fragment_bytes,
+            timeout: config.fragment_timeout,
+            remembers_numbers: config.frame_numbers,
             cost: 0,
             next_serial: 0,
             assemblies: HashMap::default(),
@@ -144,7 +153,7 @@ impl Fragments {
         &mut self,
         ip: &Ip<'_>,
         part: Part,
-        carrier: &Carrier,
+        carrier: &Carrier<'_>,
         around: &Around,
     ) -> Result<Option<Box<Datagram>>, DropReason> {
         let end = part.offset + ip.body.len;
@@ -192,9 +201,15 @@ impl Fragments {
             .collect();
         self.make_room(&key, &runs)?;
 
+        let remembers_numbers = self.remembers_numbers;
         let assembly = self.assembly(key, carrier, around);
         let cost = assembly.cost;
         let whole = assembly.add(ip, &part, end, runs, carrier, around);
+        if remembers_numbers {
+            // They count within the limit: the same part may come without end.
+            assembly.numbers.extend_from_slice(carrier.numbers);
+            assembly.cost += NUMBER_COST * carrier.numbers.len();
+        }
         self.cost += self.assemblies.get(&key).map_or(0, |held| held.cost) - cost;
         if !whole {
             return Ok(None);
@@ -270,7 +285,7 @@ impl Fragments {
     }
 
     /// The datagram of `key`, begun if need be.
-    fn assembly(&mut self, key: Key, carrier: &Carrier, around: &Around) -> &mut Assembly {
+    fn assembly(&mut self, key: Key, carrier: &Carrier<'_>, around: &Around) -> &mut Assembly {
         let (order, cost) = (&mut self.order, &mut self.cost);
         let (serial, timeout) = (&mut self.next_serial, self.timeout);
         self.assemblies.entry(key).or_insert_with(|| {
@@ -282,6 +297,7 @@ impl Fragments {
                 deadline,
                 serial: *serial,
                 sum: Sum::default(),
+                numbers: Vec::new(),
                 ip_len: 0,
                 depth: around.depth,
                 protocol: None,
@@ -321,6 +337,7 @@ impl Fragments {
         };
         self.contradictory.add(std::mem::take(&mut assembly.sum));
         assembly.runs = BTreeMap::new();
+        assembly.numbers = Vec::new();
         assembly.cost = DATAGRAM_COST;
         assembly.is_contradictory = true;
         assembly.deadline = assembly.deadline.min(at.after(CONFLICT_MEMORY));
@@ -404,7 +421,7 @@ impl Assembly {
         part: &Part,
         end: usize,
         runs: Vec<(usize, Run)>,
-        carrier: &Carrier,
+        carrier: &Carrier<'_>,
         around: &Around,
     ) -> bool {
         self.sum.add(Sum {
@@ -431,7 +448,7 @@ impl Assembly {
 
     /// The whole datagram, behind a header without options. `None` when the sum of its frames
     /// does not fit the fields.
-    fn into_datagram(self, key: &Key, carrier: &Carrier) -> Option<Datagram> {
+    fn into_datagram(self, key: &Key, carrier: &Carrier<'_>) -> Option<Datagram> {
         let len = u16::try_from(self.end).ok()?;
         let protocol = self.protocol?;
         let mut bytes = Vec::with_capacity(Ipv6::LEN + self.end);
@@ -461,6 +478,7 @@ impl Assembly {
             bytes,
             at: carrier.at,
             number: carrier.number,
+            numbers: self.numbers,
             wire_len: u32::try_from(self.sum.wire_bytes).ok()?,
             ip_len: self.ip_len,
             frames: u32::try_from(self.sum.frames).ok()?,

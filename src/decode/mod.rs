@@ -290,6 +290,8 @@ pub struct Datagram {
     pub at: Timestamp,
     /// Number of the frame that completed it.
     pub number: u64,
+    /// Numbers of all its frames, in the order they came, where [`Config::frame_numbers`] asks.
+    pub numbers: Vec<u64>,
     /// Sum of the wire lengths of its frames.
     pub wire_len: u32,
     /// Sum of the IP lengths of its fragments.
@@ -328,6 +330,8 @@ pub struct Config {
     pub fragment_bytes: usize,
     /// How long, in frame time, a datagram may stay incomplete.
     pub fragment_timeout: std::time::Duration,
+    /// Remember the numbers of a datagram's frames.
+    pub frame_numbers: bool,
 }
 
 impl Default for Config {
@@ -336,6 +340,7 @@ impl Default for Config {
             max_depth: 8,
             fragment_bytes: 4 << 20,
             fragment_timeout: std::time::Duration::from_secs(30),
+            frame_numbers: false,
         }
     }
 }

@@ -240,6 +240,10 @@ impl<W: Lines> Exporter for Csv<W> {
         self.writer.tick(at)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.writer.flush()
     }

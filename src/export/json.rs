@@ -100,6 +100,10 @@ impl<W: Lines> Exporter for Json<W> {
         self.writer.tick(at)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
     fn finish(&mut self) -> io::Result<()> {
         self.writer.flush()
     }

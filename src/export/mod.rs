@@ -13,9 +13,11 @@ pub mod status;
 pub mod summary;
 
 mod community_id;
+mod draft;
 pub(crate) use json::usage_records;
 
 pub(crate) mod number;
+pub(crate) mod opening;
 pub(crate) mod reason;
 pub(crate) mod text;
 
@@ -56,6 +58,16 @@ pub trait Exporter: Send {
         set: &SignatureSet,
     ) -> io::Result<()>;
 
+    /// Frames of these numbers are of flows that were asked for; in no order.
+    ///
+    /// # Errors
+    ///
+    /// When that cannot be taken in.
+    fn frames(&mut self, numbers: &[u64]) -> io::Result<()> {
+        let _ = numbers;
+        Ok(())
+    }
+
     /// It is `at` now: called about once a second in a live run, also when nothing comes. What is
     /// held is written out, and files are rotated where that is due.
     ///
@@ -64,6 +76,15 @@ pub trait Exporter: Send {
     /// When what is held cannot be written now, or a file cannot be rotated.
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
         let _ = at;
+        Ok(())
+    }
+
+    /// Writes out what is held: called soon after something was given, also when nothing comes.
+    ///
+    /// # Errors
+    ///
+    /// As for [`tick`](Exporter::tick).
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 
@@ -133,8 +154,16 @@ impl Exporter for Vec<Box<dyn Exporter>> {
         })
     }
 
+    fn frames(&mut self, numbers: &[u64]) -> io::Result<()> {
+        all(self, |exporter| exporter.frames(numbers))
+    }
+
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
         all(self, |exporter| exporter.tick(at))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        all(self, |exporter| exporter.flush())
     }
 
     fn finish(&mut self) -> io::Result<()> {

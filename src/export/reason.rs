@@ -47,7 +47,7 @@ pub(crate) fn lines(record: &FlowRecord, set: &SignatureSet) -> Vec<String> {
         let seen = facts.described().into_iter();
         lines.extend(seen.map(|(name, value)| format!("seen       {name}: {}", harmless(&value))));
     }
-    let steps = record.steps.as_deref().map(Vec::as_slice);
+    let steps = record.steps.as_deref().map(|trace| trace.steps.as_slice());
     lines.extend(
         steps
             .unwrap_or_default()
@@ -125,6 +125,7 @@ fn runner_up(record: &FlowRecord, set: &SignatureSet) -> Option<Tag> {
     let tags = record
         .steps
         .as_ref()?
+        .steps
         .iter()
         .filter_map(|step| match step.event {
             Event::Matched(tag) | Event::Inferred(tag) => Some(tag),

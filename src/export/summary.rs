@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::number::{bytes as human, grouped, percent};
 use super::snapshot::{Snapshot, SourceReport};
+use crate::classify::UnknownReason;
 use crate::signature::SignatureSet;
 use crate::usage::{CellKey, Cells, Summary, Totals};
 use crate::verdict::Evidence;
@@ -69,6 +70,21 @@ pub struct Row {
     pub evidence: String,
 }
 
+/// The columns of CSV, in the order of the fields of [`Row`]. The first is there with [`By::Client`].
+const COLUMNS: [&str; 11] = [
+    "client",
+    "name",
+    "title",
+    "category",
+    "flows",
+    "packets",
+    "bytes",
+    "bytes_toserver",
+    "bytes_toclient",
+    "ip_bytes",
+    "evidence",
+];
+
 /// The rows of `summary`, most bytes first, at most `top`; what is left over is summed up last.
 pub fn rows(summary: &Summary, set: &SignatureSet, by: By, top: Option<usize>) -> Vec<Row> {
     type Group = (Totals, BTreeMap<Option<Evidence>, u64>);
@@ -82,6 +98,12 @@ pub fn rows(summary: &Summary, set: &SignatureSet, by: By, top: Option<usize>) -
     if by == By::Client {
         for ((ip, key), totals) in &summary.clients {
             add(Some(ip.to_string()), key, totals);
+        }
+        // What found no place in the flow table is no client's.
+        for (key, totals) in &summary.cells {
+            if key.unknown == Some(UnknownReason::TableFull) {
+                add(None, key, totals);
+            }
         }
     } else {
         for (key, totals) in &summary.cells {
@@ -168,8 +190,18 @@ pub fn write(
     match format {
         Format::Table => out.write_all(table(&rows, summary, by).as_bytes()),
         Format::Csv => {
-            let mut writer = csv::Writer::from_writer(out);
-            for row in &rows {
+            let mut writer = csv::WriterBuilder::new()
+                .has_headers(false)
+                .from_writer(out);
+            // The header is there without rows too, and every row has all of its fields.
+            let columns = COLUMNS.get(usize::from(by != By::Client)..);
+            writer
+                .write_record(columns.unwrap_or_default())
+                .map_err(io::Error::other)?;
+            for mut row in rows {
+                if by == By::Client {
+                    row.client.get_or_insert_default();
+                }
                 writer.serialize(row).map_err(io::Error::other)?;
             }
             writer.flush()

@@ -2,14 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, after, never, select};
 
 use crate::export::Exporter;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Drops;
 use crate::usage::{Cells, Clients, FlowRecord, Stats, Summary};
+
+/// How long exporters may hold back what they were given, so that a reader of what they write sees
+/// it within a second.
+const HELD: Duration = Duration::from_millis(200);
 
 /// What one worker says after a block.
 #[derive(Debug)]
@@ -20,6 +25,8 @@ pub(super) struct Report {
     pub(super) records: Vec<FlowRecord>,
     /// Intervals that closed with it.
     pub(super) closed: Vec<(Timestamp, Cells)>,
+    /// Frames of the flows asked for.
+    pub(super) marked: Vec<u64>,
     /// What a worker says at its end.
     pub(super) last: Option<Box<Last>>,
 }
@@ -38,6 +45,7 @@ pub(super) struct Last {
 struct Pending {
     reports: usize,
     records: Vec<FlowRecord>,
+    marked: Vec<u64>,
     closed: BTreeMap<Timestamp, Cells>,
 }
 
@@ -74,38 +82,65 @@ impl Collector {
         set: &SignatureSet,
         exporter: &mut dyn Exporter,
     ) -> io::Result<Summary> {
-        for report in reports {
-            if let Some(last) = report.last {
-                self.summary.flows += last.flows;
-                self.summary.ledger.drops.add(&last.drops);
-                for (key, totals) in last.clients {
-                    self.summary.clients.entry(key).or_default().add(&totals);
+        // A channel as a clock: what was exported is written out soon, whatever comes after it.
+        let (mut due, mut is_due) = (never(), false);
+        loop {
+            let report = select! {
+                recv(reports) -> report => report,
+                recv(due) -> _ => {
+                    exporter.flush()?;
+                    (due, is_due) = (never(), false);
+                    continue;
                 }
-                match (&mut self.summary.stats, last.stats) {
-                    (Some(mine), Some(theirs)) => mine.merge(&theirs),
-                    (mine @ None, theirs) => *mine = theirs,
-                    (Some(_), None) => {}
-                }
-            }
-            let pending = self.pending.entry(report.index).or_default();
-            pending.reports += 1;
-            pending.records.extend(report.records);
-            for (start, cells) in report.closed {
-                let interval = pending.closed.entry(start).or_default();
-                for (key, totals) in cells {
-                    interval.entry(key).or_default().add(&totals);
-                }
-            }
-            // Blocks complete in any order; what they say leaves in theirs.
-            while let Some(first) = self.pending.first_entry()
-                && first.get().reports == self.workers
-            {
-                let block = first.remove();
-                self.export(block, set, exporter)?;
+            };
+            let Ok(report) = report else { break };
+            if self.add(report, set, exporter)? && !is_due {
+                (due, is_due) = (after(HELD), true);
             }
         }
         exporter.finish()?;
         Ok(self.summary)
+    }
+
+    /// Adds what a worker says. Whether something was exported.
+    fn add(
+        &mut self,
+        report: Report,
+        set: &SignatureSet,
+        exporter: &mut dyn Exporter,
+    ) -> io::Result<bool> {
+        if let Some(last) = report.last {
+            self.summary.flows += last.flows;
+            self.summary.ledger.drops.add(&last.drops);
+            for (key, totals) in last.clients {
+                self.summary.clients.entry(key).or_default().add(&totals);
+            }
+            match (&mut self.summary.stats, last.stats) {
+                (Some(mine), Some(theirs)) => mine.merge(&theirs),
+                (mine @ None, theirs) => *mine = theirs,
+                (Some(_), None) => {}
+            }
+        }
+        let pending = self.pending.entry(report.index).or_default();
+        pending.reports += 1;
+        pending.records.extend(report.records);
+        pending.marked.extend(report.marked);
+        for (start, cells) in report.closed {
+            let interval = pending.closed.entry(start).or_default();
+            for (key, totals) in cells {
+                interval.entry(key).or_default().add(&totals);
+            }
+        }
+        // Blocks complete in any order; what they say leaves in theirs.
+        let mut exports = false;
+        while let Some(first) = self.pending.first_entry()
+            && first.get().reports == self.workers
+        {
+            let block = first.remove();
+            exports |= !(block.records.is_empty() && block.closed.is_empty());
+            self.export(block, set, exporter)?;
+        }
+        Ok(exports)
     }
 
     fn export(
@@ -117,6 +152,9 @@ impl Collector {
         block.records.sort_unstable_by_key(|record| record.flow_id);
         for record in &block.records {
             exporter.flow(record, set)?;
+        }
+        if !block.marked.is_empty() {
+            exporter.frames(&block.marked)?;
         }
         for (start, cells) in &block.closed {
             if self.intervals {

@@ -11,6 +11,7 @@
 
 mod collector;
 pub mod live;
+mod marks;
 pub mod memory;
 mod steer;
 mod stopwatch;
@@ -26,6 +27,7 @@ use crate::capture::Block;
 use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::classify::Classifier;
+use crate::classify::explain::Keep;
 use crate::decode;
 use crate::export::Exporter;
 use crate::flow;
@@ -36,6 +38,8 @@ use crate::usage::{self, Stats, Summary};
 use self::collector::{Collector, Report};
 use self::steer::{Entry, Steer};
 use self::worker::Worker;
+
+pub use self::marks::FlowIds;
 
 #[cfg(test)]
 mod tests;
@@ -61,8 +65,12 @@ pub struct Config {
     pub records: bool,
     /// Remember the steps to each verdict (in the flow records).
     pub steps: bool,
+    /// Openings that are kept with them.
+    pub keep: Keep,
     /// Measure distributions.
     pub stats: bool,
+    /// Tell the exporter the frames of these flows.
+    pub mark: Option<Arc<FlowIds>>,
 }
 
 /// Why a run stopped before the end of its input.
@@ -106,7 +114,8 @@ pub fn run(
         for _ in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
             jobs.push(job_out);
-            let classifier = Classifier::new(Arc::clone(set), config.steps);
+            let mut classifier = Classifier::new(Arc::clone(set), config.steps);
+            classifier.keep_openings(config.keep);
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {
                 let worker = Worker::new(share, classifier);

@@ -13,6 +13,7 @@ use crate::usage::{CellId, CellKey, Cells, FlowRecord, Stats, Usage};
 
 use super::Config;
 use super::collector::{Last, Report};
+use super::marks::Marks;
 use super::steer::{Entry, drop_frame};
 use super::stopwatch::Stopwatch;
 use super::watch::Watch;
@@ -93,6 +94,7 @@ pub(super) struct Worker {
     flow_config: flow::Config,
     /// New flows are counted without a look at them.
     sheds: bool,
+    marks: Option<Marks>,
 }
 
 /// What a worker has counted so far.
@@ -151,6 +153,7 @@ impl Worker {
             table_full,
             flow_config: config.flow.clone(),
             sheds: false,
+            marks: config.mark.clone().map(Marks::of),
         }
     }
 
@@ -255,8 +258,13 @@ impl Worker {
                 .map(std::mem::take)
                 .unwrap_or_default(),
             closed: std::mem::take(&mut self.desk.closed),
+            marked: self.take_marked(),
             last: None,
         }
+    }
+
+    fn take_marked(&mut self) -> Vec<u64> {
+        self.marks.as_mut().map(Marks::take).unwrap_or_default()
     }
 
     /// Whether flows that begin from now on are counted without a look at them.
@@ -323,11 +331,13 @@ impl Worker {
     /// Ends all flows; the last report.
     pub(super) fn finish(mut self) -> Report {
         self.end_all(EndReason::EndOfInput);
+        let marked = self.take_marked();
         let desk = &mut self.desk;
         Report {
             index: u64::MAX,
             records: desk.records.take().unwrap_or_default(),
             closed: std::mem::take(&mut desk.closed),
+            marked,
             last: Some(Box::new(Last {
                 clients: desk.usage.take_clients(),
                 drops: self.drops,
@@ -411,6 +421,9 @@ impl Worker {
         let Some(flow) = self.flows.flow(touch) else {
             return;
         };
+        if let Some(marks) = &mut self.marks {
+            marks.packet(flow.first_number, packet.number);
+        }
         if touch.is_new {
             desk.flows += 1;
             if self.sheds {
@@ -459,7 +472,14 @@ impl Worker {
             let next = match self.decoder.decode_datagram(&datagram) {
                 Decoded::Packet(packet) => {
                     let located = self.flows.locate(&packet);
-                    return self.on_packet(&(packet, located));
+                    if let Some(marks) = &mut self.marks {
+                        marks.parts(&datagram.numbers);
+                    }
+                    self.on_packet(&(packet, located));
+                    if let Some(marks) = &mut self.marks {
+                        marks.parts(&[]);
+                    }
+                    return;
                 }
                 Decoded::Fragment => return,
                 Decoded::Datagram(inner) => inner,

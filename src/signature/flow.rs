@@ -175,14 +175,13 @@ struct Measured(PerSide<Option<f64>>);
 
 impl Measured {
     fn of(&mut self, side: Side, stream: Stream<'_>) -> f64 {
-        *self.0[side].get_or_insert_with(|| {
-            entropy(stream.bytes.get(..MAX_MEASURED).unwrap_or(stream.bytes))
-        })
+        *self.0[side].get_or_insert_with(|| entropy(stream.bytes))
     }
 }
 
-/// Shannon entropy in bits a byte.
-fn entropy(bytes: &[u8]) -> f64 {
+/// Shannon entropy in bits a byte, of the first [`MAX_MEASURED`] bytes.
+pub(crate) fn entropy(bytes: &[u8]) -> f64 {
+    let bytes = bytes.get(..MAX_MEASURED).unwrap_or(bytes);
     let mut counts = [0_u32; 256];
     for &byte in bytes {
         if let Some(count) = counts.get_mut(usize::from(byte)) {

@@ -37,6 +37,7 @@ pub use condition::SyntaxError;
 pub use diagnostic::{Diagnostic, Severity};
 pub use list::{ListRow, ShowRow, list, show};
 pub use loader::Loader;
+pub use payload::{Missing, Near};
 pub use rule::RuleKind;
 pub use schema::schema;
 pub use source::{SourceFile, builtin_files, files_in, look_in};
@@ -44,6 +45,8 @@ pub use test::{Observed, TestResult, test};
 
 use std::net::IpAddr;
 use std::path::Path;
+
+pub(crate) use self::flow::entropy;
 
 use self::address::AddressTable;
 use self::domain::DomainTable;
@@ -202,6 +205,12 @@ impl SignatureSet {
     pub fn by_payload(&self, opening: &Opening<'_>, found: &mut Vec<Tag>) {
         self.payloads
             .find(opening, &self.addresses, &mut Found::new(found));
+    }
+
+    /// Payload rules that came close to `opening` as it is now, the closest first, appended to
+    /// `found`. Slow, for explaining.
+    pub fn near_by_payload(&self, opening: &Opening<'_>, found: &mut Vec<Near>) {
+        self.payloads.near(opening, &self.addresses, found);
     }
 
     /// Rules over what dissectors read (tls, http, stun, sip, proto) and the domain rule for the

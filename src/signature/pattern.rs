@@ -88,6 +88,17 @@ impl HexPattern {
             })
     }
 
+    /// How many of the first `bytes` are as it says, and how many bits that fixes.
+    pub(super) fn prefix(&self, bytes: &[u8]) -> (usize, u32) {
+        let places = bytes
+            .iter()
+            .zip((0..self.len()).map(|place| self.set(place)));
+        let right = places.take_while(|(byte, set)| set.contains(**byte));
+        right.fold((0, 0), |(there, bits), (_, set)| {
+            (there + 1, bits + set.fixed_bits())
+        })
+    }
+
     /// How many bytes it spans.
     pub(super) const fn len(&self) -> usize {
         self.mask.len()

@@ -5,6 +5,10 @@
 //! that are about such messages. No state is kept between calls: what was seen before is in the
 //! opening.
 
+mod near;
+
+pub use near::{Missing, Near};
+
 use memchr::memmem::Finder;
 
 use super::address::AddressTable;

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::classify::explain::Step;
+use crate::classify::explain::Trace;
 use crate::classify::{Classification, Named, Verdict};
 use crate::decode::{IpProtocol, Tunnel, Vlans};
 use crate::dissect::Facts;
@@ -47,15 +47,15 @@ pub struct FlowRecord {
     /// Why it ended.
     pub reason: EndReason,
     /// What led to the verdict, when asked for.
-    pub steps: Option<Box<Vec<Step>>>,
+    pub steps: Option<Box<Trace>>,
 }
 
 impl FlowRecord {
     /// Bytes it takes, about.
     pub fn memory(&self) -> usize {
         let facts = self.facts.as_deref().map_or(0, Facts::memory);
-        let steps = self.steps.as_deref().map_or(0, Vec::capacity);
-        size_of::<Self>() + facts + steps * size_of::<Step>()
+        let steps = self.steps.as_deref().map_or(0, Trace::memory);
+        size_of::<Self>() + facts + steps
     }
 
     /// The record of a flow that goes on, as far as it came.

@@ -27,6 +27,7 @@ fn options(filter: Option<&str>, block_size: usize) -> Options {
     Options {
         filter: filter.map(str::to_owned),
         block_size,
+        ..Options::default()
     }
 }
 

@@ -65,7 +65,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "EXPRESSION", help_heading = "Capture")]
     filter: Option<String>,
 
-    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv.
+    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv. Records that are in it stay; a capture, or a file that is read, is refused.
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub(super) flows: Option<PathBuf>,
 

@@ -19,9 +19,11 @@ use anyhow::{Context, bail};
 use self::attend::Attendant;
 use self::reload::Reload;
 use self::signals::Listener;
+use super::outputs::Files;
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::{load_first, unknown_links};
 use crate::capture::live::{Error, Fanout, Interface, Options, Source};
+use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
 use crate::export::lines::Lines;
 use crate::export::rotate::Rotating;
@@ -51,6 +53,10 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     };
     if settings.capture.interfaces.is_empty() {
         eprintln!("error: no interface: give -i IFACE (`ottometer interfaces` lists them)");
+        return Ok(ExitCode::from(2));
+    }
+    if let Err(refusal) = files(&settings, arguments.config.as_ref()).check() {
+        eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
     }
     if arguments.tui {
@@ -144,6 +150,21 @@ impl Arguments {
     }
 }
 
+/// What a run reads and writes.
+fn files(settings: &Settings, config: Option<&PathBuf>) -> Files {
+    let mut files = Files::default();
+    files.read(config);
+    files.read_signatures(settings.signatures.dir.as_ref());
+    if let Some(metrics) = &settings.metrics {
+        files.read(metrics.token_file.as_ref());
+        files.read(metrics.tls.as_ref().map(|tls| &tls.certificate));
+        files.read(metrics.tls.as_ref().map(|tls| &tls.key));
+    }
+    files.write("--flows", settings.records.flows.as_ref());
+    files.write("--usage", settings.records.usage.as_ref());
+    files
+}
+
 fn config(settings: &Settings, follow: bool) -> live::Config {
     let capture = &settings.capture;
     let records = &settings.records;
@@ -161,7 +182,9 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
             },
             records: records.flows.is_some(),
             steps: false,
+            keep: Keep::Nothing,
             stats: true,
+            mark: None,
         },
         steering: match capture.steer {
             Steer::Fanout => Steering::Kernel,

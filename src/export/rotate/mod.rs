@@ -404,6 +404,11 @@ impl Open {
                 let text = "another process writes to it, or it was named twice";
                 return Err(io::Error::new(ErrorKind::ResourceBusy, text));
             }
+            if is_binary(&mut file)? {
+                let text =
+                    "it holds something else than records, a capture perhaps: it is left as it is";
+                return Err(io::Error::new(ErrorKind::InvalidData, text));
+            }
             len = whole_lines(&mut file, metadata.len())?;
             let bytes = metadata.len() - len;
             if bytes > 0 {
@@ -508,6 +513,21 @@ impl Open {
             });
         }
     }
+}
+
+/// Whether a file begins as no text does: as a capture, or as something compressed. Zeros are what
+/// a power loss may leave.
+fn is_binary(file: &mut File) -> io::Result<bool> {
+    let mut start = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(4).read_to_end(&mut start)?;
+    let is_text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
+    // pcapng begins with line ends, which transfers as text damage.
+    Ok(match start.as_slice() {
+        b"\n\r\r\n" => true,
+        [0, 0, 0, 0] | [0xef, 0xbb, 0xbf, _] => false,
+        start => start.len() == 4 && !start.iter().all(is_text),
+    })
 }
 
 /// Bytes up to and with the last line feed of a file of `len` bytes.

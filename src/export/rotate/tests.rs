@@ -91,6 +91,34 @@ fn open(path: &Path, options: &Options, seconds: u64) -> Rotating {
 }
 
 #[test]
+fn what_holds_no_records_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.pcap");
+    for (bytes, is_taken) in [
+        (&b"\xd4\xc3\xb2\xa1\x02\0\x04\0"[..], false),
+        (b"\x4d\x3c\xb2\xa1", false),
+        (b"\n\r\r\n\x1c\0\0\0", false),
+        (b"\x1f\x8b\x08\0", false),
+        (b"\x28\xb5\x2f\xfd\n", false),
+        (b"{\"a\": 1}\n", true),
+        (b"timestamp,flow_id\n", true),
+        (b"\xef\xbb\xbftimestamp\n", true),
+        (b"\n", true),
+        (b"", true),
+        // A power loss.
+        (b"\0\0\0\0\0\0", true),
+    ] {
+        fs::write(&path, bytes).unwrap();
+        let opened = Rotating::open(&path, Options::default(), at(0));
+        assert_eq!(opened.is_ok(), is_taken, "{bytes:?}");
+        drop(opened);
+        if !is_taken {
+            assert_eq!(fs::read(&path).unwrap(), bytes);
+        }
+    }
+}
+
+#[test]
 fn rotates_by_size_and_by_the_clock() {
     let hour = Some(Duration::from_secs(3600));
     // (options, (seconds, bytes of a line) ..., files besides the one written to)
