@@ -22,6 +22,9 @@ use crate::verdict::Evidence;
 const MAX_WITHIN: u32 = 2048;
 const DEFAULT_WITHIN: u32 = 512;
 
+/// How many bits a proof fixes that holds on any message, not only on a stream's first.
+const MIDDLE_BITS: u32 = 48;
+
 impl Compiler {
     pub(super) fn payload(
         &mut self,
@@ -68,11 +71,11 @@ impl Compiler {
         let repeat = table.repeat.as_ref().map_or(1, |repeat| *repeat.get_ref());
         if let Some(given) = &table.repeat
             && (!(1..=32).contains(&repeat)
-                || repeat > 1 && table.message == Some(MessageName::First))
+                || repeat > 1 && !matches!(table.message, None | Some(MessageName::Any)))
         {
             findings.error(
                 given.span(),
-                "expected 1 to 32, and no `message = \"first\"`",
+                "expected 1 to 32, and no `message` but `any`",
             );
             return;
         }
@@ -99,6 +102,26 @@ impl Compiler {
         }
         let bits = matcher.fixed_bits();
         let reply_bits = reply.as_ref().map_or(0, Matcher::fixed_bits);
+        let proof = evidence == Evidence::PayloadProof;
+        let only_middle = table.message == Some(MessageName::Middle);
+        let middle = match &table.middle {
+            Some(given) if *given.get_ref() && !proof => {
+                findings.error(given.span(), "`middle` goes with `evidence = \"payload-proof\"`");
+                return;
+            }
+            Some(given) => *given.get_ref() || only_middle,
+            None => {
+                let bits = bits.saturating_add(reply_bits);
+                only_middle || proof && repeat == 1 && bits >= MIDDLE_BITS
+            }
+        };
+        if only_middle && (!proof || transports.udp || transports.other.is_some()) {
+            findings.error(
+                name_at,
+                "`message = \"middle\"` goes with `transport = \"tcp\"` and `evidence = \"payload-proof\"`",
+            );
+            return;
+        }
         let tag = self.add(
             context,
             RuleKind::Payload,
@@ -129,8 +152,10 @@ impl Compiler {
                 _ if repeat > 1 => Messages::Any,
                 Some(MessageName::First) => Messages::First,
                 Some(MessageName::Any) => Messages::Any,
+                Some(MessageName::Middle) => Messages::Middle,
                 None => default,
             },
+            middle,
             repeat,
             matcher: matcher.clone(),
             reply: reply.clone(),
