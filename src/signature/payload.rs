@@ -126,6 +126,11 @@ impl Matcher {
             .fold(0, u32::saturating_add)
     }
 
+    /// Whether something in the message must agree with its length.
+    pub(super) fn agrees_with_length(&self) -> bool {
+        self.conditions.iter().any(Program::agrees_with_length)
+    }
+
     /// Whether it looks at nothing.
     pub(super) const fn is_empty(&self) -> bool {
         self.at.is_empty() && self.contains.is_empty() && self.conditions.is_empty()

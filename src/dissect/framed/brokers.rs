@@ -1,4 +1,4 @@
-//! Messages of brokers.
+//! Messages of brokers, and the frames of HTTP/2 that carry calls.
 
 use super::Frame;
 use crate::flow::Side::{Client, Server};
@@ -97,4 +97,38 @@ pub(super) fn amqp_1(bytes: &[u8], _: usize) -> Frame {
         _ => return Frame::Other,
     };
     Frame::of_either(size as usize, bits)
+}
+
+/// HTTP/2 in the clear (RFC 9113 section 4.1): length, kind, flags, stream.
+pub(super) fn http2(bytes: &[u8], _: usize) -> Frame {
+    let Some(&[high, middle, low, kind, flags, a, b, c, d]) = bytes.first_chunk() else {
+        let short = bytes.len() < 9 && bytes.first().is_none_or(|&byte| byte == 0);
+        return if short { Frame::Short } else { Frame::Other };
+    };
+    let len = u32::from_be_bytes([0, high, middle, low]) as usize;
+    let stream = u32::from_be_bytes([a, b, c, d]);
+    // The first of a connection are meant: few streams, the usual limit of a frame.
+    if stream >= 1 << 20 || len > 1 << 14 {
+        return Frame::Other;
+    }
+    let on_stream = stream != 0;
+    let body = bytes.get(9..).unwrap_or_default();
+    let bits = match (kind, len) {
+        // DATA, HEADERS, CONTINUATION.
+        (0, _) if on_stream && flags & !0x09 == 0 => 24,
+        (1, 1..) if on_stream && flags & !0x2d == 0 && flags & 4 != 0 => 30,
+        (9, 1..) if on_stream && flags & !4 == 0 => 26,
+        // RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE.
+        (3, 4) if on_stream && flags == 0 && body.starts_with(&[0, 0, 0]) => 72,
+        (4, 0) if !on_stream && flags == 1 => 72,
+        (4, 6..=60) if !on_stream && flags == 0 && len.is_multiple_of(6) => match body {
+            [0, 1..=9, ..] => 72,
+            _ => return Frame::Other,
+        },
+        (6, 8) if !on_stream && flags <= 1 => 70,
+        (7, 8..) if !on_stream && flags == 0 => 56,
+        (8, 4) if flags == 0 && body.first().is_none_or(|high| high & 0x80 == 0) => 52,
+        _ => return Frame::Other,
+    };
+    Frame::of_either(len + 9, bits)
 }

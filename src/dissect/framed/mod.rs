@@ -93,6 +93,7 @@ const FRAMINGS: &[Framing] = &[
     framing(Proto::NATS, &[4222], lines::nats),
     framing(Proto::MEMCACHED, &[11211], lines::memcached),
     framing(Proto::ISCSI, &[3260], storage::iscsi),
+    framing(Proto::HTTP2, &[], brokers::http2),
 ];
 
 const fn framing(

@@ -107,6 +107,13 @@ const SURE: &[Row] = &[
         "01 00 01 00 00 00 05 00 3c 00 28 00 ce 02 00 01 00 00 00 0e 00 3c 00 00 00*8 00 00 ce",
     ),
     ("heartbeat", Proto::AMQP, Side::Server, "08 00 00 00 00 00 00 ce"),
+    (
+        "an answer's head and data",
+        Proto::HTTP2,
+        Side::Server,
+        "00 00 02 01 04 00 00 00 03 88 c0 00 00 01 00 00 00 00 00 03 5a",
+    ),
+    ("window", Proto::HTTP2, Side::Client, "00 00 04 08 00 00 00 00 00 00 0f 00 01"),
     ("heartbeat of 1.0", Proto::AMQP, Side::Client, "00 00 00 08 02 00 00 00"),
     ("transfer", Proto::AMQP, Side::Client, "00 00 00 0e 02 00 00 01 00 53 14 c0 01 00"),
     ("a command", Proto::REDIS, Side::Client, "t:*2\r\n$3\r\nGET\r\n$1\r\na\r\n"),
@@ -143,7 +150,7 @@ fn the_middle_is_recognised_from_either_end() {
         for end in [Side::Client, Side::Server] {
             let facts = middle(end, &bytes).facts(dissect);
             assert_eq!(facts.proto, Some(proto), "{name}");
-            if !matches!(proto, Proto::AMQP | Proto::REDIS | Proto::ORACLE) {
+            if !matches!(proto, Proto::AMQP | Proto::REDIS | Proto::ORACLE | Proto::HTTP2) {
                 assert_eq!(facts.swapped, end != side, "{proto:?} {name}");
             }
         }

@@ -22,8 +22,10 @@ use crate::verdict::Evidence;
 const MAX_WITHIN: u32 = 2048;
 const DEFAULT_WITHIN: u32 = 512;
 
-/// How many bits a proof fixes that holds on any message, not only on a stream's first.
+/// How many bits a proof fixes that holds on any message, not only on a stream's first; fewer, if a
+/// length in it agrees with the message's.
 const MIDDLE_BITS: u32 = 48;
+const MIDDLE_BITS_WITH_LENGTH: u32 = 32;
 
 impl Compiler {
     pub(super) fn payload(
@@ -112,7 +114,11 @@ impl Compiler {
             Some(given) => *given.get_ref() || only_middle,
             None => {
                 let bits = bits.saturating_add(reply_bits);
-                only_middle || proof && repeat == 1 && bits >= MIDDLE_BITS
+                let enough = match matcher.agrees_with_length() {
+                    true => MIDDLE_BITS_WITH_LENGTH,
+                    false => MIDDLE_BITS,
+                };
+                only_middle || proof && repeat == 1 && bits >= enough
             }
         };
         if only_middle && (!proof || transports.udp || transports.other.is_some()) {
