@@ -66,11 +66,17 @@ fn databases(trace: &mut Trace) {
         .tcp("192.0.2.90:15432", "10.90.0.1:40002")
         .client(&row[7..])
         .server(postgres(b'Q', b"COMMIT\0"))
-        .client(join([&postgres(b'C', b"COMMIT\0")[..], &postgres(b'Z', b"I")]))
+        .client(join([
+            &postgres(b'C', b"COMMIT\0")[..],
+            &postgres(b'Z', b"I"),
+        ]))
         .is("postgres", "-", "-");
     let columns = join([
         &mysql(1, &[1])[..],
-        &mysql(2, b"\x03def\0\0\0\x011\0\x0c\x3f\0\x01\0\0\0\x08\x81\0\0\0\0"),
+        &mysql(
+            2,
+            b"\x03def\0\0\0\x011\0\x0c\x3f\0\x01\0\0\0\x08\x81\0\0\0\0",
+        ),
         &mysql(3, b"\x011"),
         &mysql(4, b"\xfe\0\0\x02\0"),
     ]);
@@ -102,7 +108,9 @@ fn databases(trace: &mut Trace) {
         let len = (21 + document.len() as u32).to_le_bytes();
         join([
             &len[..],
-            &[number, 0, 0, 0, answered, 0, 0, 0, 0xdd, 7, 0, 0, 0, 0, 0, 0, 0],
+            &[
+                number, 0, 0, 0, answered, 0, 0, 0, 0xdd, 7, 0, 0, 0, 0, 0, 0, 0,
+            ],
             document,
         ])
     };
@@ -114,7 +122,10 @@ fn databases(trace: &mut Trace) {
     let query = b"\0\0\0\x08SELECT 1\0\x01\0";
     trace
         .tcp("10.90.0.1:40007", "192.0.2.95:19042")
-        .client(join([&[4, 0, 0, 5, 7, 0, 0, 0, query.len() as u8][..], query]))
+        .client(join([
+            &[4, 0, 0, 5, 7, 0, 0, 0, query.len() as u8][..],
+            query,
+        ]))
         .server(b"\x84\0\0\x05\x08\0\0\0\x04\0\0\0\x01")
         .is("cassandra", "-", "-");
     let read = join([
@@ -181,9 +192,7 @@ fn junk(trace: &mut Trace) {
     let hello = client_hello_tls12(trace, Some("mp.weixin.qq.com"), &[]);
     let reply = server_hello(trace);
     // The first segment did not arrive where the second did: both have the same number.
-    let mut tcp = trace
-        .tcp("10.92.0.1:42001", "192.0.2.110:443")
-        .open();
+    let mut tcp = trace.tcp("10.92.0.1:42001", "192.0.2.110:443").open();
     tcp.segment(From::Client, 0, TcpFlags::PSH | TcpFlags::ACK, &[b'x'; 20]);
     tcp.client(&hello)
         .server(&reply)
@@ -316,7 +325,9 @@ fn without_opening(trace: &mut Trace) {
     trace
         .udp("10.94.0.1:44004", "192.0.2.132:11212")
         .client(join([
-            &[0x12, 0x35, 0, 0, 0, 1, 0, 0, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 3][..],
+            &[
+                0x12, 0x35, 0, 0, 0, 1, 0, 0, 0x80, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0, 3,
+            ][..],
             &[0; 12],
             b"key",
         ]))

@@ -1,4 +1,4 @@
-//! Reading a TCP flow from another place than the first byte that was seen of it, or with its sides
+//! Reading a flow from another place than the first byte that was seen of it, or with its sides
 //! exchanged.
 //!
 //! Where the beginning was not captured, or spoilt by a few bytes of junk, any segment may be the
@@ -10,7 +10,7 @@
 use memchr::memmem;
 
 use crate::flow::opening::PerSide;
-use crate::flow::{Opening, Side};
+use crate::flow::{Opening, Side, Transport};
 
 /// How many segments of a side may pass before one begins with a message.
 const MAX_MESSAGES: usize = 8;
@@ -56,6 +56,17 @@ impl Reading {
         };
         let shown = opening.since(start, ends);
         if self.turned { shown.turned() } else { shown }
+    }
+
+    /// The same from the start, by the other end as the client.
+    const fn turned() -> Self {
+        Self {
+            start: PerSide {
+                client: 0,
+                server: 0,
+            },
+            turned: true,
+        }
     }
 
     fn at(opening: &Opening<'_>, start: usize, turned: bool) -> Self {
@@ -119,11 +130,22 @@ impl Middle {
         }
         self.tries += 1;
         let (start, count) = (stream.last_start(), stream.count());
+        if opening.transport != Transport::Tcp {
+            // Datagrams are whole messages, but who sent the first one seen may be the server.
+            if opening.latest == Side::Server && count == 1 {
+                attempt(Reading::turned(), true);
+            }
+            return;
+        }
         let joined = stream.mid_stream && count <= MAX_MESSAGES;
         let behind_junk = !stream.mid_stream && (1..=MAX_JUNK).contains(&start);
         // Without a SYN of either side, who opened the connection is a guess from the ports.
         let roles_unknown = stream.mid_stream && (other.mid_stream || other.is_empty());
-        let roles: &[bool] = if roles_unknown { &[false, true] } else { &[false] };
+        let roles: &[bool] = if roles_unknown {
+            &[false, true]
+        } else {
+            &[false]
+        };
         if joined || behind_junk {
             for &turned in roles {
                 // The dissectors have seen the first message as it is.
@@ -171,7 +193,12 @@ fn openings_in(message: &[u8]) -> Places {
 
 /// What begins an HTTP request (RFC 9112 section 3).
 const METHODS: [&[u8]; 6] = [
-    b"GET /", b"POST /", b"HEAD /", b"PUT /", b"CONNECT ", b"OPTIONS ",
+    b"GET /",
+    b"POST /",
+    b"HEAD /",
+    b"PUT /",
+    b"CONNECT ",
+    b"OPTIONS ",
 ];
 
 /// A handshake record with a ClientHello (RFC 8446 sections 4 and 5.1).

@@ -486,10 +486,7 @@ impl Classifier {
         inspection.remember(&self.found, |tag| {
             note(Step::matched(number, opening, tag));
         });
-        if opening.transport == Transport::Tcp
-            && inspection.owner.is_none()
-            && !inspection.is_proved()
-        {
+        if inspection.owner.is_none() && !inspection.is_proved() {
             self.read_middle(opening, inspection, facts, &mut ends, |event| {
                 note(match event {
                     Found::Dissected(place, outcome) => {

@@ -179,17 +179,22 @@ const fn strong(
 
 /// The bits, by place in [`DISSECTORS`], of those that are [`Middle::Strong`].
 pub const fn strong_in_the_middle() -> u64 {
-    const BITS: u64 = {
-        let (mut bits, mut place) = (0, 0);
-        while place < DISSECTORS.len() {
-            if matches!(DISSECTORS[place].middle, Middle::Strong) {
-                bits |= 1 << place;
-            }
-            place += 1;
-        }
-        bits
-    };
+    const BITS: u64 = strong_of(DISSECTORS, 1);
     BITS
+}
+
+const fn strong_of(rows: &[Dissector], bit: u64) -> u64 {
+    match rows {
+        [] => 0,
+        [first, rest @ ..] => {
+            let mine = if matches!(first.middle, Middle::Strong) {
+                bit
+            } else {
+                0
+            };
+            mine | strong_of(rest, bit << 1)
+        }
+    }
 }
 
 /// The protocol that an IP protocol number names by itself, as IANA assigns them: what carries

@@ -98,7 +98,11 @@ fn middle(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     } else {
         0
     };
-    let exact = if from_client.exact || from_server.exact { EXACT } else { 0 };
+    let exact = if from_client.exact || from_server.exact {
+        EXACT
+    } else {
+        0
+    };
     let bits = from_client.bits + from_server.bits + exact;
     if !pings && !many && (bits < PORT_BITS || bits + port < ENOUGH) {
         return Outcome::NeedMore;
@@ -179,10 +183,18 @@ fn plausible(first: u8, len: u32, bytes: &[u8], whole: bool) -> Option<u32> {
             let topic = body.rest().get(..topic_len).unwrap_or_else(|| body.rest());
             let text = |b: &u8| *b >= 0x20 && !matches!(b, b'#' | b'+');
             let common = topic.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
-            let known = if common { topic.len().min(18) as u32 } else { 0 };
+            let known = if common {
+                topic.len().min(18) as u32
+            } else {
+                0
+            };
             fits(
                 first & 6 != 6 && topic_len + 2 <= len as usize && topic.iter().all(text),
-                if topic_len > 3 { 13 + known + known / 2 } else { 5 },
+                if topic_len > 3 {
+                    13 + known + known / 2
+                } else {
+                    5
+                },
             )
         }
         // PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: an identifier, in 5.0 a little more.
@@ -430,7 +442,8 @@ mod tests {
     fn one_packet_that_fixes_enough_is_enough_in_the_middle() {
         // CONNACK with properties; a long topic on another port; a short one on the registered port.
         let connack = "20 0f 00 00 0c 22 00 0a 12 00 06 61 75 74 6f 2d 31";
-        let publish = "30 1a 00 16 68 6f 6d 65 2f 6b 69 74 63 68 65 6e 2f 74 65 6d 70 65 72 61 74 75 32 31";
+        let publish =
+            "30 1a 00 16 68 6f 6d 65 2f 6b 69 74 63 68 65 6e 2f 74 65 6d 70 65 72 61 74 75 32 31";
         let short = "30 0b 00 05 68 6f 6d 65 2f 32 31 2e 35";
         for (port, bytes, answers) in [
             (40_000, connack, true),
@@ -440,7 +453,10 @@ mod tests {
             let bytes = hex(bytes);
             let sent = Trial::tcp(port).mid_stream().server(&bytes);
             assert_eq!(sent.facts(dissect).proto, Some(Proto::MQTT));
-            let turned = Trial::tcp(40_001).client_port(port).mid_stream().client(&bytes);
+            let turned = Trial::tcp(40_001)
+                .client_port(port)
+                .mid_stream()
+                .client(&bytes);
             assert_eq!(turned.facts(dissect).swapped, answers || port == 1883);
             Trial::tcp(port).server(&bytes).refused(dissect);
         }
@@ -451,7 +467,10 @@ mod tests {
             (1883, "20 0f 00 00 0c 02 00 0a 12 00 06 61 75 74 6f 2d 31"),
             (1883, "20 0f 02 00 0c 22 00 0a 12 00 06 61 75 74 6f 2d 31"),
         ] {
-            Trial::tcp(port).mid_stream().server(hex(bytes)).refused(dissect);
+            Trial::tcp(port)
+                .mid_stream()
+                .server(hex(bytes))
+                .refused(dissect);
         }
     }
 

@@ -374,12 +374,25 @@ mod tests {
         ];
         for &(start, messages) in cases {
             let mut ends = PerSide::default();
-            let later = opening.since(PerSide { client: start, server: 0 }, &mut ends);
-            assert_eq!(later.client.messages().collect::<Vec<_>>(), messages, "{start}");
+            let later = opening.since(
+                PerSide {
+                    client: start,
+                    server: 0,
+                },
+                &mut ends,
+            );
+            assert_eq!(
+                later.client.messages().collect::<Vec<_>>(),
+                messages,
+                "{start}"
+            );
             assert_eq!(later.server.bytes, b"xyz");
         }
         let turned = opening.turned();
-        assert_eq!((turned.client.bytes, turned.latest), (&b"xyz"[..], Side::Server));
+        assert_eq!(
+            (turned.client.bytes, turned.latest),
+            (&b"xyz"[..], Side::Server)
+        );
         assert_eq!((turned.client_port, turned.server_port), (80, 50_000));
     }
 }

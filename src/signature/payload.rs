@@ -252,9 +252,7 @@ impl PayloadRule {
         let repeat = usize::from(self.repeat);
         let both = self.direction == Direction::Both;
         match self.messages {
-            Messages::First | Messages::Middle => {
-                !both || self.first_holds(opening, start, !side)
-            }
+            Messages::First | Messages::Middle => !both || self.first_holds(opening, start, !side),
             Messages::Any if repeat <= 1 && !both => true,
             Messages::Any => {
                 let mine = self.count(opening, side, repeat);
@@ -417,8 +415,10 @@ impl PayloadTable {
         addresses: &AddressTable,
         found: &mut Found<'_>,
     ) {
-        if opening.transport == Transport::Tcp {
-            self.tcp.find_middle(opening, addresses, found);
+        match opening.transport {
+            Transport::Tcp => self.tcp.find_middle(opening, addresses, found),
+            Transport::Udp => self.udp.find_middle(opening, addresses, found),
+            Transport::Other(_) => {}
         }
     }
 

@@ -6,11 +6,53 @@ use crate::wire::reader::Reader;
 
 /// Words with which statements begin.
 const STATEMENTS: &[&str] = &[
-    "SELECT", "INSERT", "UPDATE", "DELETE", "SET", "SHOW", "BEGIN", "COMMIT", "ROLLBACK", "CREATE",
-    "DROP", "ALTER", "CALL", "USE", "WITH", "REPLACE", "START", "TRUNCATE", "DESC", "DESCRIBE",
-    "EXPLAIN", "LOCK", "UNLOCK", "KILL", "FLUSH", "GRANT", "ANALYZE", "VACUUM", "COPY", "FETCH",
-    "DECLARE", "EXECUTE", "PREPARE", "DEALLOCATE", "DISCARD", "SAVEPOINT", "RELEASE", "LISTEN",
-    "NOTIFY", "VALUES", "MERGE", "OPTIMIZE", "CHECK", "LOAD", "XA", "END", "DO",
+    "SELECT",
+    "INSERT",
+    "UPDATE",
+    "DELETE",
+    "SET",
+    "SHOW",
+    "BEGIN",
+    "COMMIT",
+    "ROLLBACK",
+    "CREATE",
+    "DROP",
+    "ALTER",
+    "CALL",
+    "USE",
+    "WITH",
+    "REPLACE",
+    "START",
+    "TRUNCATE",
+    "DESC",
+    "DESCRIBE",
+    "EXPLAIN",
+    "LOCK",
+    "UNLOCK",
+    "KILL",
+    "FLUSH",
+    "GRANT",
+    "ANALYZE",
+    "VACUUM",
+    "COPY",
+    "FETCH",
+    "DECLARE",
+    "EXECUTE",
+    "PREPARE",
+    "DEALLOCATE",
+    "DISCARD",
+    "SAVEPOINT",
+    "RELEASE",
+    "LISTEN",
+    "NOTIFY",
+    "VALUES",
+    "MERGE",
+    "OPTIMIZE",
+    "CHECK",
+    "LOAD",
+    "XA",
+    "END",
+    "DO",
 ];
 
 /// PostgreSQL's protocol 3 (documentation, "Message Formats"): a type, a length that counts itself,
@@ -105,7 +147,9 @@ fn postgres_body(
                 && (!whole || body.ends_with(&[0, 0])) =>
         {
             let word = body.get(1..)?;
-            let severity = ["ERROR", "FATAL", "PANIC", "WARNING", "NOTICE", "INFO", "LOG", "DEBUG"];
+            let severity = [
+                "ERROR", "FATAL", "PANIC", "WARNING", "NOTICE", "INFO", "LOG", "DEBUG",
+            ];
             let known = begins_with_word(word, &severity);
             (Some(Server), if known { 40 } else { 16 })
         }
@@ -193,7 +237,9 @@ fn fields(body: &[u8], whole: bool) -> Option<u32> {
 
 fn execute(body: &[u8]) -> bool {
     memchr::memchr(0, body).is_some_and(|end| {
-        body.len() == end + 5 && body.get(..end).is_some_and(is_text) && body.get(end + 1) == Some(&0)
+        body.len() == end + 5
+            && body.get(..end).is_some_and(is_text)
+            && body.get(end + 1) == Some(&0)
     })
 }
 
@@ -232,7 +278,10 @@ fn mysql_command(len: usize, body: &[u8], whole: bool) -> Frame {
     let bits = match body {
         // COM_QUERY, COM_STMT_PREPARE. Newer clients may send attributes first: none, one set.
         [3 | 0x16, text @ ..] => {
-            let text = text.strip_prefix(&[0, 1]).unwrap_or(text).trim_ascii_start();
+            let text = text
+                .strip_prefix(&[0, 1])
+                .unwrap_or(text)
+                .trim_ascii_start();
             match begins_with_word(text, STATEMENTS) || text.starts_with(b"/*") {
                 true if is_text(text) => 40,
                 _ => return Frame::Other,
@@ -277,7 +326,7 @@ pub(super) fn tds(bytes: &[u8], _: usize) -> Frame {
     };
     let len = usize::from(u16::from_be_bytes([high, low]));
     let body = bytes.get(8..).unwrap_or_default();
-    if status & 0xe4 != 0 || len < 8 || len > 32_767 {
+    if status & 0xe4 != 0 || !(8..=32_767).contains(&len) {
         return Frame::Other;
     }
     let whole = body.len() >= len - 8;
@@ -359,7 +408,11 @@ pub(super) fn mongodb(bytes: &[u8], _: usize) -> Frame {
     let mut reader = Reader::new(bytes);
     let fields = (reader.le32(), reader.le32(), reader.le32(), reader.le32());
     let (Some(len), Some(_), Some(answers), Some(kind)) = fields else {
-        return if bytes.len() < 16 { Frame::Short } else { Frame::Other };
+        return if bytes.len() < 16 {
+            Frame::Short
+        } else {
+            Frame::Other
+        };
     };
     if !(21..=48_000_000).contains(&len) {
         return Frame::Other;
@@ -434,7 +487,15 @@ pub(super) fn cassandra(bytes: &[u8], _: usize) -> Frame {
         (true, 8) if matches!(body, [0, 0, 0, 1..=5, ..]) => 56,
         // EVENT.
         (true, 0x0c) => match reader.be16() {
-            Some(13..=15) if reader.rest().iter().take(13).all(|b| b.is_ascii_uppercase() || *b == b'_') => 60,
+            Some(13..=15)
+                if reader
+                    .rest()
+                    .iter()
+                    .take(13)
+                    .all(|b| b.is_ascii_uppercase() || *b == b'_') =>
+            {
+                60
+            }
             _ => return Frame::Other,
         },
         _ => return Frame::Other,

@@ -96,7 +96,11 @@ pub(super) fn redis(bytes: &[u8], _: usize) -> Frame {
             b'+' | b'-' => bits += 24,
             b'_' if text.is_empty() => bits += 24,
             b'#' if matches!(text, b"t" | b"f") => bits += 32,
-            b',' | b'(' if text.first().is_some_and(|b| b.is_ascii_digit() || *b == b'-') => {
+            b',' | b'('
+                if text
+                    .first()
+                    .is_some_and(|b| b.is_ascii_digit() || *b == b'-') =>
+            {
                 bits += 24;
             }
             _ => return Frame::Other,
@@ -114,8 +118,10 @@ pub(super) fn nats(bytes: &[u8], _: usize) -> Frame {
         Err(()) => return Frame::Other,
     };
     let verb = dialogue::word(line);
-    let words = line.split(|&byte| byte == b' ').filter(|word| !word.is_empty());
-    let (count, last) = (words.clone().count(), words.last().unwrap_or_default());
+    let mut words = line
+        .split(|&byte| byte == b' ')
+        .filter(|word| !word.is_empty());
+    let (count, last) = (words.clone().count(), words.next_back().unwrap_or_default());
     let len = line.len() + 2;
     let with_body = |sender, range: std::ops::RangeInclusive<usize>| {
         let Some(body) = number(last).filter(|_| range.contains(&count)) else {

@@ -96,11 +96,7 @@ const FRAMINGS: &[Framing] = &[
     framing(Proto::HTTP2, &[], brokers::http2),
 ];
 
-const fn framing(
-    proto: Proto,
-    ports: &'static [u16],
-    frame: fn(&[u8], usize) -> Frame,
-) -> Framing {
+const fn framing(proto: Proto, ports: &'static [u16], frame: fn(&[u8], usize) -> Frame) -> Framing {
     Framing {
         proto,
         ports,
@@ -146,9 +142,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             return Outcome::Done;
         }
     }
-    let searching = |stream: Stream<'_>| {
-        stream.mid_stream && !stream.ended && stream.count() < MAX_SEARCHED
-    };
+    let searching =
+        |stream: Stream<'_>| stream.mid_stream && !stream.ended && stream.count() < MAX_SEARCHED;
     match open || searching(opening.client) || searching(opening.server) {
         true => Outcome::NeedMore,
         false => Outcome::NotMine,

@@ -23,22 +23,42 @@ fn bytes(text: &str) -> Vec<u8> {
 type Row = (&'static str, Proto, Side, &'static str);
 
 const SURE: &[Row] = &[
-    ("query", Proto::POSTGRES, Side::Client, "51 00 00 00 0d 53 45 4c 45 43 54 20 31 00"),
+    (
+        "query",
+        Proto::POSTGRES,
+        Side::Client,
+        "51 00 00 00 0d 53 45 4c 45 43 54 20 31 00",
+    ),
     (
         "a row, its end, ready",
         Proto::POSTGRES,
         Side::Server,
         "44 00 00 00 0b 00 01 00 00 00 01 31 43 00 00 00 0d 53 45 4c 45 43 54 20 31 00 5a 00 00 00 05 49",
     ),
-    ("ready alone", Proto::POSTGRES, Side::Server, "5a 00 00 00 05 54"),
+    (
+        "ready alone",
+        Proto::POSTGRES,
+        Side::Server,
+        "5a 00 00 00 05 54",
+    ),
     (
         "bind, execute, sync",
         Proto::POSTGRES,
         Side::Client,
         "42 00 00 00 0c 00 00 00 00 00 00 00 00 45 00 00 00 09 00 00 00 00 00 53 00 00 00 04",
     ),
-    ("query", Proto::MYSQL, Side::Client, "09 00 00 00 03 53 45 4c 45 43 54 20 31"),
-    ("ok", Proto::MYSQL, Side::Server, "07 00 00 01 00 00 00 02 00 00 00"),
+    (
+        "query",
+        Proto::MYSQL,
+        Side::Client,
+        "09 00 00 00 03 53 45 4c 45 43 54 20 31",
+    ),
+    (
+        "ok",
+        Proto::MYSQL,
+        Side::Server,
+        "07 00 00 01 00 00 00 02 00 00 00",
+    ),
     (
         "an error",
         Proto::MYSQL,
@@ -93,7 +113,12 @@ const SURE: &[Row] = &[
         Side::Client,
         "04 00 00 05 07 00 00 00 10 00 00 00 08 53 45 4c 45 43 54 20 31 00 01 00 00",
     ),
-    ("a result", Proto::CASSANDRA, Side::Server, "84 00 00 05 08 00 00 00 04 00 00 00 01"),
+    (
+        "a result",
+        Proto::CASSANDRA,
+        Side::Server,
+        "84 00 00 05 08 00 00 00 04 00 00 00 01",
+    ),
     (
         "a request",
         Proto::KAFKA,
@@ -106,17 +131,42 @@ const SURE: &[Row] = &[
         Side::Client,
         "01 00 01 00 00 00 05 00 3c 00 28 00 ce 02 00 01 00 00 00 0e 00 3c 00 00 00*8 00 00 ce",
     ),
-    ("heartbeat", Proto::AMQP, Side::Server, "08 00 00 00 00 00 00 ce"),
+    (
+        "heartbeat",
+        Proto::AMQP,
+        Side::Server,
+        "08 00 00 00 00 00 00 ce",
+    ),
     (
         "an answer's head and data",
         Proto::HTTP2,
         Side::Server,
         "00 00 02 01 04 00 00 00 03 88 c0 00 00 01 00 00 00 00 00 03 5a",
     ),
-    ("window", Proto::HTTP2, Side::Client, "00 00 04 08 00 00 00 00 00 00 0f 00 01"),
-    ("heartbeat of 1.0", Proto::AMQP, Side::Client, "00 00 00 08 02 00 00 00"),
-    ("transfer", Proto::AMQP, Side::Client, "00 00 00 0e 02 00 00 01 00 53 14 c0 01 00"),
-    ("a command", Proto::REDIS, Side::Client, "t:*2\r\n$3\r\nGET\r\n$1\r\na\r\n"),
+    (
+        "window",
+        Proto::HTTP2,
+        Side::Client,
+        "00 00 04 08 00 00 00 00 00 00 0f 00 01",
+    ),
+    (
+        "heartbeat of 1.0",
+        Proto::AMQP,
+        Side::Client,
+        "00 00 00 08 02 00 00 00",
+    ),
+    (
+        "transfer",
+        Proto::AMQP,
+        Side::Client,
+        "00 00 00 0e 02 00 00 01 00 53 14 c0 01 00",
+    ),
+    (
+        "a command",
+        Proto::REDIS,
+        Side::Client,
+        "t:*2\r\n$3\r\nGET\r\n$1\r\na\r\n",
+    ),
     ("a value", Proto::REDIS, Side::Server, "t:$5\r\nhello\r\n"),
     (
         "a push",
@@ -124,10 +174,30 @@ const SURE: &[Row] = &[
         Side::Server,
         "t:*3\r\n$9\r\nsubscribe\r\n$3\r\nFoo\r\n:1\r\n",
     ),
-    ("publish", Proto::NATS, Side::Client, "t:PUB a.b 5\r\nhello\r\n"),
-    ("message", Proto::NATS, Side::Server, "t:MSG a.b 1 5\r\nhello\r\n"),
-    ("values", Proto::MEMCACHED, Side::Server, "t:VALUE a 0 5\r\nhello\r\nEND\r\n"),
-    ("set", Proto::MEMCACHED, Side::Client, "t:set a 0 0 5\r\nhello\r\n"),
+    (
+        "publish",
+        Proto::NATS,
+        Side::Client,
+        "t:PUB a.b 5\r\nhello\r\n",
+    ),
+    (
+        "message",
+        Proto::NATS,
+        Side::Server,
+        "t:MSG a.b 1 5\r\nhello\r\n",
+    ),
+    (
+        "values",
+        Proto::MEMCACHED,
+        Side::Server,
+        "t:VALUE a 0 5\r\nhello\r\nEND\r\n",
+    ),
+    (
+        "set",
+        Proto::MEMCACHED,
+        Side::Client,
+        "t:set a 0 0 5\r\nhello\r\n",
+    ),
     ("stored", Proto::MEMCACHED, Side::Server, "t:STORED\r\n"),
     (
         "read",
@@ -150,14 +220,23 @@ fn the_middle_is_recognised_from_either_end() {
         for end in [Side::Client, Side::Server] {
             let facts = middle(end, &bytes).facts(dissect);
             assert_eq!(facts.proto, Some(proto), "{name}");
-            if !matches!(proto, Proto::AMQP | Proto::REDIS | Proto::ORACLE | Proto::HTTP2) {
+            if !matches!(
+                proto,
+                Proto::AMQP | Proto::REDIS | Proto::ORACLE | Proto::HTTP2
+            ) {
                 assert_eq!(facts.swapped, end != side, "{proto:?} {name}");
             }
         }
         // Behind the rest of another message, in a segment of its own.
         let later = match side {
-            Side::Client => Trial::tcp(40_000).mid_stream().client(b"\xee\xdd").client(&bytes),
-            Side::Server => Trial::tcp(40_000).mid_stream().server(b"\xee\xdd").server(&bytes),
+            Side::Client => Trial::tcp(40_000)
+                .mid_stream()
+                .client(b"\xee\xdd")
+                .client(&bytes),
+            Side::Server => Trial::tcp(40_000)
+                .mid_stream()
+                .server(b"\xee\xdd")
+                .server(&bytes),
         };
         assert_eq!(later.facts(dissect).proto, Some(proto), "{name}, later");
     }

@@ -75,10 +75,7 @@ impl Compiler {
             && (!(1..=32).contains(&repeat)
                 || repeat > 1 && !matches!(table.message, None | Some(MessageName::Any)))
         {
-            findings.error(
-                given.span(),
-                "expected 1 to 32, and no `message` but `any`",
-            );
+            findings.error(given.span(), "expected 1 to 32, and no `message` but `any`");
             return;
         }
         if table.port_required && table.port.is_empty() {
@@ -108,7 +105,10 @@ impl Compiler {
         let only_middle = table.message == Some(MessageName::Middle);
         let middle = match &table.middle {
             Some(given) if *given.get_ref() && !proof => {
-                findings.error(given.span(), "`middle` goes with `evidence = \"payload-proof\"`");
+                findings.error(
+                    given.span(),
+                    "`middle` goes with `evidence = \"payload-proof\"`",
+                );
                 return;
             }
             Some(given) => *given.get_ref() || only_middle,

@@ -320,7 +320,13 @@ impl Program {
                 [Op::Compare(Compare::Equal), ..]
                     | [Op::Const(_), Op::Binary(_), Op::Compare(Compare::Equal), ..]
                     | [Op::LoadAt(..), Op::Compare(Compare::Equal), ..]
-                    | [Op::LoadAt(..), Op::Const(_), Op::Binary(_), Op::Compare(Compare::Equal), ..]
+                    | [
+                        Op::LoadAt(..),
+                        Op::Const(_),
+                        Op::Binary(_),
+                        Op::Compare(Compare::Equal),
+                        ..
+                    ]
             );
             if *op == Op::Len(Whose::Own) && compared {
                 return !self.ops.iter().any(|op| matches!(op, Op::OrElse(_)));
