@@ -43,6 +43,8 @@ protocols! {
     WIREGUARD "wireguard", OPENVPN "openvpn", IKE "ike", ESP "esp", AH "ah", SOCKS4 "socks4", SOCKS5 "socks5",
     SMB "smb", RDP "rdp", ICMP "icmp", ICMPV6 "icmpv6", IGMP "igmp", SCTP "sctp", OSPF "ospf", PIM "pim",
     VRRP "vrrp", GRE "gre", SSDP "ssdp", GTP_U "gtp-u", TEREDO "teredo", EGP "egp", PGM "pgm", DCCP "dccp",
+    POSTGRES "postgres", MYSQL "mysql", MSSQL_TDS "mssql-tds", ORACLE "oracle", MONGODB "mongodb", CASSANDRA "cassandra",
+    KAFKA "kafka", AMQP "amqp", REDIS "redis", NATS "nats", MEMCACHED "memcached", ISCSI "iscsi",
     DNSCRYPT "dnscrypt", KERBEROS "kerberos", LDAP "ldap", RADIUS "radius",
 }
 

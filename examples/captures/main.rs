@@ -46,6 +46,9 @@ mod plain;
 // Peer to peer.
 mod peers;
 
+// Beginnings that are missing or spoilt, and FTP's data.
+mod middle;
+
 // Links, tunnels, fragments, disorder.
 mod links;
 
@@ -65,6 +68,7 @@ const FAMILIES: &[&[Capture]] = &[
     web::CAPTURES,
     plain::CAPTURES,
     peers::CAPTURES,
+    middle::CAPTURES,
     links::CAPTURES,
     tags::CAPTURES,
 ];

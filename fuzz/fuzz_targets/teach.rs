@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use ottometer::dissect::dns::NameAnswer;
-use ottometer::dissect::{dns, sip, stun};
+use ottometer::dissect::{dns, ftp_data, sip, stun};
 
 /// The most addresses that one payload may teach.
 const MOST: usize = 64;
@@ -20,11 +20,12 @@ fuzz_target!(|input: &[u8]| {
             !answer.name.ends_with('.') && !answer.name.contains(|c: char| c.is_ascii_uppercase())
         );
     };
-    match choice % 4 {
+    match choice % 5 {
         0 => dns::answers(payload, &mut name),
         1 => dns::answers_in_stream(payload, &mut name),
         2 => stun::peers(payload, &mut |_| count += 1),
-        _ => sip::media(payload, &mut |_| count += 1),
+        3 => sip::media(payload, &mut |_| count += 1),
+        _ => count += usize::from(ftp_data::announced(payload).is_some()),
     }
     assert!(count <= MOST, "{count} addresses");
 });

@@ -1,13 +1,15 @@
 //! Stage 7: what dissectors and rules say of a flow becomes its one [`Verdict`].
 //!
 //! The order of evidence, and when a flow has seen enough, is the table [`ladder::LADDER`]. What one
-//! flow teaches about another (names from DNS, endpoints of calls) is kept in [`names`] and
-//! [`calls`]. The next stage, `usage`, counts under the verdict.
+//! flow teaches about another (names from DNS, endpoints of calls, data connections of FTP) is kept
+//! in [`names`], [`calls`] and [`transfers`]. The next stage, `usage`, counts under the verdict.
 
 pub mod calls;
 pub mod explain;
 pub mod ladder;
+mod middle;
 pub mod names;
+mod transfers;
 
 use std::sync::Arc;
 
@@ -20,7 +22,9 @@ use crate::verdict::{Evidence, RuleId, Tag};
 
 use self::calls::Calls;
 use self::explain::{Keep, Step, Trace};
+use self::middle::{Middle, Reading};
 use self::names::Names;
+use self::transfers::Transfers;
 
 /// Why a flow, or a packet without one, has no name at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -170,6 +174,8 @@ struct Inspection {
     /// The owner has nothing more to learn.
     done: bool,
     mid_stream: bool,
+    /// Where the flow is read from.
+    middle: Middle,
     /// What rules said, the first [`MAX_TAGS`].
     tags: Vec<Tag>,
     /// Bytes of each side at the last look.
@@ -195,6 +201,41 @@ impl Inspection {
         }
         due
     }
+
+    /// The dissector at `place` says for sure that it is its protocol.
+    fn claim(&mut self, place: u8, outcome: Outcome) {
+        self.owner = Some(place);
+        self.done = outcome == Outcome::Done;
+    }
+
+    /// Adds what is new in `found`, and tells it.
+    fn remember(&mut self, found: &[Tag], mut new: impl FnMut(Tag)) {
+        for &tag in found {
+            if self.tags.len() < MAX_TAGS && !self.tags.iter().any(|known| known.rule == tag.rule) {
+                self.tags.push(tag);
+                new(tag);
+            }
+        }
+    }
+
+    /// Whether a rule has proved what this is.
+    fn is_proved(&self) -> bool {
+        self.tags
+            .iter()
+            .any(|tag| tag.evidence == Evidence::PayloadProof)
+    }
+
+    /// Whether who was taken for the client is the server.
+    fn is_swapped(&self, facts: Option<&Facts>) -> bool {
+        facts.is_some_and(|facts| facts.swapped) != self.middle.reading.turned
+    }
+}
+
+/// What was found in a reading of a flow.
+#[derive(Clone, Copy, Debug)]
+enum Found {
+    Dissected(u8, Outcome),
+    Matched(Tag),
 }
 
 /// Streams shorter than this are looked at whenever they grow: most hellos and requests are.
@@ -212,8 +253,11 @@ pub struct Classifier {
     set: Arc<SignatureSet>,
     names: Names,
     calls: Calls,
+    transfers: Transfers,
     scratch: Facts,
     found: Vec<Tag>,
+    /// Where the messages of a reading end.
+    ends: PerSide<Vec<u32>>,
     remember_steps: bool,
     keep: Keep,
 }
@@ -225,8 +269,10 @@ impl Classifier {
             set,
             names: Names::default(),
             calls: Calls::default(),
+            transfers: Transfers::default(),
             scratch: Facts::default(),
             found: Vec::new(),
+            ends: PerSide::default(),
             remember_steps,
             keep: Keep::Nothing,
         }
@@ -239,7 +285,7 @@ impl Classifier {
 
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit() -> usize {
-        Names::MEMORY + Calls::MEMORY
+        Names::MEMORY + Calls::MEMORY + Transfers::MEMORY
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -260,15 +306,17 @@ impl Classifier {
     /// Stateless, so that all workers learn the same whoever owns the flow.
     #[inline]
     pub fn teaches(packet: &Packet<'_>) -> bool {
-        names::teaches(packet) || calls::teaches(packet)
+        names::teaches(packet) || calls::teaches(packet) || transfers::teaches(packet)
     }
 
     /// Learns from a packet for which [`Classifier::teaches`] holds.
     pub fn learn(&mut self, packet: &Packet<'_>) {
         if names::teaches(packet) {
             self.names.learn(packet, &self.set);
-        } else {
+        } else if calls::teaches(packet) {
             self.calls.learn(packet, &self.set);
+        } else {
+            self.transfers.learn(packet);
         }
     }
 
@@ -297,6 +345,10 @@ impl Classifier {
             // Nothing to inspect; a SYN still tells where its stream begins.
             flow.read_opening(packet, side, config, |_| true);
             return false;
+        }
+        if flow.payload_packets() == 0 && self.transfers.has(flow, packet.at) {
+            settle(flow, &class, transfer());
+            return true;
         }
         let mut inspection = class(&mut flow.class).inspection.take().unwrap_or_default();
         let mut facts = class(&mut flow.class).facts.take();
@@ -330,7 +382,7 @@ impl Classifier {
             settled_by.is_none()
         });
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
-        let swapped = facts.as_ref().is_some_and(|facts| facts.swapped);
+        let swapped = inspection.is_swapped(facts.as_deref());
         let state = class(&mut flow.class);
         state.inspection = Some(inspection);
         state.facts = facts;
@@ -389,7 +441,7 @@ impl Classifier {
             }
             None => Named::default(),
         };
-        let swapped = facts.as_ref().is_some_and(|facts| facts.swapped);
+        let swapped = inspection.is_swapped(facts.as_deref());
         let mid_stream = inspection.mid_stream;
         let state = class(&mut flow.class);
         state.inspection = Some(inspection);
@@ -438,75 +490,185 @@ impl Classifier {
         mut steps: Option<&mut Trace>,
     ) {
         inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
+        if inspection.middle.begins_anew(opening) && inspection.owner.is_none() {
+            inspection.ruled_out = 0;
+        }
+        let mut ends = std::mem::take(&mut self.ends);
+        let reading = inspection.middle.reading;
+        let shown = match reading.is_plain() {
+            true => *opening,
+            false => reading.show(opening, &mut ends),
+        };
         let mut note = |step: Step| {
             if let Some(trace) = steps.as_deref_mut() {
                 trace.remember(step);
             }
         };
-        let mut changed = false;
         let was_claimed = inspection.owner.is_some();
+        let mut changed = false;
         inspection.asking = 0;
         if !inspection.done {
-            for (place, dissector) in (0u8..).zip(DISSECTORS) {
-                let bit = 1u64 << place;
-                if inspection.ruled_out & bit != 0
-                    || inspection.owner.is_some_and(|owner| owner != place)
-                    || !takes(dissector.over, opening.transport)
-                {
-                    continue;
+            let mut ruled_out = inspection.ruled_out;
+            let mut asking = 0;
+            let answer = self.ask(&shown, inspection.owner, &mut ruled_out, &mut asking, facts);
+            (inspection.ruled_out, inspection.asking) = (ruled_out, asking);
+            match answer {
+                // It was sure; what came since cannot be read.
+                Some((_, Outcome::NotMine)) => inspection.done = true,
+                Some((place, outcome)) => {
+                    inspection.claim(place, outcome);
+                    changed = true;
+                    note(Step::dissected(number, opening, place, outcome));
                 }
-                // The owner adds to what it has read; the others get a clean sheet each time.
-                let sheet = match facts.as_deref_mut() {
-                    Some(facts) if inspection.owner.is_some() => facts,
-                    _ => &mut self.scratch,
-                };
-                let outcome = (dissector.dissect)(opening, sheet);
-                match outcome {
-                    Outcome::NotMine => {
-                        if inspection.owner.is_none() {
-                            inspection.ruled_out |= bit;
-                        } else {
-                            // It was sure; what came since cannot be read.
-                            inspection.done = true;
-                        }
-                    }
-                    Outcome::NeedMore => inspection.asking |= bit,
-                    Outcome::Partial | Outcome::Done => {
-                        if inspection.owner.is_none() {
-                            *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
-                        }
-                        inspection.owner = Some(place);
-                        inspection.done = outcome == Outcome::Done;
-                        changed = true;
-                        note(Step::dissected(number, opening, place, outcome));
-                        break;
-                    }
-                }
+                None => {}
             }
         }
         self.found.clear();
         // On the message a dissector claims, rules over bytes are asked as well: an application may
         // speak a known protocol in a way of its own, if it can be proved.
         if inspection.owner.is_none() || !was_claimed {
-            self.set.by_payload(opening, &mut self.found);
+            self.set.by_payload(&shown, &mut self.found);
             if inspection.owner.is_some() {
                 self.found
                     .retain(|tag| tag.evidence == Evidence::PayloadProof);
             } else if self.found.is_empty() && inspection.tags.is_empty() {
-                self.set.by_flow(opening, &mut self.found);
+                self.set.by_flow(&shown, &mut self.found);
             }
         }
         if changed && let Some(facts) = facts.as_deref() {
-            self.set.by_facts(opening, facts, &mut self.found);
+            self.set.by_facts(&shown, facts, &mut self.found);
         }
-        for &tag in &self.found {
-            if inspection.tags.len() < MAX_TAGS
-                && !inspection.tags.iter().any(|known| known.rule == tag.rule)
+        inspection.remember(&self.found, |tag| {
+            note(Step::matched(number, opening, tag));
+        });
+        if inspection.owner.is_none() && !inspection.is_proved() {
+            self.read_middle(opening, inspection, facts, &mut ends, |event| {
+                note(match event {
+                    Found::Dissected(place, outcome) => {
+                        Step::dissected(number, opening, place, outcome)
+                    }
+                    Found::Matched(tag) => Step::matched(number, opening, tag),
+                });
+            });
+        }
+        self.ends = ends;
+    }
+
+    /// Asks the dissectors that are not in `ruled_out`, or only the owner, of `shown`: the one that
+    /// is sure (or, if it is the owner, no longer so) and what it says. Facts are taken from it.
+    /// Those that need more are added to `asking`.
+    fn ask(
+        &mut self,
+        shown: &Opening<'_>,
+        owner: Option<u8>,
+        ruled_out: &mut u64,
+        asking: &mut u64,
+        facts: &mut Option<Box<Facts>>,
+    ) -> Option<(u8, Outcome)> {
+        for (place, dissector) in (0u8..).zip(DISSECTORS) {
+            let bit = 1u64 << place;
+            if *ruled_out & bit != 0
+                || owner.is_some_and(|owner| owner != place)
+                || !takes(dissector.over, shown.transport)
             {
-                inspection.tags.push(tag);
-                note(Step::matched(number, opening, tag));
+                continue;
+            }
+            // The owner adds to what it has read; the others get a clean sheet each time.
+            let sheet = match facts.as_deref_mut() {
+                Some(facts) if owner.is_some() => facts,
+                _ => &mut self.scratch,
+            };
+            match (dissector.dissect)(shown, sheet) {
+                Outcome::NotMine if owner.is_some() => return Some((place, Outcome::NotMine)),
+                Outcome::NotMine => *ruled_out |= bit,
+                Outcome::NeedMore => *asking |= bit,
+                outcome @ (Outcome::Partial | Outcome::Done) => {
+                    if owner.is_none() {
+                        *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
+                    }
+                    return Some((place, outcome));
+                }
             }
         }
+        None
+    }
+
+    /// Tries what has a strong check on other readings of the flow.
+    fn read_middle(
+        &mut self,
+        opening: &Opening<'_>,
+        inspection: &mut Inspection,
+        facts: &mut Option<Box<Facts>>,
+        ends: &mut PerSide<Vec<u32>>,
+        mut note: impl FnMut(Found),
+    ) {
+        if let Some((reading, mut ruled_out)) = inspection.middle.waiting.take() {
+            if self.try_reading(
+                (opening, reading),
+                &mut ruled_out,
+                inspection,
+                facts,
+                ends,
+                &mut note,
+            ) {
+                return;
+            }
+            if undecided(opening.transport, ruled_out) {
+                inspection.middle.waiting = Some((reading, ruled_out));
+            }
+        }
+        let mut middle = inspection.middle;
+        middle.readings(opening, |reading, rules_only| {
+            let mut ruled_out = match rules_only {
+                true => u64::MAX,
+                false => !dissect::strong_in_the_middle(),
+            };
+            if self.try_reading(
+                (opening, reading),
+                &mut ruled_out,
+                inspection,
+                facts,
+                ends,
+                &mut note,
+            ) {
+                return true;
+            }
+            if inspection.middle.waiting.is_none() && undecided(opening.transport, ruled_out) {
+                inspection.middle.waiting = Some((reading, ruled_out));
+            }
+            false
+        });
+        (middle.reading, middle.waiting) = (inspection.middle.reading, inspection.middle.waiting);
+        inspection.middle = middle;
+    }
+
+    /// Whether a dissector or a proof fits this reading, which then becomes the flow's.
+    fn try_reading(
+        &mut self,
+        (opening, reading): (&Opening<'_>, Reading),
+        ruled_out: &mut u64,
+        inspection: &mut Inspection,
+        facts: &mut Option<Box<Facts>>,
+        ends: &mut PerSide<Vec<u32>>,
+        note: &mut impl FnMut(Found),
+    ) -> bool {
+        let shown = reading.show(opening, ends);
+        let claimed = self.ask(&shown, None, ruled_out, &mut 0, facts);
+        self.found.clear();
+        self.set.by_middle(&shown, &mut self.found);
+        if let Some((place, outcome)) = claimed {
+            inspection.claim(place, outcome);
+            note(Found::Dissected(place, outcome));
+            if let Some(facts) = facts.as_deref() {
+                self.set.by_facts(&shown, facts, &mut self.found);
+            }
+        }
+        inspection.remember(&self.found, |tag| note(Found::Matched(tag)));
+        let fits = claimed.is_some() || !self.found.is_empty();
+        if fits {
+            inspection.middle.reading = reading;
+        }
+        fits
     }
 
     /// Names an application by what other flows taught, by address or by port, where nothing
@@ -562,6 +724,20 @@ fn settle<T>(flow: &mut Flow<T>, class: &impl Fn(&mut T) -> &mut Classification,
     let state = class(&mut flow.class);
     state.inspection = None;
     state.verdict = Verdict::Settled { named, at_packet };
+}
+
+/// The names of a data connection that FTP's control connection spoke of: what is carried does not
+/// matter, files may look like anything.
+fn transfer() -> Named {
+    let place = DISSECTORS.iter().position(|row| row.name == "ftp");
+    Named {
+        proto: Some(Proto::FTP_DATA),
+        evidence: Some(Evidence::CallFamily),
+        decider: place
+            .and_then(|place| u8::try_from(place).ok())
+            .map(Decider::Dissector),
+        ..Named::default()
+    }
 }
 
 fn packets<T>(flow: &Flow<T>) -> u32 {

@@ -6,6 +6,8 @@ use crate::flow::samples::{Host, dns_answer, tcp, udp};
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
+mod middle;
+
 const A: Host = (1, 50_000);
 /// No rule knows this address or port.
 const B: Host = (2, 7777);
@@ -36,6 +38,14 @@ name = 'proof'
 transport = 'udp'
 evidence = 'payload-proof'
 at = [{ offset = 0, text = 'ACME-PROOF' }]
+source = 'a test'
+
+[[payload]]
+name = 'tcp-proof'
+transport = 'tcp'
+direction = 'client'
+evidence = 'payload-proof'
+at = [{ offset = 0, text = 'ACME-OVER-TCP' }]
 source = 'a test'
 
 [[address]]

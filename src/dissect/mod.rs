@@ -13,7 +13,9 @@ pub mod dns;
 mod dnscrypt;
 mod dtls;
 mod facts;
+mod framed;
 mod ftp;
+pub mod ftp_data;
 mod host;
 mod http;
 mod http2;
@@ -80,6 +82,17 @@ pub enum Over {
     TcpAndUdp,
 }
 
+/// What of a TCP flow a dissector is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Middle {
+    /// The streams from the first byte seen on, by who seems to have opened the connection.
+    AsSeen,
+    /// Where the flow's beginning was not seen or is junk: as well the streams from any of their
+    /// first segments on, by either end as the client. For checks of at least 48 fixed bits, or of
+    /// lengths that agree.
+    Strong,
+}
+
 /// A row of [`DISSECTORS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Dissector {
@@ -87,6 +100,8 @@ pub struct Dissector {
     pub name: &'static str,
     /// Which openings it is shown.
     pub over: Over,
+    /// What of a TCP flow it is shown.
+    pub middle: Middle,
     /// Reads an opening. Must be cheap on the first byte that is not its protocol's, must not
     /// panic or allocate without bound on any bytes, and sets `Facts::proto` when it answers
     /// [`Outcome::Partial`] or [`Outcome::Done`]. It must not change `Facts` when it answers
@@ -99,40 +114,41 @@ pub const DISSECTORS: &[Dissector] = &[
     row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
     row("whatsapp", Over::Tcp, whatsapp::dissect),
     row("mmtls", Over::Tcp, mmtls::dissect),
-    row("tls", Over::Tcp, tls::dissect),
+    strong("tls", Over::Tcp, tls::dissect),
     row("dtls", Over::Udp, dtls::dissect),
     row("quic", Over::Udp, quic::dissect),
-    row("http2", Over::Tcp, http2::dissect),
-    row("http", Over::Tcp, http::dissect),
+    strong("http2", Over::Tcp, http2::dissect),
+    strong("http", Over::Tcp, http::dissect),
     row("telegram", Over::Tcp, telegram::dissect),
-    row("ssh", Over::Tcp, ssh::dissect),
+    strong("ssh", Over::Tcp, ssh::dissect),
     row("smtp", Over::Tcp, smtp::dissect),
     row("ftp", Over::Tcp, ftp::dissect),
     row("pop3", Over::Tcp, pop3::dissect),
     row("imap", Over::Tcp, imap::dissect),
-    row("xmpp", Over::Tcp, xmpp::dissect),
-    row("rtsp", Over::Tcp, rtsp::dissect),
+    strong("xmpp", Over::Tcp, xmpp::dissect),
+    strong("rtsp", Over::Tcp, rtsp::dissect),
     row("rtmp", Over::Tcp, rtmp::dissect),
-    row("mqtt", Over::Tcp, mqtt::dissect),
-    row("smb", Over::Tcp, smb::dissect),
-    row("rdp", Over::TcpAndUdp, rdp::dissect),
+    strong("mqtt", Over::Tcp, mqtt::dissect),
+    strong("smb", Over::Tcp, smb::dissect),
+    strong("rdp", Over::TcpAndUdp, rdp::dissect),
     row("dns", Over::TcpAndUdp, dns::dissect),
     row("netbios", Over::Udp, netbios::dissect),
     row("ssdp", Over::Udp, ssdp::dissect),
-    row("stun", Over::TcpAndUdp, stun::dissect),
-    row("sip", Over::TcpAndUdp, sip::dissect),
+    strong("stun", Over::TcpAndUdp, stun::dissect),
+    strong("sip", Over::TcpAndUdp, sip::dissect),
     row("dhcp", Over::Udp, dhcp::dissect),
     row("wireguard", Over::Udp, wireguard::dissect),
     row("ike", Over::TcpAndUdp, ike::dissect),
     row("openvpn", Over::TcpAndUdp, openvpn::dissect),
     row("snmp", Over::Udp, snmp::dissect),
-    row("kerberos", Over::TcpAndUdp, kerberos::dissect),
-    row("ldap", Over::TcpAndUdp, ldap::dissect),
+    strong("kerberos", Over::TcpAndUdp, kerberos::dissect),
+    strong("ldap", Over::TcpAndUdp, ldap::dissect),
     row("socks", Over::Tcp, socks::dissect),
-    row("bittorrent", Over::TcpAndUdp, bittorrent::dissect),
+    strong("bittorrent", Over::TcpAndUdp, bittorrent::dissect),
     row("ntp", Over::Udp, ntp::dissect),
     row("radius", Over::TcpAndUdp, radius::dissect),
     row("oicq", Over::TcpAndUdp, oicq::dissect),
+    row("framed", Over::Tcp, framed::dissect),
     row("rtp", Over::Udp, rtp::dissect),
 ];
 
@@ -144,7 +160,40 @@ const fn row(
     Dissector {
         name,
         over,
+        middle: Middle::AsSeen,
         dissect,
+    }
+}
+
+/// A row whose check is strong enough for any message.
+const fn strong(
+    name: &'static str,
+    over: Over,
+    dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
+) -> Dissector {
+    Dissector {
+        middle: Middle::Strong,
+        ..row(name, over, dissect)
+    }
+}
+
+/// The bits, by place in [`DISSECTORS`], of those that are [`Middle::Strong`].
+pub const fn strong_in_the_middle() -> u64 {
+    const BITS: u64 = strong_of(DISSECTORS, 1);
+    BITS
+}
+
+const fn strong_of(rows: &[Dissector], bit: u64) -> u64 {
+    match rows {
+        [] => 0,
+        [first, rest @ ..] => {
+            let mine = if matches!(first.middle, Middle::Strong) {
+                bit
+            } else {
+                0
+            };
+            mine | strong_of(rest, bit << 1)
+        }
     }
 }
 

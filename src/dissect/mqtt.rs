@@ -11,6 +11,15 @@ const CONNACK: u8 = 0x20;
 const PINGREQ: [u8; 2] = [0xc0, 0];
 const PINGRESP: [u8; 2] = [0xd0, 0];
 
+const PORTS: [u16; 2] = [1883, 8883];
+
+/// How many bits packets of a flow seen from its middle must fix, and what a registered port adds.
+const ENOUGH: u32 = 48;
+const PORT_BITS: u32 = 20;
+
+/// What is fixed by a packet's end being a segment's.
+const EXACT: u32 = 8;
+
 /// How many packets in a row make a flow seen from its middle sure.
 const MIN_PACKETS: usize = 4;
 
@@ -69,8 +78,8 @@ fn answers(bytes: &[u8]) -> bool {
     bytes.first() == Some(&CONNACK)
 }
 
-/// Judges a flow whose beginning was not captured: a keep-alive and its answer, or whole packets
-/// in a row from both sides.
+/// Judges a flow whose beginning was not captured: a keep-alive and its answer, whole packets in a
+/// row from both sides, or packets that fix enough by themselves.
 fn middle(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if !opening.client.mid_stream && !opening.server.mid_stream {
         return Outcome::NotMine;
@@ -79,62 +88,153 @@ fn middle(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let (Some(from_client), Some(from_server)) = (packets(client), packets(server)) else {
         return Outcome::NotMine;
     };
-    let swapped = client.starts_with(&PINGRESP) || server.starts_with(&PINGREQ);
     let pings = client.starts_with(&PINGREQ) && server.starts_with(&PINGRESP)
         || client.starts_with(&PINGRESP) && server.starts_with(&PINGREQ);
-    let many = from_client > 0 && from_server > 0 && from_client + from_server >= MIN_PACKETS;
-    if !pings && !many {
+    let many = from_client.count > 0
+        && from_server.count > 0
+        && from_client.count + from_server.count >= MIN_PACKETS;
+    let port = if PORTS.iter().any(|&port| opening.has_port(port)) {
+        PORT_BITS
+    } else {
+        0
+    };
+    let exact = if from_client.exact || from_server.exact {
+        EXACT
+    } else {
+        0
+    };
+    let bits = from_client.bits + from_server.bits + exact;
+    if !pings && !many && (bits < PORT_BITS || bits + port < ENOUGH) {
         return Outcome::NeedMore;
     }
     facts.proto = Some(Proto::MQTT);
-    facts.swapped = swapped;
+    facts.swapped = from_client.answers
+        || server.starts_with(&PINGREQ)
+        || !from_server.answers
+            && PORTS.contains(&opening.client_port)
+            && !PORTS.contains(&opening.server_port);
     Outcome::Done
 }
 
-/// How many whole packets are in a row in `bytes`, looking at the first few. `None` if one of them
-/// cannot be (section 3).
-fn packets(bytes: &[u8]) -> Option<usize> {
+/// Whole packets in a row.
+#[derive(Default)]
+struct Run {
+    count: usize,
+    /// How many bits of them are fixed.
+    bits: u32,
+    /// There is one that only servers send.
+    answers: bool,
+    /// The last one ends where the bytes do.
+    exact: bool,
+}
+
+/// The whole packets at the front of `bytes`, the first few. `None` if one of them cannot be
+/// (section 3).
+fn packets(bytes: &[u8]) -> Option<Run> {
     let mut reader = Reader::new(bytes);
-    let mut count = 0;
-    while count < MIN_PACKETS && !reader.is_empty() {
+    let mut run = Run::default();
+    while run.count < MIN_PACKETS && !reader.is_empty() {
         let first = reader.u8()?;
         let left = reader.left();
         let Some(len) = variable(&mut reader) else {
-            return (left < 4).then_some(count);
+            return (left < 4).then_some(run);
         };
-        let mut body = Reader::new(
-            reader
-                .rest()
-                .get(..len as usize)
-                .unwrap_or_else(|| reader.rest()),
-        );
-        let plausible = match first {
-            // PUBLISH: any quality of service but 3, then a topic without wildcards.
-            0x30..=0x3f => {
-                let topic_len = body.be16().map_or(0, usize::from);
-                let topic = body.rest().get(..topic_len).unwrap_or_else(|| body.rest());
-                let text = |b: &u8| *b >= 0x20 && !matches!(b, b'#' | b'+');
-                first & 6 != 6 && topic_len + 2 <= len as usize && topic.iter().all(text)
-            }
-            // PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: an identifier, in 5.0 a little more.
-            0x40 | 0x50 | 0x62 | 0x70 | 0xb0 => (2..128).contains(&len),
-            // SUBSCRIBE, SUBACK, UNSUBSCRIBE.
-            0x82 => (6..4096).contains(&len),
-            0x90 => (3..128).contains(&len),
-            0xa2 => (5..4096).contains(&len),
-            // PINGREQ and PINGRESP.
-            0xc0 | 0xd0 => len == 0,
-            _ => false,
-        };
-        if !plausible {
-            return None;
-        }
+        let whole = reader.left() >= len as usize;
+        let body = reader.rest().get(..len as usize);
+        let bits = plausible(first, len, body.unwrap_or_else(|| reader.rest()), whole)?;
         if reader.skip(len as usize).is_none() {
             break;
         }
-        count += 1;
+        run.count += 1;
+        run.bits += bits;
+        run.answers |= matches!(first, 0x20 | 0x90 | 0xb0 | 0xd0);
     }
-    Some(count)
+    run.exact = run.count > 0 && reader.is_empty();
+    Some(run)
+}
+
+/// How many bits a packet fixes; `None` if it cannot be one.
+fn plausible(first: u8, len: u32, bytes: &[u8], whole: bool) -> Option<u32> {
+    let mut body = Reader::new(bytes);
+    let fits = |fits: bool, bits: u32| fits.then_some(bits);
+    match first {
+        // CONNACK: a flag, a reason, from 5.0 on properties that fill the rest.
+        CONNACK => {
+            let (Some(session), Some(reason)) = (body.u8(), body.u8()) else {
+                return fits(len >= 2 && !whole, 8);
+            };
+            if session > 1 {
+                return None;
+            }
+            if len == 2 {
+                return fits(reason <= 5, 30);
+            }
+            match variable(&mut body) {
+                Some(properties) if whole => {
+                    fits(properties as usize == body.left(), 30)?;
+                    Some(30 + are_properties(body)?)
+                }
+                _ => fits(!whole, 8),
+            }
+        }
+        // PUBLISH: any quality of service but 3, then a topic without wildcards.
+        0x30..=0x3f => {
+            let topic_len = body.be16().map_or(0, usize::from);
+            let topic = body.rest().get(..topic_len).unwrap_or_else(|| body.rest());
+            let text = |b: &u8| *b >= 0x20 && !matches!(b, b'#' | b'+');
+            let common = topic.iter().all(|b| b.is_ascii_graphic() || *b == b' ');
+            let known = if common {
+                topic.len().min(18) as u32
+            } else {
+                0
+            };
+            fits(
+                first & 6 != 6 && topic_len + 2 <= len as usize && topic.iter().all(text),
+                if topic_len > 3 {
+                    13 + known + known / 2
+                } else {
+                    5
+                },
+            )
+        }
+        // PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: an identifier, in 5.0 a little more.
+        0x40 | 0x50 | 0x62 | 0x70 | 0xb0 => fits((2..128).contains(&len), 8),
+        // SUBSCRIBE, SUBACK, UNSUBSCRIBE.
+        0x82 | 0xa2 => fits((5..4096).contains(&len), 8),
+        0x90 => fits((3..128).contains(&len), 8),
+        // PINGREQ and PINGRESP.
+        0xc0 | 0xd0 => fits(len == 0, 16),
+        _ => None,
+    }
+}
+
+/// The bits that properties of a CONNACK fix (5.0, section 2.2.2); `None` if they are none.
+fn are_properties(mut reader: Reader<'_>) -> Option<u32> {
+    let mut bits = 0;
+    while let Some(kind) = reader.u8() {
+        match kind {
+            0x11 | 0x27 => reader.skip(4)?,
+            0x12 | 0x15 | 0x16 | 0x1a | 0x1c | 0x1f => {
+                let len = reader.be16()?;
+                reader.skip(usize::from(len))?;
+            }
+            0x26 => {
+                for _ in 0..2 {
+                    let len = reader.be16()?;
+                    reader.skip(usize::from(len))?;
+                }
+            }
+            0x13 | 0x21 | 0x22 => reader.skip(2)?,
+            0x24 | 0x25 | 0x28..=0x2a => fit_flag(reader.u8()?)?,
+            _ => return None,
+        }
+        bits += 6;
+    }
+    Some(bits)
+}
+
+fn fit_flag(value: u8) -> Option<()> {
+    (value <= 1).then_some(())
 }
 
 fn look(bytes: &[u8]) -> Seen<'_> {
@@ -335,6 +435,42 @@ mod tests {
         ] {
             let trial = Trial::tcp(1883).mid_stream().client(hex(bytes));
             assert_eq!(trial.ask(dissect).0, Outcome::NotMine, "{what}");
+        }
+    }
+
+    #[test]
+    fn one_packet_that_fixes_enough_is_enough_in_the_middle() {
+        // CONNACK with properties; a long topic on another port; a short one on the registered port.
+        let connack = "20 0f 00 00 0c 22 00 0a 12 00 06 61 75 74 6f 2d 31";
+        let publish =
+            "30 1a 00 16 68 6f 6d 65 2f 6b 69 74 63 68 65 6e 2f 74 65 6d 70 65 72 61 74 75 32 31";
+        let short = "30 0b 00 05 68 6f 6d 65 2f 32 31 2e 35";
+        for (port, bytes, answers) in [
+            (40_000, connack, true),
+            (40_000, publish, false),
+            (1883, short, false),
+        ] {
+            let bytes = hex(bytes);
+            let sent = Trial::tcp(port).mid_stream().server(&bytes);
+            assert_eq!(sent.facts(dissect).proto, Some(Proto::MQTT));
+            let turned = Trial::tcp(40_001)
+                .client_port(port)
+                .mid_stream()
+                .client(&bytes);
+            assert_eq!(turned.facts(dissect).swapped, answers || port == 1883);
+            Trial::tcp(port).server(&bytes).refused(dissect);
+        }
+        for (port, bytes) in [
+            (40_000, short),
+            (1883, "30 0b 00 05 68 6f 6d 65 2f 32 31 2e"),
+            (1883, "20 0f 00 00 0d 22 00 0a 12 00 06 61 75 74 6f 2d 31"),
+            (1883, "20 0f 00 00 0c 02 00 0a 12 00 06 61 75 74 6f 2d 31"),
+            (1883, "20 0f 02 00 0c 22 00 0a 12 00 06 61 75 74 6f 2d 31"),
+        ] {
+            Trial::tcp(port)
+                .mid_stream()
+                .server(hex(bytes))
+                .refused(dissect);
         }
     }
 

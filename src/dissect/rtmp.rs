@@ -26,7 +26,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let Some(&version) = client.bytes.first() else {
         return Outcome::NotMine;
     };
-    if !matches!(version, PLAIN | ENCRYPTED) || client.mid_stream {
+    // Without its SYN the stream begins with the greeting only if the command proves it.
+    if !matches!(version, PLAIN | ENCRYPTED) || client.mid_stream && version != PLAIN {
         return Outcome::NotMine;
     }
     if client.bytes.len() < GREETING {
@@ -38,6 +39,13 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let commands = client.bytes.get(GREETING + HANDSHAKE..);
     let command = commands.and_then(connect);
     if command.is_none() {
+        if client.mid_stream {
+            let hopeless = commands.is_some_and(|c| c.len() > MAX_COMMAND) || client.ended;
+            return match hopeless {
+                true => Outcome::NotMine,
+                false => Outcome::NeedMore,
+            };
+        }
         // The client waits for the server's half: its first flight ends with C1.
         if client.ends.binary_search(&(GREETING as u32)).is_err() {
             return Outcome::NotMine;

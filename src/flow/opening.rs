@@ -104,6 +104,34 @@ impl<'a> Stream<'a> {
         self.messages().next_back().unwrap_or_default()
     }
 
+    /// Where the last message begins.
+    pub fn last_start(self) -> usize {
+        let before = self.ends.len().checked_sub(2);
+        before
+            .and_then(|index| self.ends.get(index))
+            .map_or(0, |&end| end as usize)
+    }
+
+    /// What there is from `start` on, whose messages end at `ends`.
+    fn since(self, start: usize, ends: &'a [u32]) -> Self {
+        Self {
+            bytes: self.bytes.get(start..).unwrap_or_default(),
+            ends,
+            ..self
+        }
+    }
+
+    /// Writes where the messages end, seen from `start`.
+    fn ends_since(self, start: usize, ends: &mut Vec<u32>) {
+        let start = u32::try_from(start).unwrap_or(u32::MAX);
+        ends.clear();
+        ends.extend(
+            self.ends
+                .iter()
+                .filter_map(|end| end.checked_sub(start).filter(|&end| end > 0)),
+        );
+    }
+
     /// How many messages there are.
     pub const fn count(self) -> usize {
         self.ends.len()
@@ -187,6 +215,37 @@ impl<'a> Opening<'a> {
     /// The message that came last.
     pub fn newest(&self) -> &'a [u8] {
         self.stream(self.latest).last()
+    }
+
+    /// The same with the sides exchanged: who opened a connection that was joined in its middle is
+    /// not known.
+    pub const fn turned(self) -> Self {
+        Self {
+            client_ip: self.server_ip,
+            server_ip: self.client_ip,
+            client_port: self.server_port,
+            server_port: self.client_port,
+            client: self.server,
+            server: self.client,
+            latest: match self.latest {
+                Side::Client => Side::Server,
+                Side::Server => Side::Client,
+            },
+            ..self
+        }
+    }
+
+    /// What each side has sent from these offsets on; `ends` has room for where messages end.
+    pub fn since(&self, start: PerSide<usize>, ends: &'a mut PerSide<Vec<u32>>) -> Self {
+        for side in [Side::Client, Side::Server] {
+            self.stream(side).ends_since(start[side], &mut ends[side]);
+        }
+        let ends = &*ends;
+        Self {
+            client: self.client.since(start.client, &ends.client),
+            server: self.server.since(start.server, &ends.server),
+            ..*self
+        }
     }
 
     /// Whether either end uses `port`.
@@ -297,5 +356,43 @@ mod tests {
         );
         assert_eq!(opening.server.last(), b"xyz");
         assert_eq!(Stream::default().first(), b"");
+    }
+
+    #[test]
+    fn a_stream_can_be_read_from_a_later_place() {
+        let script = Script::tcp(80).client(b"ab").server(b"xyz").client(b"cd");
+        let opening = script.opening();
+        let starts = [opening.client.last_start(), opening.server.last_start()];
+        assert_eq!(starts, [2, 0]);
+        let cases: &[(usize, &[&[u8]])] = &[
+            (0, &[b"ab", b"cd"]),
+            (1, &[b"b", b"cd"]),
+            (2, &[b"cd"]),
+            (3, &[b"d"]),
+            (4, &[]),
+            (9, &[]),
+        ];
+        for &(start, messages) in cases {
+            let mut ends = PerSide::default();
+            let later = opening.since(
+                PerSide {
+                    client: start,
+                    server: 0,
+                },
+                &mut ends,
+            );
+            assert_eq!(
+                later.client.messages().collect::<Vec<_>>(),
+                messages,
+                "{start}"
+            );
+            assert_eq!(later.server.bytes, b"xyz");
+        }
+        let turned = opening.turned();
+        assert_eq!(
+            (turned.client.bytes, turned.latest),
+            (&b"xyz"[..], Side::Server)
+        );
+        assert_eq!((turned.client_port, turned.server_port), (80, 50_000));
     }
 }

@@ -8,6 +8,9 @@ use super::opening::Stream;
 /// Segments held back because bytes before them are missing.
 const MAX_HELD: usize = 16;
 
+/// A first segment of so few bytes may be taken back by one that begins where it does.
+const MAX_REPLACED: usize = 64;
+
 /// What an allocation takes besides what was asked for: its header, and to the next multiple of 16.
 pub(super) const ALLOCATION: usize = 24;
 
@@ -20,6 +23,8 @@ pub(super) struct Reassembly {
     next_sequence: Option<u32>,
     mid_stream: bool,
     ended: bool,
+    /// What the stream began with was taken back: that happens once.
+    replaced: bool,
 }
 
 /// What a payload did to its side's stream.
@@ -65,12 +70,34 @@ impl Reassembly {
         let Some(fresh) = payload.get(seen..).filter(|fresh| !fresh.is_empty()) else {
             return Arrival::Nothing;
         };
+        if self.replaces(payload, seen) {
+            self.replaced = true;
+            self.bytes.clear();
+            self.ends.clear();
+            self.next_sequence = Some(sequence);
+            self.append(payload, limit);
+            self.release(limit);
+            return Arrival::Grew;
+        }
         if self.bytes.is_empty() && self.held.is_empty() && fresh.len() <= limit {
             return Arrival::First(fresh);
         }
         self.append(fresh, limit);
         self.release(limit);
         Arrival::Grew
+    }
+
+    /// Whether `payload`, of which `seen` bytes should be known, says something else than the few
+    /// bytes the stream has begun with.
+    ///
+    /// Of two segments with the same numbers and other bytes the receiver took one: that in front
+    /// may have had a bad checksum or too short a life, as those have that are sent to mislead. The
+    /// longer one is what a sender who got no acknowledgement goes on with.
+    fn replaces(&self, payload: &[u8], seen: usize) -> bool {
+        !self.replaced
+            && seen == self.bytes.len()
+            && (1..=MAX_REPLACED).contains(&seen)
+            && payload.get(..seen) != Some(&self.bytes)
     }
 
     /// Takes a datagram's payload.
@@ -297,6 +324,22 @@ mod tests {
                 false,
             ),
             ("old data", Some(10), &[(1, b"abc")], b"", false, false),
+            (
+                "other bytes at the start",
+                Some(1),
+                &[(1, b"xy"), (1, b"abcd"), (5, b"ef")],
+                b"abcdef",
+                false,
+                false,
+            ),
+            (
+                "other bytes later, twice, or no more of them",
+                Some(1),
+                &[(1, b"x"), (1, b"ab"), (2, b"yc"), (1, b"zzzd"), (1, b"uvw")],
+                b"abcd",
+                false,
+                false,
+            ),
             (
                 "limit",
                 Some(1),

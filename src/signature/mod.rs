@@ -213,6 +213,13 @@ impl SignatureSet {
         self.payloads.near(opening, &self.addresses, found);
     }
 
+    /// Payload rules with a strong check that hold where the streams of `opening` begin with messages
+    /// that are not known to be the first ones: at most 64, appended to `found`.
+    pub fn by_middle(&self, opening: &Opening<'_>, found: &mut Vec<Tag>) {
+        self.payloads
+            .find_middle(opening, &self.addresses, &mut Found::new(found));
+    }
+
     /// Rules over what dissectors read (tls, http, stun, sip, proto) and the domain rule for the
     /// server's name, or else for its certificate: at most 64, appended to `found`.
     pub fn by_facts(&self, opening: &Opening<'_>, facts: &Facts, found: &mut Vec<Tag>) {

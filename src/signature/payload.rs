@@ -47,6 +47,8 @@ pub(super) enum Messages {
     First,
     /// The start of any message.
     Any,
+    /// The start of a message of a TCP stream whose own start was not seen.
+    Middle,
 }
 
 /// What a message must look like.
@@ -128,6 +130,11 @@ impl Matcher {
             .fold(0, u32::saturating_add)
     }
 
+    /// Whether something in the message must agree with its length.
+    pub(super) fn agrees_with_length(&self) -> bool {
+        self.conditions.iter().any(Program::agrees_with_length)
+    }
+
     /// Whether it looks at nothing.
     pub(super) const fn is_empty(&self) -> bool {
         self.at.is_empty() && self.contains.is_empty() && self.conditions.is_empty()
@@ -169,6 +176,8 @@ pub(super) struct PayloadRule {
     pub(super) tag: Tag,
     pub(super) direction: Direction,
     pub(super) messages: Messages,
+    /// It is also tried on a message of a TCP stream that is not known to be its first.
+    pub(super) middle: bool,
     /// How many messages must match; more than 1 only with [`Messages::Any`].
     pub(super) repeat: u8,
     pub(super) matcher: Matcher,
@@ -205,7 +214,7 @@ impl PayloadRule {
     /// `newest` is the message to look at for [`Messages::Any`]; without it all are looked at.
     fn holds(
         &self,
-        opening: &Opening<'_>,
+        (opening, start): (&Opening<'_>, Start),
         addresses: &AddressTable,
         side: Side,
         newest: Option<&[u8]>,
@@ -216,15 +225,21 @@ impl PayloadRule {
             return false;
         }
         self.guard.allows_ports(opening)
-            && self.message_holds(opening, side, newest)
-            && self.count_holds(opening, side)
-            && self.reply_holds(opening, side)
+            && self.message_holds(opening, start, side, newest)
+            && self.count_holds(opening, start, side)
+            && self.reply_holds(opening, start, side)
             && self.guard.allows_addresses(opening, addresses)
     }
 
-    fn message_holds(&self, opening: &Opening<'_>, side: Side, newest: Option<&[u8]>) -> bool {
+    fn message_holds(
+        &self,
+        opening: &Opening<'_>,
+        start: Start,
+        side: Side,
+        newest: Option<&[u8]>,
+    ) -> bool {
         match (self.messages, newest) {
-            (Messages::First, _) => self.first_holds(opening, side),
+            (Messages::First | Messages::Middle, _) => self.first_holds(opening, start, side),
             (Messages::Any, Some(message)) => self
                 .matcher
                 .matches(&input_of_message(opening, side, message)),
@@ -232,16 +247,16 @@ impl PayloadRule {
         }
     }
 
-    fn first_holds(&self, opening: &Opening<'_>, side: Side) -> bool {
-        input_of_first(opening, side).is_some_and(|input| self.matcher.matches(&input))
+    fn first_holds(&self, opening: &Opening<'_>, start: Start, side: Side) -> bool {
+        input_of_start(opening, start, side).is_some_and(|input| self.matcher.matches(&input))
     }
 
     /// `direction = "both"` and `repeat`, once one message matched.
-    fn count_holds(&self, opening: &Opening<'_>, side: Side) -> bool {
+    fn count_holds(&self, opening: &Opening<'_>, start: Start, side: Side) -> bool {
         let repeat = usize::from(self.repeat);
         let both = self.direction == Direction::Both;
         match self.messages {
-            Messages::First => !both || self.first_holds(opening, !side),
+            Messages::First | Messages::Middle => !both || self.first_holds(opening, start, !side),
             Messages::Any if repeat <= 1 && !both => true,
             Messages::Any => {
                 let mine = self.count(opening, side, repeat);
@@ -273,17 +288,30 @@ impl PayloadRule {
         matching.take(enough).count()
     }
 
-    fn reply_holds(&self, opening: &Opening<'_>, side: Side) -> bool {
+    fn reply_holds(&self, opening: &Opening<'_>, start: Start, side: Side) -> bool {
         self.reply.as_ref().is_none_or(|reply| {
-            input_of_first(opening, !side).is_some_and(|input| reply.matches(&input))
+            input_of_start(opening, start, !side).is_some_and(|input| reply.matches(&input))
         })
     }
 }
 
+/// What an opening shown to rules begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Start {
+    /// The start of the flow, or for a stream that says so, what was seen first of it.
+    Flow,
+    /// Messages that are not known to be the first.
+    Middle,
+}
+
 /// The start of a side's stream or its first message; `None` if it was not seen.
 pub(super) fn input_of_first<'a>(opening: &Opening<'a>, side: Side) -> Option<Input<'a>> {
+    input_of_start(opening, Start::Flow, side)
+}
+
+fn input_of_start<'a>(opening: &Opening<'a>, start: Start, side: Side) -> Option<Input<'a>> {
     let stream = opening.stream(side);
-    if stream.is_empty() || stream.mid_stream {
+    if stream.is_empty() || stream.mid_stream && start == Start::Flow {
         return None;
     }
     let message = stream.first();
@@ -292,18 +320,24 @@ pub(super) fn input_of_first<'a>(opening: &Opening<'a>, side: Side) -> Option<In
     } else {
         message
     };
-    Some(input(opening, side, bytes, message))
+    Some(input(opening, start, side, bytes, message))
 }
 
 fn input_of_message<'a>(opening: &Opening<'a>, side: Side, message: &'a [u8]) -> Input<'a> {
-    input(opening, side, message, message)
+    input(opening, Start::Flow, side, message, message)
 }
 
-fn input<'a>(opening: &Opening<'a>, side: Side, bytes: &'a [u8], message: &'a [u8]) -> Input<'a> {
+fn input<'a>(
+    opening: &Opening<'a>,
+    start: Start,
+    side: Side,
+    bytes: &'a [u8],
+    message: &'a [u8],
+) -> Input<'a> {
     let peer = opening.stream(!side);
     // Of a stream whose start was not seen, there is no first message to read.
     let (peer_bytes, peer_message) = match opening.transport {
-        _ if peer.mid_stream => (&[][..], &[][..]),
+        _ if peer.mid_stream && start == Start::Flow => (&[][..], &[][..]),
         Transport::Tcp => (peer.bytes, peer.first()),
         _ => (peer.first(), peer.first()),
     };
@@ -334,6 +368,10 @@ struct TransportRules {
     any: PerSide<MessageIndex>,
     /// By the side the rules are about: those that look at the other side as well.
     waiting: PerSide<Vec<Entry>>,
+    /// The rules that are tried on messages of a stream that are not known to be its first.
+    middle: PerSide<MessageIndex>,
+    /// Of those, the ones that look at the other side as well.
+    middle_waiting: PerSide<Vec<Entry>>,
 }
 
 impl PayloadTable {
@@ -373,6 +411,21 @@ impl PayloadTable {
         rules.find(opening, addresses, found);
     }
 
+    /// The rules that hold where the streams of `opening` begin with messages that are not known to
+    /// be the first ones.
+    pub(super) fn find_middle(
+        &self,
+        opening: &Opening<'_>,
+        addresses: &AddressTable,
+        found: &mut Found<'_>,
+    ) {
+        match opening.transport {
+            Transport::Tcp => self.tcp.find_middle(opening, addresses, found),
+            Transport::Udp => self.udp.find_middle(opening, addresses, found),
+            Transport::Other(_) => {}
+        }
+    }
+
     /// The same without an index: what the index must agree with.
     #[cfg(test)]
     pub(super) fn find_naive(
@@ -388,7 +441,10 @@ impl PayloadTable {
         };
         for rule in &rules.rules {
             for side in [Side::Client, Side::Server] {
-                if rule.direction.includes(side) && rule.holds(opening, addresses, side, None) {
+                if rule.messages != Messages::Middle
+                    && rule.direction.includes(side)
+                    && rule.holds((opening, Start::Flow), addresses, side, None)
+                {
                     found.push(rule.tag);
                 }
             }
@@ -400,10 +456,14 @@ impl TransportRules {
     /// Bytes they take on the heap, about.
     fn memory(&self) -> usize {
         let sides = |sides: &PerSide<MessageIndex>| sides.client.memory() + sides.server.memory();
-        let waiting = self.waiting.client.capacity() + self.waiting.server.capacity();
+        let waiting: usize = [&self.waiting, &self.middle_waiting]
+            .map(|sides| sides.client.capacity() + sides.server.capacity())
+            .iter()
+            .sum();
         self.rules.iter().map(PayloadRule::memory).sum::<usize>()
             + sides(&self.first)
             + sides(&self.any)
+            + sides(&self.middle)
             + waiting * size_of::<Entry>()
     }
 
@@ -411,6 +471,8 @@ impl TransportRules {
         let mut first = PerSide::<Vec<Entry>>::default();
         let mut any = PerSide::<Vec<Entry>>::default();
         let mut waiting = PerSide::<Vec<Entry>>::default();
+        let mut middle = PerSide::<Vec<Entry>>::default();
+        let mut middle_waiting = PerSide::<Vec<Entry>>::default();
         for (number, rule) in (0..).zip(&rules) {
             // Of a datagram nothing comes later; what the side has sent in all does.
             let grows = rule.reach() == usize::MAX;
@@ -426,9 +488,16 @@ impl TransportRules {
                     continue;
                 }
                 let entry = Entry::new(number, rule, reach);
+                if rule.middle {
+                    middle[side].push(entry.clone());
+                    if peer_reach > 0 {
+                        middle_waiting[side].push(entry.waiting_for(peer_reach));
+                    }
+                }
                 match rule.messages {
                     Messages::First => first[side].push(entry.clone()),
                     Messages::Any => any[side].push(entry.clone()),
+                    Messages::Middle => continue,
                 }
                 if peer_reach > 0 {
                     waiting[side].push(entry.waiting_for(peer_reach));
@@ -439,12 +508,14 @@ impl TransportRules {
             client: MessageIndex::new(entries.client, &rules),
             server: MessageIndex::new(entries.server, &rules),
         };
-        let (first, any) = (index(first), index(any));
+        let (first, any, middle) = (index(first), index(any), index(middle));
         Self {
             rules,
             first,
             any,
             waiting,
+            middle,
+            middle_waiting,
         }
     }
 
@@ -461,7 +532,7 @@ impl TransportRules {
             if let Some(rule) = self.rules.get(number as usize)
                 && !found.is_full()
                 && !found.has(rule.tag.rule)
-                && rule.holds(opening, addresses, side, newest)
+                && rule.holds((opening, Start::Flow), addresses, side, newest)
             {
                 found.push(rule.tag);
             }
@@ -482,6 +553,31 @@ impl TransportRules {
             }
         });
         self.woken(opening, !side, seen, attempt);
+    }
+
+    fn find_middle(&self, opening: &Opening<'_>, addresses: &AddressTable, found: &mut Found<'_>) {
+        let side = opening.latest;
+        let mut attempt = |number: u32, side: Side| {
+            if let Some(rule) = self.rules.get(number as usize)
+                && !found.is_full()
+                && !found.has(rule.tag.rule)
+                && rule.holds((opening, Start::Middle), addresses, side, None)
+            {
+                found.push(rule.tag);
+            }
+        };
+        if let Some(input) = input_of_start(opening, Start::Middle, side) {
+            self.middle[side].candidates(&input, opening, 0, |rule| attempt(rule, side));
+        }
+        let other = opening.stream(!side);
+        if !other.is_empty() {
+            let head = head_of(other.bytes);
+            for entry in &self.middle_waiting[!side] {
+                if entry.fits_head(head) {
+                    attempt(entry.rule, !side);
+                }
+            }
+        }
     }
 
     /// Rules about `side` that wait for what the other side said just now.

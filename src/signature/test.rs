@@ -6,12 +6,12 @@ use toml::Spanned;
 
 use super::compile::{Parsed, parse_all};
 use super::diagnostic::{Findings, line_and_column};
-use super::file::{Ports, SignatureFile, TestTable, TransportName};
+use super::file::{MessageName, Ports, SignatureFile, TestTable, TransportName};
 use super::source::SourceFile;
 use super::{Diagnostic, Severity, SignatureSet};
 use crate::app::Service;
 use crate::dissect::{DISSECTORS, Facts, Outcome, Over};
-use crate::flow::opening::Script;
+use crate::flow::opening::{PerSide, Script};
 use crate::flow::{Opening, Side, Transport};
 use crate::verdict::RuleId;
 
@@ -237,6 +237,9 @@ fn run_messages(
     if let Some(address) = &test.server_ip {
         script = script.server_ip(*address.get_ref());
     }
+    let middle = test
+        .middle
+        .unwrap_or_else(|| is_about_middle(rule, &parsed.file));
     let mut matched = false;
     let mut number = 0;
     for turn in 0..test.client.len().max(test.server.len()) {
@@ -249,13 +252,35 @@ fn run_messages(
             };
             script = script.message(side, &message);
             number += 1;
-            matched |= matches_now(set, &script.opening(), &wanted);
+            let mut opening = script.opening();
+            opening.client.mid_stream = middle;
+            opening.server.mid_stream = middle;
+            matched |= matches_now(set, &opening, &wanted);
+            // As where the beginning is missing: each message may be the first of something.
+            let mut ends = PerSide::default();
+            let start = PerSide {
+                client: opening.client.last_start(),
+                server: opening.server.last_start(),
+            };
+            if middle {
+                let mut found = Vec::new();
+                set.by_middle(&opening.since(start, &mut ends), &mut found);
+                matched |= found.iter().any(|tag| wanted.contains(&tag.rule));
+            }
             if matched && !test.matches {
                 return Some(format!("matches at message {number}, but must not"));
             }
         }
     }
     (matched != test.matches).then(|| "does not match, but must".to_owned())
+}
+
+/// Whether the rule is one about flows whose beginning was not captured.
+fn is_about_middle(rule: &str, file: &SignatureFile) -> bool {
+    file.payload.iter().any(|table| {
+        let table = table.get_ref();
+        table.name.get_ref() == rule && table.message == Some(MessageName::Middle)
+    })
 }
 
 /// The rules of the file called `stem` that go by `name`: one, or all of one table.

@@ -83,6 +83,12 @@ fn has_messages(stream: Stream<'_>) -> bool {
                 break;
             };
             let fits = match kind {
+                // A block that fills the segment and more: its length is that of blocks and its
+                // place a multiple of it.
+                7 if is_long_block(len, &reader) => {
+                    here += ENOUGH_MESSAGES / 2;
+                    break;
+                }
                 // Have; request and cancel; port.
                 4 => len == 5,
                 6 | 8 => len == 13 && is_block(&reader),
@@ -106,6 +112,15 @@ fn is_block(reader: &Reader<'_>) -> bool {
         return false;
     };
     (1..=1 << 17).contains(&len) && begin.is_multiple_of(1 << 14)
+}
+
+/// Index and offset of a block of which the usual 16 KiB are sent, behind the message's length.
+fn is_long_block(len: u32, reader: &Reader<'_>) -> bool {
+    let mut ahead = *reader;
+    let (Some(index), Some(begin)) = (ahead.be32(), ahead.be32()) else {
+        return false;
+    };
+    len == 9 + (1 << 14) && index < 1 << 20 && begin.is_multiple_of(1 << 14) && begin < 1 << 26
 }
 
 fn datagrams(opening: &Opening<'_>) -> Outcome {
@@ -206,6 +221,15 @@ mod tests {
         let script = Script::tcp(6881).client(&segment);
         let mut opening = script.opening();
         assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::NotMine);
+        opening.client.mid_stream = true;
+        assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::Done);
+        // Two blocks, each at the front of a segment.
+        let block = |n: u32| {
+            let head = b"\0\0\x40\x09\x07\0\0\0\x09";
+            [&head[..], &(n << 14).to_be_bytes(), &[0x5a; 100]].concat()
+        };
+        let script = Script::tcp(6881).client(&block(1)).client(&block(2));
+        let mut opening = script.opening();
         opening.client.mid_stream = true;
         assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::Done);
         let mut odd = segment.clone();

@@ -22,6 +22,11 @@ use crate::verdict::Evidence;
 const MAX_WITHIN: u32 = 2048;
 const DEFAULT_WITHIN: u32 = 512;
 
+/// How many bits a proof fixes that holds on any message, not only on a stream's first; fewer, if a
+/// length in it agrees with the message's.
+const MIDDLE_BITS: u32 = 48;
+const MIDDLE_BITS_WITH_LENGTH: u32 = 32;
+
 impl Compiler {
     pub(super) fn payload(
         &mut self,
@@ -68,12 +73,9 @@ impl Compiler {
         let repeat = table.repeat.as_ref().map_or(1, |repeat| *repeat.get_ref());
         if let Some(given) = &table.repeat
             && (!(1..=32).contains(&repeat)
-                || repeat > 1 && table.message == Some(MessageName::First))
+                || repeat > 1 && !matches!(table.message, None | Some(MessageName::Any)))
         {
-            findings.error(
-                given.span(),
-                "expected 1 to 32, and no `message = \"first\"`",
-            );
+            findings.error(given.span(), "expected 1 to 32, and no `message` but `any`");
             return;
         }
         if table.port_required && table.port.is_empty() {
@@ -99,6 +101,33 @@ impl Compiler {
         }
         let bits = matcher.fixed_bits();
         let reply_bits = reply.as_ref().map_or(0, Matcher::fixed_bits);
+        let proof = evidence == Evidence::PayloadProof;
+        let only_middle = table.message == Some(MessageName::Middle);
+        let middle = match &table.middle {
+            Some(given) if *given.get_ref() && !proof => {
+                findings.error(
+                    given.span(),
+                    "`middle` goes with `evidence = \"payload-proof\"`",
+                );
+                return;
+            }
+            Some(given) => *given.get_ref() || only_middle,
+            None => {
+                let bits = bits.saturating_add(reply_bits);
+                let enough = match matcher.agrees_with_length() {
+                    true => MIDDLE_BITS_WITH_LENGTH,
+                    false => MIDDLE_BITS,
+                };
+                only_middle || proof && repeat == 1 && bits >= enough
+            }
+        };
+        if only_middle && (!proof || transports.udp || transports.other.is_some()) {
+            findings.error(
+                name_at,
+                "`message = \"middle\"` goes with `transport = \"tcp\"` and `evidence = \"payload-proof\"`",
+            );
+            return;
+        }
         let tag = self.add(
             context,
             RuleKind::Payload,
@@ -129,8 +158,10 @@ impl Compiler {
                 _ if repeat > 1 => Messages::Any,
                 Some(MessageName::First) => Messages::First,
                 Some(MessageName::Any) => Messages::Any,
+                Some(MessageName::Middle) => Messages::Middle,
                 None => default,
             },
+            middle,
             repeat,
             matcher: matcher.clone(),
             reply: reply.clone(),

@@ -311,6 +311,31 @@ impl Program {
         }
     }
 
+    /// Whether an integer of the message and the message's length must agree.
+    pub(super) fn agrees_with_length(&self) -> bool {
+        let mut rest = &*self.ops;
+        while let Some((op, after)) = rest.split_first() {
+            let compared = matches!(
+                after,
+                [Op::Compare(Compare::Equal), ..]
+                    | [Op::Const(_), Op::Binary(_), Op::Compare(Compare::Equal), ..]
+                    | [Op::LoadAt(..), Op::Compare(Compare::Equal), ..]
+                    | [
+                        Op::LoadAt(..),
+                        Op::Const(_),
+                        Op::Binary(_),
+                        Op::Compare(Compare::Equal),
+                        ..
+                    ]
+            );
+            if *op == Op::Len(Whose::Own) && compared {
+                return !self.ops.iter().any(|op| matches!(op, Op::OrElse(_)));
+            }
+            rest = after;
+        }
+        false
+    }
+
     /// Roughly how many bits of a random message the condition fixes: for weights and for the
     /// question whether a rule can stand alone.
     pub(super) fn fixed_bits(&self) -> u32 {

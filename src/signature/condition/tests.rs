@@ -281,3 +281,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn agreement_with_the_length_is_seen() {
+    for (text, agrees) in [
+        ("be16(2) == len", true),
+        ("be16(2) + 4 == len && u8(0) == 1", true),
+        ("be16(2) == len - 4", true),
+        ("len == be16(2)", true),
+        ("len == be16(2) + 4", true),
+        ("len == 10 && be16(2) == 5", false),
+        ("be16(2) <= len && u8(0) == 1", false),
+        ("be16(2) == len || u8(0) == 1", false),
+        ("be16(2) == peer_len", false),
+        ("be16(2) == total", false),
+    ] {
+        let program = Program::parse(text).unwrap();
+        assert_eq!(program.agrees_with_length(), agrees, "{text}");
+    }
+}

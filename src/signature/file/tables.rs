@@ -83,6 +83,10 @@ pub struct PayloadTable {
     pub port_required: bool,
     /// Which messages; default: `first` over TCP, `any` over all else.
     pub message: Option<MessageName>,
+    /// Whether it is tried as well on segments of a TCP stream whose own start was not seen; default:
+    /// whether it is a proof that fixes at least 48 bits.
+    #[schemars(with = "Option<bool>")]
+    pub middle: Option<Spanned<bool>>,
     /// How many messages must match.
     #[schemars(with = "Option<u8>")]
     pub repeat: Option<Spanned<u8>>,
@@ -539,6 +543,8 @@ pub struct TestTable {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub server: Vec<Spanned<String>>,
+    /// Whether the flow's beginning was not captured; default: whether the rule is about such flows.
+    pub middle: Option<bool>,
     /// The server's address.
     #[schemars(with = "Option<String>")]
     pub server_ip: Option<Spanned<std::net::IpAddr>>,
@@ -601,4 +607,6 @@ pub enum MessageName {
     First,
     /// Any segment or datagram of the opening.
     Any,
+    /// A segment of a TCP stream whose own start was not seen.
+    Middle,
 }
