@@ -25,6 +25,8 @@ impl EtherType {
     /// The provider backbone service tag of IEEE 802.1ah.
     pub const BACKBONE: Self = Self(0x88e7);
     pub const QINQ_OLD: Self = Self(0x9100);
+    /// The network service header (RFC 8300).
+    pub const NSH: Self = Self(0x894f);
 
     /// Whether the field is an IEEE 802.3 length (IEEE 802.3 clause 3.2.6).
     #[inline]

@@ -55,6 +55,8 @@ pub mod tzsp;
 
 pub mod l2tp;
 
+pub mod nsh;
+
 use std::fmt;
 
 /// Why bytes are not the header they were taken for.
