@@ -115,6 +115,20 @@ impl<'a> Ipv4<'a> {
     /// leave it so in what the host itself captures.
     #[cold]
     pub fn is_damaged(&self) -> bool {
+        self.has_checksum() && !self.adds_up()
+    }
+
+    /// Whether the header checksum is there and right.
+    pub fn has_right_checksum(&self) -> bool {
+        self.has_checksum() && self.adds_up()
+    }
+
+    fn has_checksum(&self) -> bool {
+        self.header[10..12] != [0, 0]
+    }
+
+    /// Whether the sum over the header's words is what the checksum makes it (RFC 1071).
+    fn adds_up(&self) -> bool {
         let words = |octets: &[u8]| -> u32 {
             let (words, _) = octets.as_chunks::<2>();
             words
@@ -124,9 +138,7 @@ impl<'a> Ipv4<'a> {
         };
         let sum = words(self.header) + words(self.options);
         let folded = (sum & 0xffff) + (sum >> 16);
-        let is_right = (folded & 0xffff) + (folded >> 16) == 0xffff;
-        let is_there = self.header[10..12] != [0, 0];
-        is_there && !is_right
+        (folded & 0xffff) + (folded >> 16) == 0xffff
     }
 
     /// What was captured of the payload.
@@ -207,12 +219,15 @@ mod tests {
         for (at, value, expected) in rows {
             let mut header = right;
             *header.get_mut(at).unwrap() = value;
-            assert_eq!(Ipv4::parse(&header).unwrap().is_damaged(), expected, "{at}");
+            let ip = Ipv4::parse(&header).unwrap();
+            assert_eq!(ip.is_damaged(), expected, "{at}");
+            assert_eq!(ip.has_right_checksum(), !expected, "{at}");
         }
         let mut unset = right;
         unset[10..12].fill(0);
+        let ip = Ipv4::parse(&unset).unwrap();
         assert!(
-            !Ipv4::parse(&unset).unwrap().is_damaged(),
+            !ip.is_damaged() && !ip.has_right_checksum(),
             "to be filled in"
         );
     }

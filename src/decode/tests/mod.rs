@@ -3,6 +3,8 @@
 
 mod build;
 
+mod encapsulations;
+
 mod fragments;
 
 mod headers;
