@@ -54,6 +54,8 @@ mod links;
 
 // Tags, link types.
 mod tags;
+// Every kind of tunnel.
+mod tunnels;
 
 /// File name, what it shows, builder.
 type Capture = (&'static str, &'static str, fn(&mut Trace));
@@ -71,6 +73,7 @@ const FAMILIES: &[&[Capture]] = &[
     middle::CAPTURES,
     links::CAPTURES,
     tags::CAPTURES,
+    tunnels::CAPTURES,
 ];
 
 fn main() -> anyhow::Result<()> {

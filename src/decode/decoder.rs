@@ -8,7 +8,8 @@ use crate::wire::ipv6::Ipv6;
 
 use super::fragment::{Around, Carrier, Fragments};
 use super::ip::{Ip, Transport};
-use super::link::{self, Header, Network};
+use super::link::{self, Header};
+use super::network::Network;
 use super::span::Span;
 use super::{Config, Datagram, Decoded, DropReason, IpProtocol, Packet, tunnel};
 

@@ -3,6 +3,8 @@
 use crate::capture::LinkType;
 use crate::wire::ethernet::EtherType;
 
+use super::pseudowire::Reading;
+
 /// What a run of bytes starts with.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Header {
@@ -100,6 +102,15 @@ impl Header {
                 None => return None,
             },
         })
+    }
+
+    /// The header that what was weighed starts with.
+    pub(super) const fn read_as(reading: Reading) -> Self {
+        match reading {
+            Reading::V4 => Self::V4,
+            Reading::V6 => Self::V6,
+            Reading::Ethernet => Self::Ethernet,
+        }
     }
 
     /// An IEEE 802.11 frame as the standard has it.

@@ -8,7 +8,7 @@ use crate::wire::sctp::Sctp;
 use crate::wire::tcp::Tcp;
 use crate::wire::udp::Udp;
 
-use super::link::Network;
+use super::network::Network;
 use super::span::Span;
 use super::{Address, DropReason, IpProtocol, TcpSegment};
 

@@ -3,44 +3,20 @@
 use crate::wire::cooked::{Cooked, Family};
 use crate::wire::ethernet::{EtherType, Ethernet, Llc};
 use crate::wire::ieee80211::{Data, FrameControl};
-use crate::wire::ipv4::Ipv4;
-use crate::wire::ipv6::{Ipv6, kind};
-use crate::wire::mpls::LabelStackEntry;
+use crate::wire::ipv6::Ipv6;
+use crate::wire::multilink::Multilink;
 use crate::wire::ppp::{self, CiscoHdlc, Ppp, PppoeSession};
 use crate::wire::radio::{Ppi, Prism, Radiotap};
 use crate::wire::vlan::Tag;
 
 pub(super) use super::header::Header;
+use super::network::Network;
+use super::pseudowire;
 use super::span::Span;
 use super::{DropReason, Vlans, device, tag};
 
 /// How many headers may stand before an IP packet; pseudowires could nest as long as bytes last.
 const MAX_HEADERS: usize = 32;
-
-/// An IP packet, not yet read.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Network<'a> {
-    /// What should be IPv4.
-    V4(Span<'a>),
-    /// What should be IPv6.
-    V6(Span<'a>),
-}
-
-impl Network<'_> {
-    /// Whether this can only be what it is taken for: version, header length and total length
-    /// agree with the octets there are. What a port number or a label merely suggests is believed
-    /// on this condition.
-    pub(super) fn is_plausible(&self) -> bool {
-        match self {
-            Self::V4(span) => Ipv4::parse(span.bytes)
-                .is_ok_and(|ip| ip.total_len().is_some_and(|len| len <= span.len)),
-            Self::V6(span) => Ipv6::parse(span.bytes).is_ok_and(|ip| match ip.payload_len() {
-                Some(len) => Ipv6::LEN + len <= span.len,
-                None => matches!(ip.next_header(), kind::NO_NEXT_HEADER | kind::HOP_BY_HOP),
-            }),
-        }
-    }
-}
 
 /// The IP packet behind `header`, which `span` starts with; VLANs on the way are added to `vlans`.
 pub(super) fn walk<'a>(
@@ -67,11 +43,18 @@ pub(super) fn walk<'a>(
                     Llc::Other => return Err(DropReason::NonIp),
                 }
             }
-            Header::Mpls => label_stack(span)?,
+            Header::Mpls => {
+                let (reading, rest) = pseudowire::below_labels(span)?;
+                (Header::read_as(reading), rest)
+            }
             Header::Ppp if CiscoHdlc::is_likely(span.bytes) => (Header::CiscoHdlc, span),
             Header::Ppp => {
                 let frame = Ppp::parse(span.bytes).map_err(|error| span.fault(error))?;
-                (by_ppp(frame.protocol)?, span.skip(frame.header_len)?)
+                let rest = span.skip(frame.header_len)?;
+                match frame.protocol {
+                    Multilink::PROTOCOL => multilink(rest)?,
+                    protocol => (by_ppp(protocol)?, rest),
+                }
             }
             Header::CiscoHdlc => {
                 let frame = CiscoHdlc::parse(span.bytes).map_err(|error| span.fault(error))?;
@@ -163,6 +146,34 @@ fn by_ppp(protocol: ppp::Protocol) -> Result<Header, DropReason> {
         ppp::Protocol::IPV6 => Ok(Header::V6),
         ppp::Protocol::MPLS | ppp::Protocol::MPLS_MULTICAST => Ok(Header::Mpls),
         _ => Err(DropReason::NonIp),
+    }
+}
+
+/// The packet in a multilink fragment that is a whole one; how long its header is shows by what
+/// follows.
+fn multilink(fragment: Span<'_>) -> Result<(Header, Span<'_>), DropReason> {
+    /// The longest header, a protocol number and the header of IP.
+    const HEAD: usize = 4 + 2 + Ipv6::LEN;
+    Multilink::parse(fragment.bytes).map_err(|error| match error {
+        crate::wire::WireError::BadValue => DropReason::NonIp,
+        error => fragment.fault(error),
+    })?;
+    let behind = |len| {
+        let span = fragment.skip(len).ok()?;
+        let frame = Ppp::parse(span.bytes).ok()?;
+        let rest = span.skip(frame.header_len).ok()?;
+        let header = by_ppp(frame.protocol).ok()?;
+        let is_packet = match header {
+            Header::V4 => Network::V4(rest).is_plausible(),
+            Header::V6 => Network::V6(rest).is_plausible(),
+            _ => true,
+        };
+        is_packet.then_some((header, rest))
+    };
+    match Multilink::LENGTHS.into_iter().find_map(behind) {
+        Some(found) => Ok(found),
+        None if fragment.bytes.len() < fragment.len.min(HEAD) => Err(DropReason::Truncated),
+        None => Err(DropReason::NonIp),
     }
 }
 
@@ -276,54 +287,6 @@ const fn goes_on(ether_type: EtherType) -> bool {
                 | EtherType::MPLS_MULTICAST
                 | EtherType::PPPOE_SESSION
         )
-}
-
-/// What is below a label stack: IP by its version, else an Ethernet pseudowire with or without
-/// the control word of RFC 4385 section 3.
-fn label_stack(mut span: Span<'_>) -> Result<(Header, Span<'_>), DropReason> {
-    /// Control word, Ethernet header, and the octet that has the IP version.
-    const PSEUDOWIRE_HEAD: usize = 4 + Ethernet::LEN + 1;
-    loop {
-        let entry = LabelStackEntry::parse(span.bytes).map_err(|error| span.fault(error))?;
-        span = span.skip(LabelStackEntry::LEN)?;
-        if entry.is_bottom() {
-            break;
-        }
-    }
-    let version = span.bytes.first().map(|first| first >> 4);
-    let behind_control_word = span.skip(4).ok();
-    match version {
-        Some(4) if Network::V4(span).is_plausible() => Ok((Header::V4, span)),
-        Some(6) if Network::V6(span).is_plausible() => Ok((Header::V6, span)),
-        Some(0) if behind_control_word.is_some_and(is_likely_ethernet) => {
-            Ok((Header::Ethernet, behind_control_word.unwrap_or(span)))
-        }
-        Some(_) if is_likely_ethernet(span) => Ok((Header::Ethernet, span)),
-        // No frame either: IP that is cut or broken, and counted as that.
-        Some(4) => Ok((Header::V4, span)),
-        Some(6) => Ok((Header::V6, span)),
-        _ if span.bytes.len() < span.len.min(PSEUDOWIRE_HEAD) => Err(DropReason::Truncated),
-        _ => Err(DropReason::NonIp),
-    }
-}
-
-/// Whether the type of what would be an Ethernet frame is one this module goes on with, and IP has
-/// its version.
-fn is_likely_ethernet(span: Span<'_>) -> bool {
-    let Ok(ethernet) = Ethernet::parse(span.bytes) else {
-        return false;
-    };
-    let version = ethernet.payload().first().map(|first| first >> 4);
-    match ethernet.ether_type() {
-        EtherType::IPV4 => version == Some(4),
-        EtherType::IPV6 => version == Some(6),
-        EtherType::VLAN
-        | EtherType::SERVICE_VLAN
-        | EtherType::QINQ_OLD
-        | EtherType::MPLS
-        | EtherType::PPPOE_SESSION => true,
-        _ => false,
-    }
 }
 
 /// The LLC header in an IEEE 802.11 data frame.

@@ -5,9 +5,9 @@
 //! is `flow`.
 //!
 //! The way of a frame: `link` finds the IP packet behind the link-layer headers (`header` lists them,
-//! `tag` passes the tags of switches, `device` what capture devices add), `ip` reads it and its
-//! transport header, `tunnel` looks for a packet inside, `fragment` holds parts of datagrams.
-//! [`Decoder`] joins them.
+//! `tag` passes the tags of switches, `device` what capture devices add, `pseudowire` weighs what no
+//! header names, `network` says how sure an IP packet is), `ip` reads it and its transport header,
+//! `tunnel` looks for a packet inside, `fragment` holds parts of datagrams. [`Decoder`] joins them.
 #![deny(clippy::indexing_slicing)]
 
 mod decoder;
@@ -19,6 +19,10 @@ mod header;
 mod tag;
 
 mod device;
+
+mod network;
+
+mod pseudowire;
 
 mod ip;
 
@@ -55,8 +59,12 @@ impl IpProtocol {
     pub const ESP: Self = Self(50);
     pub const AH: Self = Self(51);
     pub const ICMPV6: Self = Self(58);
+    pub const ETHERIP: Self = Self(97);
+    pub const L2TP: Self = Self(115);
     pub const SCTP: Self = Self(132);
     pub const UDPLITE: Self = Self(136);
+    pub const MPLS: Self = Self(137);
+    pub const ETHERNET: Self = Self(143);
 }
 
 /// An IP address of either family in 16 bytes: IPv4 in the last four, the rest zero.
@@ -109,6 +117,14 @@ pub enum Tunnel {
     L2tp,
     Pptp,
     Ah,
+    Gue,
+    Fou,
+    EtherIp,
+    Eoip,
+    Mpls,
+    Lisp,
+    Ayiya,
+    Srv6,
 }
 
 impl Tunnel {
@@ -129,6 +145,14 @@ impl Tunnel {
             Self::L2tp => "l2tp",
             Self::Pptp => "pptp",
             Self::Ah => "ah",
+            Self::Gue => "gue",
+            Self::Fou => "fou",
+            Self::EtherIp => "etherip",
+            Self::Eoip => "eoip",
+            Self::Mpls => "mpls",
+            Self::Lisp => "lisp",
+            Self::Ayiya => "ayiya",
+            Self::Srv6 => "srv6",
         }
     }
 }

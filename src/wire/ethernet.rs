@@ -14,6 +14,8 @@ impl EtherType {
     pub const ARP: Self = Self(0x0806);
     /// Transparent Ethernet bridging, in GRE and GENEVE (RFC 1701, RFC 8926).
     pub const BRIDGED: Self = Self(0x6558);
+    /// MikroTik's Ethernet over IP, in GRE.
+    pub const MIKROTIK: Self = Self(0x6400);
     pub const VLAN: Self = Self(0x8100);
     pub const IPV6: Self = Self(0x86dd);
     pub const PPP: Self = Self(0x880b);

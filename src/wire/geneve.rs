@@ -18,14 +18,14 @@ impl Geneve {
     /// The port IANA assigned.
     pub const PORT: u16 = 6081;
 
-    /// The header at the start of `bytes`: version 0, a data packet, reserved fields zero.
+    /// The header at the start of `bytes`: version 0, a data packet. Reserved bits are ignored
+    /// (section 3.4).
     pub const fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         const CONTROL: u8 = 0x80;
-        let Some(&[first, flags, high, low, vni_0, vni_1, vni_2, reserved]) = bytes.first_chunk()
-        else {
+        let Some(&[first, flags, high, low, vni_0, vni_1, vni_2, _]) = bytes.first_chunk() else {
             return Err(WireError::Truncated);
         };
-        if first & 0xc0 != 0 || flags & (CONTROL | 0x3f) != 0 || reserved != 0 {
+        if first & 0xc0 != 0 || flags & CONTROL != 0 {
             return Err(WireError::BadValue);
         }
         Ok(Self {
@@ -51,10 +51,15 @@ mod tests {
                 len: 16
             })
         );
-        for (at, value) in [(0, 0x42), (1, 0x80), (1, 0x01), (7, 1)] {
+        for (at, value) in [(0, 0x42), (1, 0x80)] {
             let mut bad = header;
             *bad.get_mut(at).unwrap() = value;
             assert_eq!(Geneve::parse(&bad), Err(WireError::BadValue));
+        }
+        for (at, value) in [(1, 0x7f), (7, 0xff)] {
+            let mut odd = header;
+            *odd.get_mut(at).unwrap() = value;
+            assert_eq!(Geneve::parse(&odd), Geneve::parse(&header), "in reserve");
         }
         assert_eq!(Geneve::parse(&header[..7]), Err(WireError::Truncated));
     }

@@ -1,5 +1,5 @@
 //! Generic routing encapsulation: version 0 (RFC 2784, RFC 2890; source routes of RFC 1701) and
-//! version 1 as PPTP uses it (RFC 2637 section 4.1).
+//! version 1 as PPTP uses it (RFC 2637 section 4.1), and MikroTik for Ethernet over IP.
 
 use super::WireError;
 use super::ethernet::EtherType;
@@ -10,7 +10,7 @@ use super::reader::Reader;
 pub struct Gre<'a> {
     /// What the payload is.
     pub protocol: EtherType,
-    /// Version 0: the key. Version 1: the call identifier of the receiver.
+    /// Version 0: the key. Version 1: the call identifier of the receiver, or MikroTik's tunnel.
     pub key: Option<u32>,
     /// Whether a sequence number is there; ERSPAN type II has one, type I has none.
     pub has_sequence: bool,
@@ -29,19 +29,24 @@ const ROUTING: u16 = 0x4000;
 const KEY: u16 = 0x2000;
 const SEQUENCE: u16 = 0x1000;
 const ACKNOWLEDGEMENT: u16 = 0x0080;
-/// Bits that version 0 must send as zero (RFC 2784 section 2.3), and recursion control.
-const RESERVED: u16 = 0x07f8;
 
 impl<'a> Gre<'a> {
     /// The header at the start of `bytes`.
+    ///
+    /// Bits 6 to 12 are ignored (RFC 2784 section 2.3). Those before are RFC 1701's, which is read
+    /// here: they say that source routes are strict, and how often packets may still be
+    /// encapsulated.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(bytes);
         let flags = reader.be16().ok_or(WireError::Truncated)?;
         let protocol = EtherType(reader.be16().ok_or(WireError::Truncated)?);
         let fields = match flags & 0x0007 {
-            0 if flags & RESERVED == 0 => Self::version_0(flags, &mut reader)?,
-            1 if flags & 0xef78 == KEY && protocol == EtherType::PPP => {
+            0 => Self::version_0(flags, &mut reader)?,
+            1 if flags & (CHECKSUM | ROUTING | KEY) == KEY && protocol == EtherType::PPP => {
                 Self::version_1(flags, &mut reader).ok_or(WireError::Truncated)?
+            }
+            1 if flags == KEY | 1 && protocol == EtherType::MIKROTIK => {
+                Self::mikrotik(&mut reader).ok_or(WireError::Truncated)?
             }
             _ => return Err(WireError::BadValue),
         };
@@ -51,7 +56,7 @@ impl<'a> Gre<'a> {
             key,
             has_sequence: flags & SEQUENCE != 0,
             payload_len,
-            is_pptp: flags & 0x0007 == 1,
+            is_pptp: flags & 0x0007 == 1 && protocol == EtherType::PPP,
             header_len: bytes.len() - reader.left(),
             payload: reader.rest(),
         })
@@ -106,6 +111,14 @@ impl<'a> Gre<'a> {
         }
         Some((Some(u32::from(call)), Some(usize::from(payload_len))))
     }
+
+    /// As public descriptions of EoIP have it: the length of the frame, then the tunnel's
+    /// identifier, least significant octet first.
+    fn mikrotik(reader: &mut Reader<'a>) -> Option<(Option<u32>, Option<usize>)> {
+        let payload_len = reader.be16()?;
+        let tunnel = reader.le16()?;
+        Some((Some(u32::from(tunnel)), Some(usize::from(payload_len))))
+    }
 }
 
 #[cfg(test)]
@@ -126,6 +139,10 @@ mod tests {
             (&[0x40, 0, 8, 0, 1, 1, 0, 0, 8, 0, 0, 4, 10, 0, 0, 1, 0, 0, 0, 0], None, None),
             (&[0x20, 0x01, 0x88, 0x0b, 0, 5, 0, 7], Some(7), Some(5)),
             (&[0x30, 0x81, 0x88, 0x0b, 0, 5, 0, 7, 0, 0, 0, 1, 0, 0, 0, 2], Some(7), Some(5)),
+            (&[0x20, 0x01, 0x64, 0x00, 0, 5, 7, 0], Some(7), Some(5)),
+            // Bits in reserve, recursion control, strict source routes.
+            (&[0x0f, 0xf8, 8, 0], None, None),
+            (&[0x2f, 0x79, 0x88, 0x0b, 0, 5, 0, 7], Some(7), Some(5)),
         ];
         for (header, key, payload_len) in rows {
             let mut bytes = header.to_vec();
@@ -145,7 +162,8 @@ mod tests {
     fn impossible_headers() {
         for header in [
             [0x00, 0x02, 8, 0, 0, 0, 0, 0],
-            [0x04, 0x00, 8, 0, 0, 0, 0, 0],
+            [0x30, 0x01, 0x64, 0, 0, 5, 7, 0],
+            [0xa0, 0x01, 0x88, 0x0b, 0, 5, 0, 7],
             [0x20, 0x01, 8, 0, 0, 5, 0, 7],
             [0x00, 0x01, 0x88, 0x0b, 0, 5, 0, 7],
         ] {

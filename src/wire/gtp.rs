@@ -1,12 +1,16 @@
-//! GTP-U version 1 (3GPP TS 29.281 section 5), the messages that carry a user's packet.
+//! GTP-U version 1 (3GPP TS 29.281 section 5) and version 0 (3GPP TS 09.60 section 6): the messages
+//! that carry a user's packet.
 
 use super::WireError;
 use super::reader::Reader;
 
+/// The type of message that carries a user's packet.
+const G_PDU: u8 = 0xff;
+
 /// The header of a G-PDU message, extension headers included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GtpU {
-    /// The tunnel endpoint identifier of the receiver.
+    /// The tunnel endpoint identifier of the receiver; in version 0 the flow label.
     pub teid: u32,
     /// Octets of the header.
     pub len: usize,
@@ -17,15 +21,17 @@ pub struct GtpU {
 impl GtpU {
     /// The port of the user plane.
     pub const PORT: u16 = 2152;
+    /// The port of version 0, of both planes.
+    pub const PORT_V0: u16 = 3386;
 
-    /// The header at the start of `bytes`: version 1, protocol type GTP, message type G-PDU.
+    /// The header at the start of `bytes`: version 1, protocol type GTP, message type G-PDU. The
+    /// spare bit is not evaluated.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        const G_PDU: u8 = 0xff;
         const EXTENSION: u8 = 0x04;
         const ANY_OPTIONAL: u8 = 0x07;
         let mut reader = Reader::new(bytes);
         let [flags, message] = *reader.array().ok_or(WireError::Truncated)?;
-        if flags & 0xf8 != 0x30 || message != G_PDU {
+        if flags & 0xf0 != 0x30 || message != G_PDU {
             return Err(WireError::BadValue);
         }
         let length = usize::from(reader.be16().ok_or(WireError::Truncated)?);
@@ -54,6 +60,32 @@ impl GtpU {
                 .ok_or(WireError::BadLength)?,
         })
     }
+
+    /// The header of 20 octets at the start of `bytes`: version 0, protocol type GTP. Its spare bits
+    /// and octets are not evaluated.
+    pub fn parse_v0(bytes: &[u8]) -> Result<Self, WireError> {
+        const LEN: usize = 20;
+        let header: &[u8; LEN] = bytes.first_chunk().ok_or(WireError::Truncated)?;
+        let &[
+            flags,
+            message,
+            len_high,
+            len_low,
+            _,
+            _,
+            label_high,
+            label_low,
+            ..,
+        ] = header;
+        if flags & 0xf0 != 0x10 || message != G_PDU {
+            return Err(WireError::BadValue);
+        }
+        Ok(Self {
+            teid: u32::from(u16::from_be_bytes([label_high, label_low])),
+            len: LEN,
+            payload_len: usize::from(u16::from_be_bytes([len_high, len_low])),
+        })
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +97,9 @@ mod tests {
         #[rustfmt::skip]
         let rows: &[(&[u8], usize)] = &[
             (&[0x30, 0xff, 0, 20, 0, 0, 0, 9], 20),
+            (&[0x38, 0xff, 0, 20, 0, 0, 0, 9], 20),
+            (&[0x31, 0xff, 0, 24, 0, 0, 0, 9, 0, 0, 5, 0], 20),
+            (&[0x3f, 0xff, 0, 28, 0, 0, 0, 9, 0, 1, 5, 0x85, 1, 0x10, 9, 0], 20),
             (&[0x32, 0xff, 0, 24, 0, 0, 0, 9, 0, 1, 0, 0], 20),
             // The next type counts only with the E bit.
             (&[0x32, 0xff, 0, 24, 0, 0, 0, 9, 0, 1, 0, 0x85], 20),
@@ -99,6 +134,34 @@ mod tests {
         ];
         for (bytes, error) in rows {
             assert_eq!(GtpU::parse(bytes), Err(*error), "{bytes:02x?}");
+        }
+    }
+
+    #[test]
+    fn version_0() {
+        let header = [
+            0x1e, 0xff, 0, 20, 0, 1, 0, 9, 0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5, 6, 7, 8,
+        ];
+        let expected = Ok(GtpU {
+            teid: 9,
+            len: 20,
+            payload_len: 20,
+        });
+        assert_eq!(GtpU::parse_v0(&header), expected);
+        for end in 0..header.len() {
+            let cut = GtpU::parse_v0(header.get(..end).unwrap());
+            assert_eq!(cut, Err(WireError::Truncated), "{end}");
+        }
+        for (at, value, is_bad) in [
+            (0, 0x11, false),
+            (0, 0x0e, true),
+            (0, 0x3e, true),
+            (1, 1, true),
+        ] {
+            let mut other = header;
+            *other.get_mut(at).unwrap() = value;
+            let got = GtpU::parse_v0(&other);
+            assert_eq!(got == Err(WireError::BadValue), is_bad, "{at} {value}");
         }
     }
 }

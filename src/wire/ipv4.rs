@@ -115,6 +115,22 @@ impl<'a> Ipv4<'a> {
     /// leave it so in what the host itself captures.
     #[cold]
     pub fn is_damaged(&self) -> bool {
+        self.has_checksum() && !self.adds_up()
+    }
+
+    /// Whether the header checksum is there and right.
+    pub fn has_right_checksum(&self) -> bool {
+        self.has_checksum() && self.adds_up()
+    }
+
+    /// Whether the header has a checksum.
+    #[inline]
+    pub const fn has_checksum(&self) -> bool {
+        u16::from_be_bytes([self.header[10], self.header[11]]) != 0
+    }
+
+    /// Whether the sum over the header's words is what the checksum makes it (RFC 1071).
+    fn adds_up(&self) -> bool {
         let words = |octets: &[u8]| -> u32 {
             let (words, _) = octets.as_chunks::<2>();
             words
@@ -124,14 +140,7 @@ impl<'a> Ipv4<'a> {
         };
         let sum = words(self.header) + words(self.options);
         let folded = (sum & 0xffff) + (sum >> 16);
-        let is_right = (folded & 0xffff) + (folded >> 16) == 0xffff;
-        self.has_checksum() && !is_right
-    }
-
-    /// Whether the header has a checksum.
-    #[inline]
-    pub const fn has_checksum(&self) -> bool {
-        u16::from_be_bytes([self.header[10], self.header[11]]) != 0
+        (folded & 0xffff) + (folded >> 16) == 0xffff
     }
 
     /// What was captured of the payload.
@@ -212,12 +221,15 @@ mod tests {
         for (at, value, expected) in rows {
             let mut header = right;
             *header.get_mut(at).unwrap() = value;
-            assert_eq!(Ipv4::parse(&header).unwrap().is_damaged(), expected, "{at}");
+            let ip = Ipv4::parse(&header).unwrap();
+            assert_eq!(ip.is_damaged(), expected, "{at}");
+            assert_eq!(ip.has_right_checksum(), !expected, "{at}");
         }
         let mut unset = right;
         unset[10..12].fill(0);
+        let ip = Ipv4::parse(&unset).unwrap();
         assert!(
-            !Ipv4::parse(&unset).unwrap().is_damaged(),
+            !ip.is_damaged() && !ip.has_right_checksum(),
             "to be filled in"
         );
     }

@@ -32,16 +32,15 @@ impl L2tp {
     /// The port of both versions over UDP.
     pub const PORT: u16 = 1701;
 
-    /// The header at the start of `bytes`. Control messages are a bad value.
+    /// The header at the start of `bytes`. Control messages are a bad value; reserved bits are
+    /// ignored (RFC 2661 section 3.1, RFC 3931 section 4.1.2.1).
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         const CONTROL: u16 = 0x8000;
         let mut reader = Reader::new(bytes);
         let flags = reader.be16().ok_or(WireError::Truncated)?;
         match (flags & CONTROL != 0, flags & 0x000f) {
-            (false, 2) if flags & 0x34f0 == 0 => {
-                Self::v2(bytes, flags, &mut reader).ok_or(WireError::Truncated)?
-            }
-            (false, 3) if flags == 3 => {
+            (false, 2) => Self::v2(bytes, flags, &mut reader).ok_or(WireError::Truncated)?,
+            (false, 3) => {
                 reader.skip(2).ok_or(WireError::Truncated)?;
                 Self::v3(reader.be32(), bytes.len() - reader.left())
             }
@@ -103,6 +102,7 @@ mod tests {
         #[rustfmt::skip]
         let rows: &[(&[u8], usize, Option<usize>)] = &[
             (&[0x00, 0x02, 0, 7, 0, 9], 6, None),
+            (&[0x34, 0xf2, 0, 7, 0, 9], 6, None),
             (&[0x40, 0x02, 0, 30, 0, 7, 0, 9], 8, Some(30)),
             (&[0x48, 0x02, 0, 30, 0, 7, 0, 9, 0, 1, 0, 2], 12, Some(30)),
             (&[0x02, 0x02, 0, 7, 0, 9, 0, 2, 0, 0], 10, None),
@@ -131,6 +131,11 @@ mod tests {
         assert_eq!(
             L2tp::parse_over_ip(&[0, 0, 0, 5, 1]),
             Ok(L2tp::V3 { session: 5, len: 4 })
+        );
+        assert_eq!(
+            L2tp::parse(&[0x7f, 0xf3, 9, 9, 0, 0, 0, 5]),
+            Ok(L2tp::V3 { session: 5, len: 8 }),
+            "bits in reserve"
         );
         for control in [
             [0xc8, 2, 0, 12, 0, 0, 0, 0],

@@ -79,6 +79,16 @@ pub mod tzsp;
 
 pub mod l2tp;
 
+pub mod etherip;
+
+pub mod gue;
+
+pub mod lisp;
+
+pub mod ayiya;
+
+pub mod multilink;
+
 pub mod nsh;
 
 use std::fmt;

@@ -54,6 +54,20 @@ impl<'a> Tcp<'a> {
         (self.header[12] >> 4) as usize * 4
     }
 
+    /// Whether the control bits can be a sender's: some are set, no connection begins and ends at
+    /// once, and the bits in reserve are zero (RFC 9293 section 3.1).
+    pub const fn has_possible_flags(&self) -> bool {
+        const FIN: u8 = 0x01;
+        const SYN: u8 = 0x02;
+        const RST: u8 = 0x04;
+        const ACK: u8 = 0x10;
+        const RESERVED: u8 = 0x0e;
+        let flags = self.header[13];
+        let begins = flags & SYN != 0;
+        let ends = flags & (FIN | RST) != 0;
+        self.header[12] & RESERVED == 0 && !(begins && ends) && flags & (SYN | RST | ACK) != 0
+    }
+
     /// The control bits, FIN lowest.
     #[inline]
     pub const fn flags(&self) -> u8 {

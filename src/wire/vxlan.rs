@@ -3,28 +3,15 @@
 
 use super::WireError;
 
+use super::ethernet::EtherType;
+
 /// The header's eight octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vxlan {
     /// The network identifier, 24 bits.
     pub vni: u32,
-    /// What follows.
-    pub next: Next,
-}
-
-/// What a VXLAN header is followed by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// An Ethernet frame: always, without the generic protocol extension.
-    Ethernet,
-    /// An IPv4 packet.
-    Ipv4,
-    /// An IPv6 packet.
-    Ipv6,
-    /// An MPLS label stack.
-    Mpls,
-    /// Anything else.
-    Other(u8),
+    /// What follows by the generic protocol extension, if this is one: else an Ethernet frame does.
+    pub next: Option<u8>,
 }
 
 impl Vxlan {
@@ -35,34 +22,37 @@ impl Vxlan {
     /// The port of the generic protocol extension.
     pub const GPE_PORT: u16 = 4790;
 
-    /// The header at the start of `bytes`: its identifier must be valid (the I bit), the octets
-    /// that no extension uses zero.
+    /// The header at the start of `bytes`: its identifier must be valid (the I bit). All other bits
+    /// are ignored (RFC 7348 section 5), that of the generic protocol extension aside, which may
+    /// as well be one of them.
     pub const fn parse(bytes: &[u8]) -> Result<Self, WireError> {
         const VALID: u8 = 0x08;
         const GENERIC: u8 = 0x04;
-        const GROUP_POLICY: u8 = 0x80;
-        let Some(&[flags, b, c, d, vni_0, vni_1, vni_2, reserved]) = bytes.first_chunk() else {
+        let Some(&[flags, _, _, next, vni_0, vni_1, vni_2, _]) = bytes.first_chunk() else {
             return Err(WireError::Truncated);
         };
-        let next = match flags & !0x03 {
-            VALID if b | c | d == 0 => Next::Ethernet,
-            // Policy bits and a group.
-            flags if flags == VALID | GROUP_POLICY => Next::Ethernet,
-            flags if flags == VALID | GENERIC && b | c == 0 => match d {
-                1 => Next::Ipv4,
-                2 => Next::Ipv6,
-                3 => Next::Ethernet,
-                5 => Next::Mpls,
-                other => Next::Other(other),
-            },
-            _ => return Err(WireError::BadValue),
-        };
-        if reserved != 0 {
+        if flags & VALID == 0 {
             return Err(WireError::BadValue);
         }
         Ok(Self {
             vni: u32::from_be_bytes([0, vni_0, vni_1, vni_2]),
-            next,
+            next: if flags & GENERIC == 0 {
+                None
+            } else {
+                Some(next)
+            },
+        })
+    }
+
+    /// The type of what [`Self::next`] says; `None` where it says nothing that is known.
+    pub fn ether_type(&self) -> Option<EtherType> {
+        Some(match self.next? {
+            1 => EtherType::IPV4,
+            2 => EtherType::IPV6,
+            3 => EtherType::BRIDGED,
+            4 => EtherType::NSH,
+            5 => EtherType::MPLS,
+            _ => return None,
         })
     }
 }
@@ -73,20 +63,29 @@ mod tests {
 
     #[test]
     fn reads_the_extensions() {
-        let rows: [([u8; 8], Option<Next>); 8] = [
-            ([8, 0, 0, 0, 0, 1, 2, 0], Some(Next::Ethernet)),
-            ([0x88, 0x40, 0, 9, 0, 1, 2, 0], Some(Next::Ethernet)),
-            ([0x0c, 0, 0, 1, 0, 1, 2, 0], Some(Next::Ipv4)),
-            ([0x0c, 0, 0, 3, 0, 1, 2, 0], Some(Next::Ethernet)),
-            ([0x0c, 0, 0, 9, 0, 1, 2, 0], Some(Next::Other(9))),
+        let rows: [([u8; 8], Option<Option<EtherType>>); 9] = [
+            ([8, 0, 0, 0, 0, 1, 2, 0], Some(None)),
+            ([0x88, 0x40, 0, 9, 0, 1, 2, 0], Some(None)),
+            ([0x0c, 0, 0, 1, 0, 1, 2, 0], Some(Some(EtherType::IPV4))),
+            ([0x0c, 0, 0, 3, 0, 1, 2, 0], Some(Some(EtherType::BRIDGED))),
+            ([0x0c, 0, 0, 9, 0, 1, 2, 0], Some(None)),
+            ([0x0d, 0, 0, 4, 0, 1, 2, 0], Some(Some(EtherType::NSH))),
+            ([0xfb, 0xff, 0xff, 0xff, 0, 1, 2, 0xff], Some(None)),
             ([0, 0, 0, 0, 0, 1, 2, 0], None),
-            ([8, 0, 0, 1, 0, 1, 2, 0], None),
-            ([8, 0, 0, 0, 0, 1, 2, 1], None),
+            ([0xf7, 0, 0, 1, 0, 1, 2, 0], None),
         ];
-        for (bytes, next) in rows {
-            let expected = next.map(|next| Vxlan { vni: 0x102, next });
-            assert_eq!(Vxlan::parse(&bytes).ok(), expected, "{bytes:02x?}");
+        for (bytes, expected) in rows {
+            let got = Vxlan::parse(&bytes).ok();
+            assert_eq!(
+                got.map(|header| header.ether_type()),
+                expected,
+                "{bytes:02x?}"
+            );
+            assert!(got.is_none_or(|header| header.vni == 0x102));
+            for end in 0..8 {
+                let cut = Vxlan::parse(bytes.get(..end).unwrap());
+                assert_eq!(cut, Err(WireError::Truncated));
+            }
         }
-        assert_eq!(Vxlan::parse(&[8; 7]), Err(WireError::Truncated));
     }
 }

@@ -4,6 +4,7 @@
 mod build;
 
 mod devices;
+mod encapsulations;
 
 mod fragments;
 

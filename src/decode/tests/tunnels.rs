@@ -6,11 +6,14 @@ use super::build::{
     A6, B6, OUTER_A, OUTER_B, data_frame, ethernet, ipv6, ipv6_between, outer, outer_udp, udp,
     udp_packet, vlan, with,
 };
-use super::{DropReason, LinkType, assert_innermost, decode, ends, frame, outcome};
+use super::{DropReason, LinkType, assert_innermost, decode, encapsulations, ends, frame, outcome};
 use crate::decode::{Config, Decoded, Decoder, Tunnel};
 
+/// Name, tunnel, its identifier, bytes.
+pub(super) type Row = (&'static str, Tunnel, u32, Vec<u8>);
+
 /// Each tunnel around [`udp_packet`], by its headers: the outer packet starts the bytes.
-fn tunnels() -> Vec<(&'static str, Tunnel, u32, Vec<u8>)> {
+fn tunnels() -> Vec<Row> {
     let ip = udp_packet();
     let len = ip.len() as u16;
     let eth = ethernet(0x0800, &ip);
@@ -90,7 +93,7 @@ fn tunnels() -> Vec<(&'static str, Tunnel, u32, Vec<u8>)> {
         ("L2TP 3, cookie and sublayer", Tunnel::L2tp, 5, outer_udp(1701, &with(&[0, 3, 0, 0, 0, 0, 0, 5, 9, 9, 9, 9, 0x40, 0, 0, 1], &eth))),
         ("L2TP 3 over IP", Tunnel::L2tp, 5, outer(115, &with(&[0, 0, 0, 5, 9, 9, 9, 9], &eth))),
     ];
-    rows
+    [rows, encapsulations::rows()].concat()
 }
 
 #[test]
@@ -286,11 +289,11 @@ proptest! {
     /// Random bytes behind a tunnel's port or protocol never panic, and are counted whole.
     #[test]
     fn random_bytes_in_tunnels(
-        row in 0..34usize,
+        row in any::<proptest::sample::Index>(),
         keep in 0..64usize,
         noise in proptest::collection::vec(any::<u8>(), 0..80),
     ) {
-        let (_, _, _, mut bytes) = tunnels().swap_remove(row);
+        let (_, _, _, mut bytes) = row.get(&tunnels()).clone();
         bytes.truncate(20 + keep);
         bytes.extend(noise);
         let mut decoder = Decoder::new(Config::default());

@@ -5,7 +5,7 @@
 
 use super::{
     AddressTable, Contains, Input, MAX_MESSAGES, Messages, Opening, PayloadRule, PayloadTable,
-    Program, Side, Transport, input_of_first, input_of_message,
+    Program, Side, Start, Transport, input_of_first, input_of_message, input_of_start,
 };
 use crate::verdict::Tag;
 
@@ -108,8 +108,21 @@ impl PayloadRule {
                     look(&input_of_message(opening, side, message));
                 }
             }
+            Messages::Middle => {
+                if let Some(input) = input_of_start(opening, Start::Middle, side) {
+                    look(&input);
+                }
+            }
         }
         best.map(near)
+    }
+
+    /// What its messages begin.
+    const fn start(&self) -> Start {
+        match self.messages {
+            Messages::Middle => Start::Middle,
+            Messages::First | Messages::Any => Start::Flow,
+        }
     }
 
     /// How many bits of this message are right, and what is not.
@@ -159,9 +172,9 @@ impl PayloadRule {
             Missing::Condition(place + 1)
         } else if !self.guard.allows_ports(opening) {
             Missing::Port
-        } else if !self.count_holds(opening, side) {
+        } else if !self.count_holds(opening, self.start(), side) {
             Missing::Messages
-        } else if !self.reply_holds(opening, side) {
+        } else if !self.reply_holds(opening, self.start(), side) {
             Missing::Reply
         } else if !self.guard.allows_addresses(opening, addresses) {
             Missing::Address
