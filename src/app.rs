@@ -44,6 +44,8 @@ protocols! {
     SMB "smb", RDP "rdp", ICMP "icmp", ICMPV6 "icmpv6", IGMP "igmp", SCTP "sctp", OSPF "ospf", PIM "pim",
     VRRP "vrrp", GRE "gre", SSDP "ssdp", GTP_U "gtp-u", TEREDO "teredo", EGP "egp", PGM "pgm", DCCP "dccp",
     DNSCRYPT "dnscrypt", KERBEROS "kerberos", LDAP "ldap", RADIUS "radius",
+    HAPROXY "haproxy", POSTGRES "postgres", MYSQL "mysql", MSSQL_TDS "mssql-tds", IRC "irc", NNTP "nntp",
+    SIEVE "sieve", STOMP "stomp", AMQP "amqp",
 }
 
 /// What a user does inside an application, where the wire tells.

@@ -4,6 +4,7 @@
 //! flow teaches about another (names from DNS, endpoints of calls) is kept in [`names`] and
 //! [`calls`]. The next stage, `usage`, counts under the verdict.
 
+mod behind;
 pub mod calls;
 pub mod explain;
 pub mod ladder;
@@ -13,11 +14,13 @@ use std::sync::Arc;
 
 use crate::app::{AppId, Proto, Service};
 use crate::decode::Packet;
+use crate::dissect::inside::{Buffer, Inside};
 use crate::dissect::{self, DISSECTORS, Facts, Outcome, Over};
 use crate::flow::{self, Flow, Opening, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
+use self::behind::{Inner, MAX_DEPTH};
 use self::calls::Calls;
 use self::explain::Step;
 use self::names::Names;
@@ -77,8 +80,10 @@ pub struct Named {
     pub app: Option<AppId>,
     /// What is done inside it.
     pub service: Option<Service>,
-    /// What is spoken.
+    /// What is spoken: of protocols in one another, the outermost.
     pub proto: Option<Proto>,
+    /// What is spoken inside it, if it carries another protocol: the innermost that is known.
+    pub inner: Option<Proto>,
     /// How the strongest of the names was established.
     pub evidence: Option<Evidence>,
     /// What established it.
@@ -143,12 +148,9 @@ impl Classification {
 
     /// Bytes of all that hangs on it, about.
     pub fn memory(&self) -> usize {
-        let inspection = |inspection: &Inspection| {
-            size_of::<Inspection>() + inspection.tags.capacity() * size_of::<Tag>()
-        };
         let steps = |steps: &Vec<Step>| size_of_val(steps) + steps.capacity() * size_of::<Step>();
         self.facts.as_deref().map_or(0, Facts::memory)
-            + self.inspection.as_deref().map_or(0, inspection)
+            + self.inspection.as_deref().map_or(0, Inspection::memory)
             + self.steps.as_deref().map_or(0, steps)
     }
 
@@ -171,6 +173,19 @@ struct Inspection {
     mid_stream: bool,
     /// What rules said, the first [`MAX_TAGS`].
     tags: Vec<Tag>,
+    /// Where the owner says that another protocol begins.
+    inside: Option<Inside>,
+    /// That other one.
+    inner: Option<Box<Inner>>,
+}
+
+impl Inspection {
+    /// Bytes it takes, about.
+    fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.tags.capacity() * size_of::<Tag>()
+            + self.inner.as_deref().map_or(0, Inner::memory)
+    }
 }
 
 /// Different rules remembered of one flow.
@@ -187,6 +202,7 @@ pub struct Classifier {
     calls: Calls,
     scratch: Facts,
     found: Vec<Tag>,
+    buffers: [Buffer; MAX_DEPTH],
     remember_steps: bool,
 }
 
@@ -199,6 +215,7 @@ impl Classifier {
             calls: Calls::default(),
             scratch: Facts::default(),
             found: Vec::new(),
+            buffers: Default::default(),
             remember_steps,
         }
     }
@@ -273,16 +290,19 @@ impl Classifier {
         let number = packets(flow);
         let mut settled_by = None;
         let more = flow.read_opening(packet, side, config, |opening| {
-            self.read(
+            self.read_whole(
                 opening,
                 &mut inspection,
                 &mut facts,
                 number,
                 steps.as_deref_mut(),
             );
-            settled_by = ladder::settles(&self.view(opening, &inspection, facts.as_deref()), false);
+            settled_by = self.judge(opening.transport, &inspection, facts.as_deref(), false);
             settled_by.is_none()
         });
+        if settled_by.is_some() {
+            behind::merge(&mut facts, &mut inspection);
+        }
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
         let swapped = facts.as_ref().is_some_and(|facts| facts.swapped);
         let state = class(&mut flow.class);
@@ -322,18 +342,19 @@ impl Classifier {
                 Named::default()
             }
             Some(opening) => {
-                self.read(
+                self.read_whole(
                     &opening,
                     &mut inspection,
                     &mut facts,
                     number,
                     steps.as_deref_mut(),
                 );
-                ladder::settles(&self.view(&opening, &inspection, facts.as_deref()), true)
+                self.judge(opening.transport, &inspection, facts.as_deref(), true)
                     .unwrap_or_default()
             }
             None => Named::default(),
         };
+        behind::merge(&mut facts, &mut inspection);
         let swapped = facts.as_ref().is_some_and(|facts| facts.swapped);
         let mid_stream = inspection.mid_stream;
         let state = class(&mut flow.class);
@@ -356,23 +377,7 @@ impl Classifier {
         settle(flow, &class, names);
     }
 
-    fn view<'a>(
-        &'a self,
-        opening: &'a Opening<'a>,
-        inspection: &'a Inspection,
-        facts: Option<&'a Facts>,
-    ) -> ladder::View<'a> {
-        ladder::View {
-            set: &self.set,
-            facts,
-            tags: &inspection.tags,
-            owner: inspection.owner,
-            done: inspection.done,
-            undecided: undecided(opening.transport, inspection.ruled_out),
-        }
-    }
-
-    /// Shows a grown opening to dissectors and rules.
+    /// Shows a grown opening to dissectors and rules, but not what is inside it.
     fn read(
         &mut self,
         opening: &Opening<'_>,
@@ -414,12 +419,16 @@ impl Classifier {
                         }
                     }
                     Outcome::NeedMore => {}
-                    Outcome::Partial | Outcome::Done => {
+                    Outcome::Partial | Outcome::Done | Outcome::Wraps(_) => {
                         if inspection.owner.is_none() {
                             *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
                         }
                         inspection.owner = Some(place);
                         inspection.done = outcome == Outcome::Done;
+                        inspection.inside = match outcome {
+                            Outcome::Wraps(inside) => Some(inside),
+                            _ => None,
+                        };
                         changed = true;
                         note(Step::dissected(number, opening, place, outcome));
                         break;
