@@ -46,6 +46,9 @@ mod plain;
 // Peer to peer.
 mod peers;
 
+// Protocols inside others.
+mod wrapped;
+
 // Links, tunnels, fragments, disorder.
 mod links;
 
@@ -62,6 +65,7 @@ const FAMILIES: &[&[Capture]] = &[
     web::CAPTURES,
     plain::CAPTURES,
     peers::CAPTURES,
+    wrapped::CAPTURES,
     links::CAPTURES,
 ];
 

@@ -536,4 +536,6 @@ fn undecided(transport: Transport, ruled_out: u64) -> bool {
 }
 
 #[cfg(test)]
+mod behind_tests;
+#[cfg(test)]
 mod tests;

@@ -181,7 +181,7 @@ mod tests {
         }
         let trial = greeted().client(hex(REQUEST)).client(&hello);
         assert_eq!(trial.facts(dissect).software.as_deref(), Some("8.0.36"));
-        assert!(trial.turned().facts(dissect).swapped);
+        assert!(trial.clone().turned().facts(dissect).swapped);
         trial.same_by_octets(dissect);
         greeted().refused_below(len, dissect);
     }

@@ -91,13 +91,13 @@ mod tests {
             (
                 "answered",
                 upgraded(&hello).server(hex("16 03 03 00 50 02")),
-                inside(Some(19), Some(70)),
+                inside(Some(19), Some(66)),
             ),
             ("refused", upgraded(b"MAIL FROM:<a@b.c>\r\n"), Outcome::Done),
             (
                 "server alone",
                 server.clone().server(hex("16 03 03 00 50 02")),
-                inside(None, Some(32)),
+                inside(None, Some(30)),
             ),
             (
                 "not a record",

@@ -184,7 +184,7 @@ mod tests {
         }
         let trial = asks().server(hex(ANSWERS)).client(&hello);
         trial.same_by_octets(dissect);
-        assert!(trial.turned().facts(dissect).swapped);
+        assert!(trial.clone().turned().facts(dissect).swapped);
         asks().refused_below(26, dissect);
     }
 
@@ -201,7 +201,7 @@ mod tests {
             (4, b""),
             (0, b""),
         ] {
-            let mut found = Vec::new();
+            let mut found: Vec<u8> = Vec::new();
             unpack(&whole[..end], |part| found.extend(part));
             assert_eq!(found, unpacked, "{end}");
         }
