@@ -91,9 +91,9 @@ fn wrapped(trace: &mut Trace) {
         .server(&reply)
         .close()
         .is("http", "youtube", "-");
-    // SOCKS behind PROXY, and HTTP through it; an octet of the client a segment.
+    // SOCKS behind PROXY, and HTTP through it; three octets of the client a segment.
     let sent = join([PROXY.as_bytes(), &[5, 1, 0]]);
-    let tcp = sent.chunks(1).fold(
+    let tcp = sent.chunks(3).fold(
         open(trace, "10.57.0.5:50006", "192.0.2.93:1080"),
         Tcp::client,
     );

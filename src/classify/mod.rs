@@ -474,6 +474,11 @@ impl Classifier {
             .facts
             .as_ref()
             .is_some_and(|facts| facts.server_name.is_some());
+        // Behind a proxy the address it was told counts, not its own.
+        let behind = class(&mut flow.class)
+            .facts
+            .as_ref()
+            .and_then(|facts| facts.destination_ip);
         let number = packets(flow);
         for &(evidence, ref vetoed) in ladder::WEAK {
             if names.app.is_some() || vetoed(names, has_name) {
@@ -484,7 +489,7 @@ impl Classifier {
                 Evidence::Dns => self.names.of(flow),
                 Evidence::Address => self
                     .set
-                    .by_address(flow.ip(Side::Server))
+                    .by_address(behind.unwrap_or_else(|| flow.ip(Side::Server)))
                     .or_else(|| self.set.by_address(flow.ip(Side::Client))),
                 _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
