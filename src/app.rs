@@ -46,6 +46,7 @@ protocols! {
     POSTGRES "postgres", MYSQL "mysql", MSSQL_TDS "mssql-tds", ORACLE "oracle", MONGODB "mongodb", CASSANDRA "cassandra",
     KAFKA "kafka", AMQP "amqp", REDIS "redis", NATS "nats", MEMCACHED "memcached", ISCSI "iscsi",
     DNSCRYPT "dnscrypt", KERBEROS "kerberos", LDAP "ldap", RADIUS "radius",
+    HAPROXY "haproxy", IRC "irc", NNTP "nntp", SIEVE "sieve", STOMP "stomp",
 }
 
 /// What a user does inside an application, where the wire tells.

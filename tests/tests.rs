@@ -9,6 +9,9 @@ mod golden;
 // The ledger closes, and any number of workers gives the same output.
 mod threads;
 
+// Protocols inside others.
+mod wrapped;
+
 // Arguments, exit codes, formats, damaged files.
 mod cli;
 

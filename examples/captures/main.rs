@@ -48,6 +48,8 @@ mod peers;
 
 // Beginnings that are missing or spoilt, and FTP's data.
 mod middle;
+// Protocols inside others.
+mod wrapped;
 
 // Links, tunnels, fragments, disorder.
 mod links;
@@ -71,6 +73,7 @@ const FAMILIES: &[&[Capture]] = &[
     plain::CAPTURES,
     peers::CAPTURES,
     middle::CAPTURES,
+    wrapped::CAPTURES,
     links::CAPTURES,
     tags::CAPTURES,
     tunnels::CAPTURES,

@@ -154,7 +154,7 @@ impl Trial<'_> {
         let before = self.facts.clone();
         self.outcome = (self.dissector.dissect)(opening, &mut self.facts);
         match self.outcome {
-            Outcome::Partial | Outcome::Done => {
+            Outcome::Partial | Outcome::Done | Outcome::Wraps(_) => {
                 assert!(self.facts.proto.is_some(), "{name}: sure, but of what?");
                 assert_bounded(&self.facts);
                 let mut again = self.facts.clone();

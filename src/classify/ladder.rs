@@ -1,5 +1,7 @@
 //! Which evidence beats which, and when a flow has seen enough: the tables.
 
+use std::cmp::Reverse;
+
 use super::{Decider, Named};
 use crate::app::Proto;
 use crate::dissect::Facts;
@@ -71,9 +73,8 @@ const INFRASTRUCTURE: &[Proto] = &[
 ];
 
 fn never_an_application(names: &Named) -> bool {
-    names
-        .proto
-        .is_some_and(|proto| INFRASTRUCTURE.contains(&proto))
+    let mut spoken = names.proto.into_iter().chain(names.inner);
+    spoken.any(|proto| INFRASTRUCTURE.contains(&proto))
 }
 
 /// What is known of a flow while its opening is read.
@@ -91,83 +92,130 @@ pub struct View<'a> {
     pub done: bool,
     /// Some dissector may still recognise the flow.
     pub undecided: bool,
+    /// What is known of the protocol that carries this one.
+    pub outer: Option<&'a Self>,
 }
 
-/// The names of a flow, if it has seen enough (or `at_end`: whatever there is).
+impl<'a> View<'a> {
+    /// This one and those that carry it, outwards.
+    fn levels(&'a self) -> impl Iterator<Item = &'a Self> {
+        std::iter::successors(Some(self), |view| view.outer)
+    }
+
+    /// What is spoken here.
+    fn spoken(&self) -> Option<Proto> {
+        // A rule that proves its application also knows what is spoken inside the recognised carrier.
+        let proved = self.best(|tag| tag.app.is_some());
+        let proved = proved.filter(|tag| tag.evidence == Evidence::PayloadProof);
+        proved
+            .and_then(|tag| tag.proto)
+            .or(self.recognised())
+            .or_else(|| self.best(|tag| tag.proto.is_some())?.proto)
+    }
+
+    fn recognised(&self) -> Option<Proto> {
+        self.facts.and_then(|facts| facts.proto)
+    }
+
+    /// The strongest tag of this level for which `wanted` holds.
+    fn best(&self, wanted: impl Fn(&Tag) -> bool) -> Option<Tag> {
+        let mut best: Option<Tag> = None;
+        for &tag in self.tags.iter().filter(|tag| wanted(tag)) {
+            let weight = |tag: Tag| (Reverse(tag.evidence), self.set.rule_weight(tag.rule));
+            if best.is_none_or(|best| weight(tag) > weight(best)) {
+                best = Some(tag);
+            }
+        }
+        best
+    }
+
+    /// The strongest tag of all levels for which `wanted` holds; of two that are as strong, the one
+    /// further inside. A name that is shown inside says better than one outside whom it is for.
+    fn best_of_all(&'a self, wanted: impl Fn(&Tag) -> bool) -> Option<(Tag, &'a Self)> {
+        let mut best: Option<(Tag, &'a Self)> = None;
+        let mut named = false;
+        for level in self.levels() {
+            let counts =
+                |tag: &Tag| wanted(tag) && !(named && tag.evidence == Evidence::ServerName);
+            if let Some(tag) = level.best(counts)
+                && best.is_none_or(|(best, _)| tag.evidence < best.evidence)
+            {
+                best = Some((tag, level));
+            }
+            named |= level.facts.is_some_and(|facts| facts.server_name.is_some());
+        }
+        best
+    }
+}
+
+/// The names of a flow, if it has seen enough (or `at_end`: whatever there is). `view` is of what is
+/// spoken innermost.
 pub fn settles(view: &View<'_>, at_end: bool) -> Option<Named> {
     let dissected = if view.owner.is_some() {
         view.done
     } else {
         !view.undecided
     };
-    let best = best(view, |tag| tag.app.is_some());
+    let best = view.best_of_all(|tag| tag.app.is_some());
     let enough = at_end
-        || match best.map(|tag| when(tag.evidence)) {
-            Some(Settles::AtOnce) => true,
-            Some(Settles::WhenDissected) => dissected,
-            Some(Settles::AtEnd) => false,
+        || match best.map(|(tag, level)| (when(tag.evidence), level)) {
+            // What a carrier shows waits for what is inside.
+            Some((Settles::AtOnce, level)) => std::ptr::eq(level, view) || dissected,
+            Some((Settles::WhenDissected, _)) => dissected,
+            Some((Settles::AtEnd, _)) => false,
             // Without an application the flow is still read as long as a dissector may learn more:
             // rules over bytes need the whole opening to be sure that none fits.
             None => view.owner.is_some() && view.done || protocol_rule_is_final(view, dissected),
         };
-    enough.then(|| names(view, best))
+    enough.then(|| names(view, best.map(|(tag, _)| tag)))
 }
 
 /// A rule that names a protocol, not an application, settles a flow no dissector knows.
 fn protocol_rule_is_final(view: &View<'_>, dissected: bool) -> bool {
     view.owner.is_none()
-        && best(view, |tag| tag.proto.is_some())
+        && view
+            .best(|tag| tag.proto.is_some())
             .is_some_and(|tag| tag.evidence == Evidence::PayloadProof || dissected)
 }
 
 fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
-    let spoken = best(view, |tag| tag.proto.is_some());
-    let recognised = view.facts.and_then(|facts| facts.proto);
-    // A rule that proves its application also knows what is spoken inside the recognised carrier.
-    let proved = best_app.filter(|tag| tag.evidence == Evidence::PayloadProof);
-    let proto = proved
-        .and_then(|tag| tag.proto)
-        .or(recognised)
-        .or_else(|| spoken.and_then(|tag| tag.proto));
+    let outermost = view.levels().last().unwrap_or(view);
+    let recognised = outermost.recognised();
+    let tagged = outermost.best(|tag| tag.proto.is_some());
     let service = best_app.and_then(|winner| {
+        let other = |tag: &Tag| tag.app == winner.app && tag.service.is_some();
         winner
             .service
-            .or_else(|| best(view, |tag| tag.app == winner.app && tag.service.is_some())?.service)
+            .or_else(|| view.best_of_all(other)?.0.service)
     });
-    let (evidence, decider) = match (best_app, recognised, spoken) {
+    let (evidence, decider) = match (best_app, recognised, tagged) {
         (Some(tag), ..) => (Some(tag.evidence), Some(Decider::Rule(tag.rule))),
-        (None, Some(_), _) => (Some(Evidence::Payload), view.owner.map(Decider::Dissector)),
+        (None, Some(_), _) => (
+            Some(Evidence::Payload),
+            outermost.owner.map(Decider::Dissector),
+        ),
         (None, None, Some(tag)) => (Some(tag.evidence), Some(Decider::Rule(tag.rule))),
         (None, None, None) => (None, None),
     };
     Named {
         app: best_app.and_then(|tag| tag.app),
         service,
-        proto,
+        proto: outermost.spoken(),
+        inner: inner(view),
         evidence,
         decider,
         unknown: None,
     }
 }
 
-/// The strongest tag for which `wanted` holds.
-fn best(view: &View<'_>, wanted: impl Fn(&Tag) -> bool) -> Option<Tag> {
-    let mut best: Option<Tag> = None;
-    for &tag in view.tags.iter().filter(|tag| wanted(tag)) {
-        let stronger = best.is_none_or(|best| {
-            let weight = |tag: Tag| {
-                (
-                    std::cmp::Reverse(tag.evidence),
-                    view.set.rule_weight(tag.rule),
-                )
-            };
-            weight(tag) > weight(best)
-        });
-        if stronger {
-            best = Some(tag);
-        }
-    }
-    best
+/// What is spoken innermost, as far as it is known, behind what carries it: read, or else announced.
+fn inner(view: &View<'_>) -> Option<Proto> {
+    view.levels().find_map(|level| {
+        let outer = level.outer?;
+        level
+            .spoken()
+            .or_else(|| outer.facts.and_then(|facts| facts.announced))
+    })
 }
 
 fn when(evidence: Evidence) -> Settles {
@@ -206,6 +254,7 @@ mod tests {
             owner: owner.then_some(0),
             done,
             undecided,
+            outer: None,
         };
         settles(&view, end)
     }

@@ -4,6 +4,7 @@
 //! flow teaches about another (names from DNS, endpoints of calls, data connections of FTP) is kept
 //! in [`names`], [`calls`] and [`transfers`]. The next stage, `usage`, counts under the verdict.
 
+mod behind;
 pub mod calls;
 pub mod explain;
 pub mod ladder;
@@ -15,11 +16,13 @@ use std::sync::Arc;
 
 use crate::app::{AppId, Proto, Service};
 use crate::decode::Packet;
+use crate::dissect::inside::{Buffer, Inside};
 use crate::dissect::{self, DISSECTORS, Facts, Outcome, Over};
 use crate::flow::{self, Flow, Opening, PerSide, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
+use self::behind::{Inner, MAX_DEPTH};
 use self::calls::Calls;
 use self::explain::{Keep, Step, Trace};
 use self::middle::{Middle, Reading};
@@ -81,8 +84,10 @@ pub struct Named {
     pub app: Option<AppId>,
     /// What is done inside it.
     pub service: Option<Service>,
-    /// What is spoken.
+    /// What is spoken: of protocols in one another, the outermost.
     pub proto: Option<Proto>,
+    /// What is spoken inside it, if it carries another protocol: the innermost that is known.
+    pub inner: Option<Proto>,
     /// How the strongest of the names was established.
     pub evidence: Option<Evidence>,
     /// What established it.
@@ -147,11 +152,8 @@ impl Classification {
 
     /// Bytes of all that hangs on it, about.
     pub fn memory(&self) -> usize {
-        let inspection = |inspection: &Inspection| {
-            size_of::<Inspection>() + inspection.tags.capacity() * size_of::<Tag>()
-        };
         self.facts.as_deref().map_or(0, Facts::memory)
-            + self.inspection.as_deref().map_or(0, inspection)
+            + self.inspection.as_deref().map_or(0, Inspection::memory)
             + self.steps.as_deref().map_or(0, Trace::memory)
     }
 
@@ -180,9 +182,20 @@ struct Inspection {
     tags: Vec<Tag>,
     /// Bytes of each side at the last look.
     looked_at: PerSide<usize>,
+    /// Where the owner says that another protocol begins.
+    inside: Option<Inside>,
+    /// That other one.
+    inner: Option<Box<Inner>>,
 }
 
 impl Inspection {
+    /// Bytes it takes, about.
+    fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.tags.capacity() * size_of::<Tag>()
+            + self.inner.as_deref().map_or(0, Inner::memory)
+    }
+
     /// Whether `opening` has grown enough since the last look for another one; notes the look.
     ///
     /// Each look reads the whole opening. A byte stream that is long already and grows by drops
@@ -206,6 +219,10 @@ impl Inspection {
     fn claim(&mut self, place: u8, outcome: Outcome) {
         self.owner = Some(place);
         self.done = outcome == Outcome::Done;
+        self.inside = match outcome {
+            Outcome::Wraps(inside) => Some(inside),
+            _ => None,
+        };
     }
 
     /// Adds what is new in `found`, and tells it.
@@ -258,6 +275,7 @@ pub struct Classifier {
     found: Vec<Tag>,
     /// Where the messages of a reading end.
     ends: PerSide<Vec<u32>>,
+    buffers: [Buffer; MAX_DEPTH],
     remember_steps: bool,
     keep: Keep,
 }
@@ -273,6 +291,7 @@ impl Classifier {
             scratch: Facts::default(),
             found: Vec::new(),
             ends: PerSide::default(),
+            buffers: Default::default(),
             remember_steps,
             keep: Keep::Nothing,
         }
@@ -365,14 +384,14 @@ impl Classifier {
             if !inspection.is_due(opening) {
                 return true;
             }
-            self.read(
+            self.read_whole(
                 opening,
                 &mut inspection,
                 &mut facts,
                 number,
                 steps.as_deref_mut(),
             );
-            settled_by = ladder::settles(&self.view(opening, &inspection, facts.as_deref()), false);
+            settled_by = self.judge(opening.transport, &inspection, facts.as_deref(), false);
             if let Some(trace) = steps.as_deref_mut()
                 && settled_by.is_some()
                 && self.keep == Keep::All
@@ -381,6 +400,9 @@ impl Classifier {
             }
             settled_by.is_none()
         });
+        if settled_by.is_some() {
+            behind::merge(&mut facts, &mut inspection);
+        }
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
         let swapped = inspection.is_swapped(facts.as_deref());
         let state = class(&mut flow.class);
@@ -421,16 +443,16 @@ impl Classifier {
                 Named::default()
             }
             Some(opening) => {
-                self.read(
+                self.read_whole(
                     &opening,
                     &mut inspection,
                     &mut facts,
                     number,
                     steps.as_deref_mut(),
                 );
-                let names =
-                    ladder::settles(&self.view(&opening, &inspection, facts.as_deref()), true)
-                        .unwrap_or_default();
+                let names = self
+                    .judge(opening.transport, &inspection, facts.as_deref(), true)
+                    .unwrap_or_default();
                 let has_name = names.app.is_some() || names.proto.is_some();
                 if let Some(trace) = steps.as_deref_mut()
                     && (self.keep == Keep::All || self.keep == Keep::Unnamed && !has_name)
@@ -441,6 +463,7 @@ impl Classifier {
             }
             None => Named::default(),
         };
+        behind::merge(&mut facts, &mut inspection);
         let swapped = inspection.is_swapped(facts.as_deref());
         let mid_stream = inspection.mid_stream;
         let state = class(&mut flow.class);
@@ -464,23 +487,7 @@ impl Classifier {
         settle(flow, &class, names);
     }
 
-    fn view<'a>(
-        &'a self,
-        opening: &'a Opening<'a>,
-        inspection: &'a Inspection,
-        facts: Option<&'a Facts>,
-    ) -> ladder::View<'a> {
-        ladder::View {
-            set: &self.set,
-            facts,
-            tags: &inspection.tags,
-            owner: inspection.owner,
-            done: inspection.done,
-            undecided: undecided(opening.transport, inspection.ruled_out),
-        }
-    }
-
-    /// Shows a grown opening to dissectors and rules.
+    /// Shows a grown opening to dissectors and rules, but not what is inside it.
     fn read(
         &mut self,
         opening: &Opening<'_>,
@@ -582,7 +589,7 @@ impl Classifier {
                 Outcome::NotMine if owner.is_some() => return Some((place, Outcome::NotMine)),
                 Outcome::NotMine => *ruled_out |= bit,
                 Outcome::NeedMore => *asking |= bit,
-                outcome @ (Outcome::Partial | Outcome::Done) => {
+                outcome @ (Outcome::Partial | Outcome::Done | Outcome::Wraps(_)) => {
                     if owner.is_none() {
                         *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
                     }
@@ -684,6 +691,11 @@ impl Classifier {
             .facts
             .as_ref()
             .is_some_and(|facts| facts.server_name.is_some());
+        // Behind a proxy the address it was told counts, not its own.
+        let behind = class(&mut flow.class)
+            .facts
+            .as_ref()
+            .and_then(|facts| facts.destination_ip);
         let number = packets(flow);
         for &(evidence, ref vetoed) in ladder::WEAK {
             if names.app.is_some() || vetoed(names, has_name) {
@@ -694,7 +706,7 @@ impl Classifier {
                 Evidence::Dns => self.names.of(flow),
                 Evidence::Address => self
                     .set
-                    .by_address(flow.ip(Side::Server))
+                    .by_address(behind.unwrap_or_else(|| flow.ip(Side::Server)))
                     .or_else(|| self.set.by_address(flow.ip(Side::Client))),
                 _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
@@ -759,5 +771,7 @@ fn undecided(transport: Transport, ruled_out: u64) -> bool {
         .any(|(place, dissector)| ruled_out & (1 << place) == 0 && takes(dissector.over, transport))
 }
 
+#[cfg(test)]
+mod behind_tests;
 #[cfg(test)]
 mod tests;

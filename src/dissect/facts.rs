@@ -3,7 +3,7 @@
 //! Every text and list here is bounded by the dissector that fills it: names to 255 bytes, other
 //! texts to 512, lists to 32 entries.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use crate::app::Proto;
 
@@ -59,6 +59,12 @@ pub struct Facts {
     pub software: Option<Box<str>>,
     /// RTP: payload type; -1 is none.
     pub rtp_payload_type: Option<u8>,
+    /// SOCKS, HTTP CONNECT, PROXY protocol: the address behind the proxy.
+    pub destination_ip: Option<IpAddr>,
+    /// The port to it.
+    pub destination_port: Option<u16>,
+    /// WebSocket: the protocol that both sides agreed to speak inside.
+    pub announced: Option<Proto>,
     /// Peers this flow's signalling names (STUN XOR-PEER-ADDRESS, SDP `c=`/`m=`): media to come.
     pub media: Vec<SocketAddr>,
 }
@@ -140,6 +146,49 @@ impl Sip {
 }
 
 impl Facts {
+    /// Adds what was read behind the protocol these facts are of. Where both say something, the
+    /// inside is right; what is spoken, and by whom, stays.
+    pub fn absorb(&mut self, inside: Self) {
+        fn put<T>(to: &mut Option<T>, from: Option<T>) {
+            if from.is_some() {
+                *to = from;
+            }
+        }
+        fn put_list<T>(to: &mut Vec<T>, from: Vec<T>) {
+            if !from.is_empty() {
+                *to = from;
+            }
+        }
+        put(&mut self.server_name, inside.server_name);
+        put_list(&mut self.alpn, inside.alpn);
+        put(&mut self.ja4, inside.ja4);
+        self.ech |= inside.ech;
+        put(&mut self.tls_version, inside.tls_version);
+        if inside.certificate != Names::default() {
+            self.certificate = inside.certificate;
+        }
+        put(&mut self.quic_version, inside.quic_version);
+        put(&mut self.method, inside.method);
+        put(&mut self.path, inside.path);
+        put(&mut self.user_agent, inside.user_agent);
+        put(&mut self.server, inside.server);
+        put(&mut self.content_type, inside.content_type);
+        put(&mut self.upgrade, inside.upgrade);
+        put(&mut self.referer, inside.referer);
+        put_list(&mut self.headers, inside.headers);
+        put(&mut self.status, inside.status);
+        put(&mut self.query_name, inside.query_name);
+        put(&mut self.query_type, inside.query_type);
+        put(&mut self.stun, inside.stun);
+        put(&mut self.sip, inside.sip);
+        put(&mut self.software, inside.software);
+        put(&mut self.rtp_payload_type, inside.rtp_payload_type);
+        put(&mut self.destination_ip, inside.destination_ip);
+        put(&mut self.destination_port, inside.destination_port);
+        put(&mut self.announced, inside.announced);
+        put_list(&mut self.media, inside.media);
+    }
+
     /// Bytes they take, themselves included, about.
     pub fn memory(&self) -> usize {
         let text = |text: &Option<Box<str>>| text.as_deref().map_or(0, str::len);
@@ -212,6 +261,14 @@ impl Facts {
         }
         if let Some(version) = self.quic_version {
             lines.push(("quic version", format!("{version:#010x}")));
+        }
+        match (self.destination_ip, self.destination_port) {
+            (Some(ip), Some(port)) => {
+                lines.push(("destination", SocketAddr::new(ip, port).to_string()));
+            }
+            (Some(ip), None) => lines.push(("destination", ip.to_string())),
+            (None, Some(port)) => lines.push(("destination port", port.to_string())),
+            (None, None) => {}
         }
         if let Some(stun) = &self.stun {
             let hex = |values: &[u16]| {

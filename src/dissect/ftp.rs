@@ -39,17 +39,14 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             facts.software = dialogue::text(dialogue::after_word(line));
         }
     }
-    if starttls::asked(client.bytes, |line| {
-        dialogue::is_one_of(line, &["AUTH TLS", "AUTH SSL", "AUTH TLS-C"])
-    }) {
-        return starttls::read(client, server, facts);
-    }
     let logged_in = dialogue::lines(client.bytes)
         .any(|line| dialogue::is_one_of(dialogue::word(line), &["PASS", "PASV", "EPSV", "PORT"]));
-    match logged_in || server.ended {
-        true => Outcome::Done,
-        false => Outcome::Partial,
-    }
+    starttls::outcome(
+        client,
+        server,
+        |line| dialogue::is_one_of(line, &["AUTH TLS", "AUTH SSL", "AUTH TLS-C"]),
+        logged_in || server.ended,
+    )
 }
 
 /// Whether this is FTP: [`Outcome::Partial`] if so.

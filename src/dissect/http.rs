@@ -1,5 +1,5 @@
-//! HTTP/1 (RFC 9112), with WebDAV's methods, proxies (CONNECT and what follows in the tunnel)
-//! and WebSocket (RFC 6455).
+//! HTTP/1 (RFC 9112), with WebDAV's methods, proxies (CONNECT, and where the tunnel begins)
+//! and WebSocket (RFC 6455), whose frames `websocket` reads.
 //!
 //! `httparse` reads header blocks; this file decides what is HTTP. Only a start line with
 //! `HTTP/1.` in it is: RTSP, SIP and ICY have start lines of their own, and SSDP is HTTP over
@@ -8,8 +8,9 @@
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Request, Response};
 use memchr::memchr;
 
-use super::host::{authority_host, is_address, text};
-use super::{Facts, Outcome, tls};
+use super::host::{authority_host, text};
+use super::inside::Framing;
+use super::{Facts, Inside, Outcome, websocket};
 use crate::app::Proto;
 use crate::flow::{Opening, Stream};
 
@@ -22,6 +23,14 @@ const MAX_METHOD: usize = 24;
 /// The most spaces there may be before a target.
 const MAX_SPACES: usize = 64;
 
+/// Requests for a tunnel of one client: a proxy asks for a password once or twice.
+const MAX_TUNNELS: usize = 4;
+
+/// Statuses: the protocol changes; a password is asked for, by a server or a proxy.
+const SWITCHING: u16 = 101;
+const UNAUTHORIZED: u16 = 401;
+const PROXY_AUTHENTICATION: u16 = 407;
+
 /// Header fields read of one block.
 const MAX_HEADERS: usize = 64;
 
@@ -29,6 +38,9 @@ const MAX_TEXT: usize = 512;
 const MAX_KEPT: usize = 32;
 const MAX_KEPT_NAME: usize = 64;
 const MAX_KEPT_VALUE: usize = 256;
+
+/// The field in which both sides of WebSocket agree on what is spoken inside (RFC 6455 section 11.3.4).
+const SUBPROTOCOL: &[u8] = b"sec-websocket-protocol";
 
 /// Methods that make a request sure before its line is whole, as long targets do happen.
 const COMMON_METHODS: [&[u8]; 6] = [b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"PATCH"];
@@ -102,12 +114,19 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if let (Some(line), Some(end)) = (request, request_end)
         && line.method == b"CONNECT"
     {
-        return read_tunnel(&client, end, &server, answered, facts);
+        return read_tunnel(client, end, server, answered, facts);
     }
     // The opening handshake is WebSocket's own (RFC 6455 section 1.3) until it is refused.
-    let refused = facts.status.is_some_and(|status| status != 101);
+    let refused = facts.status.is_some_and(|status| status != SWITCHING);
     if facts.upgrade.as_deref() == Some("websocket") && !refused {
         facts.proto = Some(Proto::WEBSOCKET);
+        if server.shows != Shows::Other {
+            let asked = request_end.map(|end| client.offset() + end);
+            let answered = answered.and_then(Block::end);
+            let answered = answered.map(|end| server.offset() + end);
+            let inside = Inside::plain(asked, answered).framed(Framing::WebSocket);
+            return Outcome::Wraps(inside);
+        }
     }
     let asked_all = request_end.is_some() || client.stream.ended;
     let answered_all = match answered {
@@ -122,38 +141,59 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
 }
 
-/// What follows a CONNECT and its answer (RFC 9110 section 9.3.6) is mostly TLS. The host that
-/// was asked for stays the flow's name, unless it is only an address.
-fn read_tunnel(
-    client: &SideView<'_>,
-    request_end: usize,
-    server: &SideView<'_>,
-    answered: Option<Block>,
+/// Where the tunnel begins behind a CONNECT and its answer (RFC 9110 section 9.3.6). One that is
+/// refused for want of a password is followed by another.
+fn read_tunnel<'a>(
+    mut client: SideView<'a>,
+    mut request_end: usize,
+    mut server: SideView<'a>,
+    mut answered: Option<Block>,
     facts: &mut Facts,
 ) -> Outcome {
-    let accepted = facts.status.is_none_or(|status| status / 100 == 2);
-    let server_stream = match answered {
-        Some(Block::Read { end }) => tls::after(server.stream, server.offset() + end),
-        Some(Block::Waiting) => return Outcome::Partial,
-        None => Stream::default(),
-    };
-    if !accepted || server.shows == Shows::Other {
-        return Outcome::Done;
+    facts.server_name = facts.server_name.take().filter(|host| match host.parse() {
+        Ok(address) => {
+            facts.destination_ip = Some(address);
+            false
+        }
+        Err(_) => true,
+    });
+    for _ in 0..MAX_TUNNELS {
+        let asked = client.offset() + request_end;
+        let answer_end = match answered {
+            // Without an answer in the capture, the client may show that it was one.
+            None if server.shows != Shows::Other => {
+                return Outcome::Wraps(Inside::plain(Some(asked), None));
+            }
+            None => return Outcome::Done,
+            Some(Block::Waiting) => return Outcome::Wraps(Inside::LATER),
+            Some(Block::Read { end }) => end,
+        };
+        match facts.status {
+            Some(200..=299) => {
+                let answered = server.offset() + answer_end;
+                return Outcome::Wraps(Inside::plain(Some(asked), Some(answered)));
+            }
+            Some(UNAUTHORIZED | PROXY_AUTHENTICATION) => {}
+            _ => return Outcome::Done,
+        }
+        client.go_on(request_end);
+        server.go_on(answer_end);
+        server.skip_body();
+        let line = match client.shows {
+            Shows::Request(line) if line.method == b"CONNECT" => line,
+            Shows::Nothing => return Outcome::Wraps(Inside::LATER),
+            _ => return Outcome::Done,
+        };
+        let no_more = client.stream.ended || server.is_response();
+        let Block::Read { end } = read_request(client.bytes, line, no_more, facts) else {
+            return Outcome::Wraps(Inside::LATER);
+        };
+        request_end = end;
+        answered = server
+            .is_response()
+            .then(|| read_response(server.bytes, server.stream.ended, facts));
     }
-    let client_stream = tls::after(client.stream, client.offset() + request_end);
-    let host = facts.server_name.take();
-    // `host` was told anew: read the hello's name anew as well, which is skipped once it is hashed.
-    facts.ja4 = None;
-    let outcome = tls::dissect_streams(client_stream, server_stream, facts);
-    facts.proto = Some(Proto::HTTP);
-    facts.server_name = match (host, facts.server_name.take()) {
-        (Some(host), Some(name)) if is_address(&host) => Some(name),
-        (host, name) => host.or(name),
-    };
-    match outcome {
-        Outcome::NotMine | Outcome::Done => Outcome::Done,
-        Outcome::NeedMore | Outcome::Partial => Outcome::Partial,
-    }
+    Outcome::Done
 }
 
 /// What a stream shows where a message begins.
@@ -213,6 +253,22 @@ impl<'a> SideView<'a> {
             offset += message.len();
         }
         if !self.stream.ended && self.stream.count() < MAX_SEARCHED {
+            self.shows = Shows::Nothing;
+        }
+    }
+
+    /// Looks at what comes `len` bytes further.
+    fn go_on(&mut self, len: usize) {
+        self.bytes = after_empty_lines(self.bytes.get(len..).unwrap_or_default());
+        self.shows = shown(self.bytes);
+    }
+
+    /// Passes over the body of a response, whatever its length: the next one begins with its version.
+    fn skip_body(&mut self) {
+        if let Some(next) = memchr::memmem::find(self.bytes, b"HTTP/1.") {
+            self.go_on(next);
+        } else {
+            self.bytes = &[];
             self.shows = Shows::Nothing;
         }
     }
@@ -326,6 +382,16 @@ enum Block {
     },
 }
 
+impl Block {
+    /// Where it ends, if it is read.
+    const fn end(self) -> Option<usize> {
+        match self {
+            Self::Waiting => None,
+            Self::Read { end } => Some(end),
+        }
+    }
+}
+
 /// Reads a request. Facts are told when its block is whole, or with `no_more` to come.
 fn read_request(bytes: &[u8], line: RequestLine<'_>, no_more: bool, facts: &mut Facts) -> Block {
     let mut headers = [EMPTY_HEADER; MAX_HEADERS];
@@ -409,6 +475,10 @@ fn read_response(bytes: &[u8], no_more: bool, facts: &mut Facts) -> Block {
             return Block::Waiting;
         }
         facts.status = status.or(facts.status);
+        if status == Some(SWITCHING) {
+            // Only what the server takes is spoken.
+            facts.announced = None;
+        }
         for header in fields_of(&headers) {
             tell_response_field(header.name.as_bytes(), header.value, facts);
         }
@@ -430,6 +500,7 @@ pub(super) struct RequestFields<'a> {
     origin: Option<&'a [u8]>,
     upgrade: Option<&'a [u8]>,
     content_type: Option<&'a [u8]>,
+    subprotocol: Option<&'a [u8]>,
     kept: Vec<(Box<str>, Box<str>)>,
 }
 
@@ -443,6 +514,7 @@ impl<'a> RequestFields<'a> {
             () if name.eq_ignore_ascii_case(b"origin") => &mut self.origin,
             () if name.eq_ignore_ascii_case(b"upgrade") => &mut self.upgrade,
             () if name.eq_ignore_ascii_case(b"content-type") => &mut self.content_type,
+            () if name.eq_ignore_ascii_case(SUBPROTOCOL) => &mut self.subprotocol,
             () => return self.keep(name, value),
         };
         slot.get_or_insert(value);
@@ -473,7 +545,11 @@ impl<'a> RequestFields<'a> {
     /// Writes to `facts` what the request says. The host of the target, where it has one, goes
     /// before the field (RFC 9112 section 3.2.2).
     pub(super) fn tell(self, method: &[u8], target: &[u8], facts: &mut Facts) {
+        if let Some(list) = self.subprotocol {
+            websocket::announce(list, facts);
+        }
         let (authority, path) = if method == b"CONNECT" {
+            facts.destination_port = port_of(target);
             (Some(target), None)
         } else {
             match split_url(target) {
@@ -507,9 +583,20 @@ pub(super) fn tell_response_field(name: &[u8], value: &[u8], facts: &mut Facts) 
         facts.server = text(value, MAX_TEXT);
     } else if name.eq_ignore_ascii_case(b"content-type") {
         facts.content_type = text(value, MAX_TEXT);
+    } else if name.eq_ignore_ascii_case(SUBPROTOCOL) {
+        websocket::announce(value, facts);
     } else if name.eq_ignore_ascii_case(b"upgrade") && facts.upgrade.is_none() {
         facts.upgrade = text(value, MAX_TEXT).map(|it| it.to_ascii_lowercase().into());
     }
+}
+
+/// The port in `host:port`.
+fn port_of(authority: &[u8]) -> Option<u16> {
+    let colon = authority.iter().rposition(|&it| it == b':')?;
+    std::str::from_utf8(authority.get(colon + 1..)?)
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// The authority of a URL and what follows it; `None` when it has no scheme.

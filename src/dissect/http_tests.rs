@@ -4,7 +4,7 @@
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 
 use super::*;
-use crate::dissect::tls::tests::{client_hello_record, server_hello_record};
+
 use crate::flow::opening::Script;
 
 const GET: &[u8] =
@@ -16,7 +16,7 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\
 fn run(script: &Script) -> (Outcome, Facts) {
     let mut facts = Facts::default();
     let outcome = dissect(&script.opening(), &mut facts);
-    let mine = matches!(outcome, Outcome::Partial | Outcome::Done);
+    let mine = outcome.is_sure();
     assert_eq!(facts.proto.is_some(), mine);
     if mine {
         let mut again = facts.clone();
@@ -296,18 +296,26 @@ fn responses() {
         format!("GET /mmtls/1a HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: {value}\r\n\r\n").into_bytes()
     };
     let switch = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
-    for (request, response, proto) in [
-        (upgrade("WebSocket"), &switch[..], Proto::WEBSOCKET),
-        (upgrade("WebSocket"), OK, Proto::HTTP),
-        (upgrade("mmtls"), OK, Proto::HTTP),
+    let frames =
+        |client, server| Outcome::Wraps(Inside::plain(client, server).framed(Framing::WebSocket));
+    let asked = Some(upgrade("websocket").len());
+    for (request, response, proto, wanted) in [
+        (
+            upgrade("WebSocket"),
+            &switch[..],
+            Proto::WEBSOCKET,
+            frames(asked, Some(switch.len())),
+        ),
+        (upgrade("WebSocket"), OK, Proto::HTTP, Outcome::Done),
+        (upgrade("mmtls"), OK, Proto::HTTP, Outcome::Done),
     ] {
         let (outcome, facts) = run(&tcp().client(&request).server(response));
-        assert_eq!((outcome, facts.proto), (Outcome::Done, Some(proto)));
+        assert_eq!((outcome, facts.proto), (wanted, Some(proto)));
     }
     let (outcome, facts) = run(&tcp().client(&upgrade("websocket")));
     assert_eq!(
         (outcome, facts.proto),
-        (Outcome::Partial, Some(Proto::WEBSOCKET)),
+        (frames(asked, None), Some(Proto::WEBSOCKET)),
         "not refused yet"
     );
     let (_, facts) = run(&tcp().client(&upgrade("mmtls")));
@@ -322,67 +330,117 @@ fn responses() {
 }
 
 #[test]
+fn subprotocols_are_agreed_on() {
+    let field = |value: &str| match value {
+        "" => String::new(),
+        value => format!("Sec-WebSocket-Protocol: {value}\r\n"),
+    };
+    for (offered, taken, announced) in [
+        ("mqtt", Some("mqtt"), Some(Proto::MQTT)),
+        (
+            "v11.stomp, v12.stomp",
+            Some("v12.stomp"),
+            Some(Proto::STOMP),
+        ),
+        ("mqtt", Some(""), None),
+        ("mqtt", None, Some(Proto::MQTT)),
+        ("mqtt, xmpp", None, None),
+    ] {
+        let request = format!(
+            "GET / HTTP/1.1\r\nUpgrade: websocket\r\n{}\r\n",
+            field(offered)
+        );
+        let mut script = tcp().client(request.as_bytes());
+        if let Some(taken) = taken {
+            let answer = format!(
+                "HTTP/1.1 101 x\r\nUpgrade: websocket\r\n{}\r\n",
+                field(taken)
+            );
+            script = script.server(answer.as_bytes());
+        }
+        assert_eq!(run(&script).1.announced, announced, "{offered} {taken:?}");
+    }
+}
+
+#[test]
 fn tunnels() {
-    use Outcome::{Done, Partial};
+    use Outcome::{Done, Wraps};
     let connect = |host: &str| {
         format!("CONNECT {host}:443 HTTP/1.1\r\nHost: {host}:443\r\n\r\n").into_bytes()
     };
     let ok: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
+    let deny: &[u8] = b"HTTP/1.1 407 who?\r\nContent-Length: 2\r\n\r\nno";
     let named = || tcp().client(&connect("Tunnel.example"));
-    let hello = client_hello_record();
-    let answer = [ok, &server_hello_record(0x0304)].concat();
-    for (what, script, outcome, name, ja4) in [
-        ("asked", named(), Partial, "tunnel.example", false),
+    let len = connect("Tunnel.example").len();
+    let behind = |client, server| Wraps(Inside::plain(Some(client), server));
+    let later = Wraps(Inside::LATER);
+    for (what, script, outcome, name) in [
+        ("asked", named(), behind(len, None), Some("tunnel.example")),
         (
             "accepted",
             named().server(ok),
-            Partial,
-            "tunnel.example",
-            false,
+            behind(len, Some(ok.len())),
+            Some("tunnel.example"),
         ),
         (
-            "TLS",
-            named().server(&answer).client(&hello),
-            Done,
-            "tunnel.example",
-            true,
+            "answered in part",
+            named().server(&ok[..20]),
+            later,
+            Some("tunnel.example"),
         ),
         (
             "client only",
-            named().client(&hello),
-            Partial,
-            "tunnel.example",
-            true,
+            named().client(b"\x16\x03\x01"),
+            behind(len, None),
+            Some("tunnel.example"),
         ),
         (
             "address",
-            tcp()
-                .client(&connect("192.0.2.1"))
-                .server(&answer)
-                .client(&hello),
-            Done,
-            "www.example.com",
-            true,
-        ),
-        (
-            "not TLS",
-            named().server(ok).client(b"SSH-2.0-x\r\n"),
-            Done,
-            "tunnel.example",
-            false,
+            tcp().client(&connect("192.0.2.1")),
+            behind(connect("192.0.2.1").len(), None),
+            None,
         ),
         (
             "refused",
             named().server(b"HTTP/1.1 403 no\r\n\r\n"),
             Done,
-            "tunnel.example",
-            false,
+            Some("tunnel.example"),
+        ),
+        (
+            "no answer of HTTP",
+            named().server(b"SSH-2.0-x\r\n"),
+            Done,
+            Some("tunnel.example"),
+        ),
+        (
+            "a password is asked for",
+            named().server(deny),
+            later,
+            Some("tunnel.example"),
+        ),
+        (
+            "and given",
+            named()
+                .server(deny)
+                .client(&connect("Other.example"))
+                .server(ok),
+            behind(
+                len + connect("Other.example").len(),
+                Some(deny.len() + ok.len()),
+            ),
+            Some("other.example"),
+        ),
+        (
+            "and not given",
+            named().server(deny).client(GET),
+            Done,
+            Some("tunnel.example"),
         ),
     ] {
         let (read, facts) = run(&script);
         assert_eq!(read, outcome, "{what}");
-        assert_eq!(facts.server_name.as_deref(), Some(name), "{what}");
-        assert_eq!(facts.ja4.is_some(), ja4, "{what}");
+        assert_eq!(facts.server_name.as_deref(), name, "{what}");
+        assert_eq!(facts.destination_port, Some(443), "{what}");
         assert_eq!(facts.proto, Some(Proto::HTTP), "{what}");
         assert!(!facts.swapped);
     }

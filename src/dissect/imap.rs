@@ -69,20 +69,17 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         .filter_map(|line| command(line))
         .find(|(_, verb, _)| verb.eq_ignore_ascii_case(b"ID"))
         .and_then(|(_, _, arguments)| dialogue::text(arguments));
-    if starttls::asked(client, |line| {
-        command(line).is_some_and(|(_, verb, _)| verb.eq_ignore_ascii_case(b"STARTTLS"))
-    }) {
-        return starttls::read(dialogue.client, dialogue.server, facts);
-    }
     let selected = dialogue::lines(client)
         .filter_map(|line| command(line))
         .any(|(_, verb, _)| {
             dialogue::is_one_of(verb, &["SELECT", "EXAMINE", "FETCH", "UID", "LIST"])
         });
-    match selected {
-        true => Outcome::Done,
-        false => Outcome::Partial,
-    }
+    starttls::outcome(
+        dialogue.client,
+        dialogue.server,
+        |line| command(line).is_some_and(|(_, verb, _)| verb.eq_ignore_ascii_case(b"STARTTLS")),
+        selected,
+    )
 }
 
 /// Whether this is IMAP: [`Outcome::Partial`] if so.
@@ -225,7 +222,7 @@ mod tests {
                 false,
             ),
         ] {
-            let sure = matches!(trial.ask(dissect).0, Outcome::Partial | Outcome::Done);
+            let sure = trial.ask(dissect).0.is_sure();
             assert_eq!(sure, mine, "{what}");
         }
     }

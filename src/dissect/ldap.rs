@@ -1,6 +1,6 @@
 //! LDAP over TCP (RFC 4511) and over UDP ([MS-ADTS] section 6.3.3), and TLS begun inside.
 
-use super::{Facts, Outcome, ber, starttls, tls};
+use super::{Facts, Inside, Outcome, ber};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Transport};
 use crate::wire::reader::Reader;
@@ -8,11 +8,21 @@ use crate::wire::reader::Reader;
 /// The name of the StartTLS operation (RFC 4511 section 4.14.1).
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 
+/// Tags of operations (RFC 4511 appendix B).
+const SEARCH_REQUEST: u8 = 0x63;
+const EXTENDED_REQUEST: u8 = 0x77;
+const EXTENDED_RESPONSE: u8 = 0x78;
+
+/// Messages of a client before it asks for TLS, and of a server before it answers.
+const MAX_MESSAGES: usize = 4;
+const MAX_ANSWERS: usize = 16;
+
 /// What is looked at lies within the first octets of a message.
 const ENOUGH: usize = 64;
 
 /// A message at the front of a side's bytes.
 struct Message {
+    operation: u8,
     answer: bool,
     start_tls: bool,
     /// How long all of it is.
@@ -38,15 +48,50 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     facts.proto = Some(Proto::LDAP);
     facts.swapped = request.as_ref().is_some_and(|message| message.answer)
         || answer.as_ref().is_some_and(|message| !message.answer);
-    match (request.filter(|message| message.start_tls), answer) {
-        (Some(request), Some(answer)) => starttls::read_records(
-            tls::after(opening.client, request.len),
-            tls::after(opening.server, answer.len),
-            facts,
-        ),
-        (Some(_), None) => Outcome::Partial,
-        _ => Outcome::Done,
+    if facts.swapped {
+        return behind(server, client);
     }
+    behind(client, server)
+}
+
+/// Where TLS begins, if the client asks for it at once or after it has searched for what the server
+/// can do.
+fn behind(client: &[u8], server: &[u8]) -> Outcome {
+    if client.is_empty() {
+        return Outcome::Done; // An answer alone.
+    }
+    let mut end = 0;
+    for _ in 0..MAX_MESSAGES {
+        let rest = client.get(end..).unwrap_or_default();
+        let Some(message) = message(rest) else {
+            // The next has not come, or the capture has nothing of this side.
+            return match may_follow(rest) || rest.is_empty() {
+                true => Outcome::Wraps(Inside::LATER),
+                false => Outcome::Done,
+            };
+        };
+        end += message.len;
+        if message.operation == EXTENDED_REQUEST && message.start_tls {
+            return Outcome::Wraps(Inside::plain(Some(end), answered(server)));
+        }
+        if message.operation != SEARCH_REQUEST {
+            return Outcome::Done;
+        }
+    }
+    Outcome::Done
+}
+
+/// Where the server's answer to an extended request ends.
+fn answered(server: &[u8]) -> Option<usize> {
+    let mut end = 0;
+    for _ in 0..MAX_ANSWERS {
+        let message = message(server.get(end..)?)?;
+        end += message.len;
+        if message.operation == EXTENDED_RESPONSE {
+            return (end <= server.len()).then_some(end);
+        }
+    }
+    None
 }
 
 /// Whether bytes that hold no message yet may become one.
@@ -86,7 +131,7 @@ fn message(bytes: &[u8]) -> Option<Message> {
         }
         0x42 => (len == 0, false),
         // SearchRequest: base, then scope and dereferencing.
-        0x63 => {
+        SEARCH_REQUEST => {
             let (base, base_len) = ber::header(&mut body)?;
             // A base longer than what came so far hides the rest.
             let scope = match body.skip(base_len) {
@@ -104,22 +149,23 @@ fn message(bytes: &[u8]) -> Option<Message> {
             )
         }
         // What carries a result code.
-        0x61 | 0x65 | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | 0x78 => {
+        0x61 | 0x65 | 0x67 | 0x69 | 0x6b | 0x6d | 0x6f | EXTENDED_RESPONSE => {
             let result = ber::unsigned(&mut body, ber::ENUMERATED)?;
             let (name, _) = ber::header(&mut body)?;
             (result < 0x1_0000 && name == ber::OCTET_STRING, true)
         }
         // ExtendedRequest: an object identifier in digits.
-        0x77 => {
+        EXTENDED_REQUEST => {
             let name = ber::content(&mut body, 0x80)?;
             let digits = name.iter().all(|b| b.is_ascii_digit() || *b == b'.');
             (!name.is_empty() && digits, false)
         }
         _ => return None,
     };
-    let start_tls = operation == 0x77
+    let start_tls = operation == EXTENDED_REQUEST
         && memchr::memmem::find(bytes.get(..ENOUGH).unwrap_or(bytes), START_TLS).is_some();
     (agrees && controls).then_some(Message {
+        operation,
         answer,
         start_tls,
         len: start + content_len,
@@ -169,6 +215,43 @@ mod tests {
             .refused_when_cut(dissect);
         for text in [BIND, SEARCH] {
             Trial::tcp(389).client(hex(text)).same_by_octets(dissect);
+        }
+    }
+
+    #[test]
+    fn tls_follows_its_answer() {
+        let asks = || Trial::tcp(389).client(hex(STARTTLS));
+        let answer = hex("30 0c 02 01 01 78 07 0a 01 00 04 00 04 00");
+        let found = "30 0f 02 01 01 64 0a 04 00 30 06 30 04 04 00 31 00";
+        let done = "30 0c 02 01 01 65 07 0a 01 00 04 00 04 00";
+        let behind = |client, server| Outcome::Wraps(Inside::plain(Some(client), server));
+        let search = hex(SEARCH).len();
+        for (what, trial, outcome) in [
+            ("asked", asks(), behind(31, None)),
+            ("answered", asks().server(&answer), behind(31, Some(14))),
+            (
+                "answered in two",
+                asks().server(&answer[..9]).server(&answer[9..]),
+                behind(31, Some(14)),
+            ),
+            (
+                "after a search",
+                Trial::tcp(389)
+                    .client(hex(SEARCH))
+                    .server(hex(found))
+                    .server(hex(done))
+                    .client(hex(&STARTTLS.replacen("02 01 01", "02 01 02", 1)))
+                    .server(&answer),
+                behind(search + 31, Some(17 + 14 + 14)),
+            ),
+            (
+                "a search",
+                Trial::tcp(389).client(hex(SEARCH)),
+                Outcome::Wraps(Inside::LATER),
+            ),
+            ("a bind", Trial::tcp(389).client(hex(BIND)), Outcome::Done),
+        ] {
+            assert_eq!(trial.ask(dissect).0, outcome, "{what}");
         }
     }
 

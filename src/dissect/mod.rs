@@ -21,22 +21,29 @@ mod http;
 mod http2;
 mod ike;
 mod imap;
+pub mod inside;
+mod irc;
 mod kerberos;
 mod ldap;
 mod mmtls;
 mod mqtt;
+mod mysql;
 mod netbios;
+mod nntp;
 mod ntp;
 mod oicq;
 mod openvpn;
 mod plain;
 mod pop3;
+mod postgres;
+mod proxy;
 pub mod quic;
 mod radius;
 mod rdp;
 mod rtmp;
 mod rtp;
 mod rtsp;
+mod sieve;
 pub mod sip;
 mod smb;
 mod smtp;
@@ -46,15 +53,18 @@ mod ssdp;
 mod ssh;
 mod starttls;
 pub mod stun;
+mod tds;
 mod telegram;
 pub(crate) mod tls;
 #[cfg(test)]
 mod trial;
+mod websocket;
 mod whatsapp;
 mod wireguard;
 mod xmpp;
 
 pub use facts::{Facts, Names, Sip, Stun};
+pub use inside::{Framing, Inside};
 
 use crate::app::Proto;
 use crate::flow::Opening;
@@ -71,6 +81,17 @@ pub enum Outcome {
     Partial,
     /// This protocol for sure, and there is nothing more to learn from the opening.
     Done,
+    /// This protocol for sure, and another one begins behind it, or may: what is inside is read as
+    /// an opening of its own, and until then no name is final. Asked again, as after
+    /// [`Outcome::Partial`], as long as it has not told where each side's part of the other begins.
+    Wraps(Inside),
+}
+
+impl Outcome {
+    /// Whether the dissector recognised its protocol.
+    pub const fn is_sure(self) -> bool {
+        matches!(self, Self::Partial | Self::Done | Self::Wraps(_))
+    }
 }
 
 /// The transports a dissector wants to see.
@@ -103,14 +124,14 @@ pub struct Dissector {
     /// What of a TCP flow it is shown.
     pub middle: Middle,
     /// Reads an opening. Must be cheap on the first byte that is not its protocol's, must not
-    /// panic or allocate without bound on any bytes, and sets `Facts::proto` when it answers
-    /// [`Outcome::Partial`] or [`Outcome::Done`]. It must not change `Facts` when it answers
-    /// anything else.
+    /// panic or allocate without bound on any bytes, and sets `Facts::proto` when its answer
+    /// [is sure](Outcome::is_sure). It must not change `Facts` when it answers anything else.
     pub dissect: fn(&Opening<'_>, &mut Facts) -> Outcome,
 }
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
 pub const DISSECTORS: &[Dissector] = &[
+    row("proxy", Over::TcpAndUdp, proxy::dissect),
     row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
     row("whatsapp", Over::Tcp, whatsapp::dissect),
     row("mmtls", Over::Tcp, mmtls::dissect),
@@ -125,10 +146,16 @@ pub const DISSECTORS: &[Dissector] = &[
     row("ftp", Over::Tcp, ftp::dissect),
     row("pop3", Over::Tcp, pop3::dissect),
     row("imap", Over::Tcp, imap::dissect),
+    row("nntp", Over::Tcp, nntp::dissect),
+    row("irc", Over::Tcp, irc::dissect),
+    row("sieve", Over::Tcp, sieve::dissect),
     strong("xmpp", Over::Tcp, xmpp::dissect),
     strong("rtsp", Over::Tcp, rtsp::dissect),
     row("rtmp", Over::Tcp, rtmp::dissect),
     strong("mqtt", Over::Tcp, mqtt::dissect),
+    row("postgres", Over::Tcp, postgres::dissect),
+    row("mysql", Over::Tcp, mysql::dissect),
+    row("tds", Over::Tcp, tds::dissect),
     strong("smb", Over::Tcp, smb::dissect),
     strong("rdp", Over::TcpAndUdp, rdp::dissect),
     row("dns", Over::TcpAndUdp, dns::dissect),

@@ -44,15 +44,14 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     facts.proto = Some(Proto::POP3);
     facts.swapped = dialogue.swapped;
     facts.server = status.strip_prefix(b"+OK").and_then(dialogue::text);
-    if starttls::asked(client, |line| line.eq_ignore_ascii_case(b"STLS")) {
-        return starttls::read(dialogue.client, dialogue.server, facts);
-    }
     let logged_in = dialogue::lines(client)
         .any(|line| dialogue::is_one_of(dialogue::word(line), &["PASS", "STAT", "LIST", "RETR"]));
-    match logged_in {
-        true => Outcome::Done,
-        false => Outcome::Partial,
-    }
+    starttls::outcome(
+        dialogue.client,
+        dialogue.server,
+        |line| line.eq_ignore_ascii_case(b"STLS"),
+        logged_in,
+    )
 }
 
 #[cfg(test)]
@@ -123,7 +122,7 @@ mod tests {
                 false,
             ),
         ] {
-            let sure = matches!(trial.ask(dissect).0, Outcome::Partial | Outcome::Done);
+            let sure = trial.ask(dissect).0.is_sure();
             assert_eq!(sure, mine, "{what}");
         }
     }

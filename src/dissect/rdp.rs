@@ -2,7 +2,7 @@
 //! or a negotiation of its own. What follows is mostly TLS on the same connection. Beside it, the
 //! UDP transport's first datagram ([MS-RDPEUDP] section 2.2.2).
 
-use super::{Facts, Outcome, starttls, tls};
+use super::{Facts, Inside, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Transport};
 use crate::wire::reader::Reader;
@@ -46,11 +46,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
                 } else {
                     opening.server
                 };
-                return starttls::read_records(
-                    tls::after(client, frame_len(client.bytes)),
-                    tls::after(server, frame_len(server.bytes)),
-                    facts,
-                );
+                return behind(client.bytes, server.bytes);
             }
         }
     }
@@ -82,11 +78,21 @@ fn synchronises(bytes: &[u8]) -> Option<bool> {
     agrees.then_some(answer)
 }
 
-/// How long the TPKT frame at the front of `bytes` is; all of them if there is none.
-fn frame_len(bytes: &[u8]) -> usize {
+/// What follows the two connection frames: RDP's own in more of them, or what was negotiated.
+fn behind(client: &[u8], server: &[u8]) -> Outcome {
+    let (requested, confirmed) = (frame_len(client), frame_len(server));
+    let next = requested.and_then(|len| client.get(len));
+    match next {
+        Some(3) => Outcome::Done,
+        _ => Outcome::Wraps(Inside::plain(requested, confirmed)),
+    }
+}
+
+/// How long the TPKT frame at the front of `bytes` is.
+fn frame_len(bytes: &[u8]) -> Option<usize> {
     match bytes {
-        [3, 0, high, low, ..] => usize::from(u16::from_be_bytes([*high, *low])),
-        _ => bytes.len(),
+        [3, 0, high, low, ..] => Some(u16::from_be_bytes([*high, *low]).into()),
+        _ => None,
     }
 }
 
@@ -178,9 +184,11 @@ mod tests {
         let trial = Trial::tcp(3389)
             .client(hex(NEGOTIATION))
             .server(hex(CONFIRM));
-        let facts = trial.client(hex(CLIENT_HELLO)).facts(dissect);
-        assert_eq!(facts.proto, Some(Proto::RDP));
-        assert_eq!(facts.server_name.as_deref(), Some("a.example"));
+        let inside = Outcome::Wraps(Inside::plain(Some(19), Some(19)));
+        let (outcome, facts) = trial.clone().client(hex(CLIENT_HELLO)).ask(dissect);
+        assert_eq!((outcome, facts.proto), (inside, Some(Proto::RDP)));
+        let own = trial.client(hex("03 00 01 ca 02 f0 80"));
+        assert_eq!(own.ask(dissect).0, Outcome::Done, "RDP's own encryption");
     }
 
     #[test]

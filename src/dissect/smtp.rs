@@ -31,16 +31,15 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         facts.server_name =
             dialogue::host(dialogue::word(greeting)).filter(|name| name.contains('.'));
     }
-    if starttls::asked(client, |line| line.eq_ignore_ascii_case(b"STARTTLS")) {
-        return starttls::read(dialogue.client, dialogue.server, facts);
-    }
     // The envelope follows in the clear: no TLS will.
     let envelope = dialogue::lines(client)
         .any(|line| dialogue::is_one_of(dialogue::word(line), &["MAIL", "RCPT", "QUIT"]));
-    match envelope {
-        true if !server.is_empty() => Outcome::Done,
-        _ => Outcome::Partial,
-    }
+    starttls::outcome(
+        dialogue.client,
+        dialogue.server,
+        |line| line.eq_ignore_ascii_case(b"STARTTLS"),
+        envelope && !server.is_empty(),
+    )
 }
 
 /// Whether this is SMTP: [`Outcome::Partial`] if so.

@@ -1,6 +1,8 @@
 //! SOCKS 4, 4a and 5 (RFC 1928, RFC 1929): the request names where the client wants to go.
 
-use super::{Facts, Outcome, dialogue, starttls, tls};
+use std::net::IpAddr;
+
+use super::{Facts, Inside, Outcome, dialogue};
 use crate::app::Proto;
 use crate::flow::Opening;
 use crate::wire::reader::Reader;
@@ -12,11 +14,22 @@ const CONNECT: u8 = 1;
 const BIND: u8 = 2;
 const UDP_ASSOCIATE: u8 = 3;
 
+/// How long an answer of SOCKS 4 is.
+const ANSWER_4: usize = 8;
+
+/// The version of a login (RFC 1929 section 2).
+const LOGIN: u8 = 1;
+
+/// The answer to a request that is granted (RFC 1928 section 6).
+const SUCCEEDED: u8 = 0;
+
 /// SOCKS 5 methods (RFC 1928 section 3).
+const NO_LOGIN: u8 = 0;
 const USER_PASSWORD: u8 = 2;
 const NONE_ACCEPTABLE: u8 = 0xff;
 
 /// Address types (RFC 1928 section 5).
+const IPV4: u8 = 1;
 const DOMAIN_NAME: u8 = 3;
 const IPV6: u8 = 4;
 
@@ -32,26 +45,6 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         Some(&VERSION_5) => version_5(opening, facts),
         _ => Outcome::NotMine,
     }
-}
-
-/// Reads what goes through the proxy, from where both sides have finished: mostly TLS.
-fn inside(
-    opening: &Opening<'_>,
-    client: Reader<'_>,
-    server: Reader<'_>,
-    facts: &mut Facts,
-) -> Outcome {
-    let client_start = opening.client.bytes.len() - client.left();
-    let server_start = opening.server.bytes.len() - server.left();
-    let asked_for = facts.server_name.take();
-    let outcome = starttls::read_records(
-        tls::after(opening.client, client_start),
-        tls::after(opening.server, server_start),
-        facts,
-    );
-    // What the client told the proxy is what it wants, whatever the name inside is.
-    facts.server_name = asked_for.or_else(|| facts.server_name.take());
-    outcome
 }
 
 /// A request of eight octets, a user terminated by zero, in 4a a name as well; an answer of eight.
@@ -72,23 +65,32 @@ fn version_4(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     };
     // 4a: an address that cannot be, 0.0.0.x, says that a name follows the user.
     let mut name = None;
-    if matches!(address, [0, 0, 0, last] if last != 0) {
+    let is_named = matches!(address, [0, 0, 0, last] if last != 0);
+    if is_named {
         let Some(host) = terminated(&mut reader) else {
             return waiting(reader.left() < MAX_NAME && server.is_empty());
         };
         name = dialogue::host(host);
     }
-    // An answer's version is zero; 90 grants, 91 to 93 refuse.
-    match server {
+    let asked = Some(client.len() - reader.left());
+    // An answer's version is zero; 90 grants, 91 to 93 refuse. That of BIND comes twice.
+    let (granted, answered) = match server {
         [] | [0] => return Outcome::NeedMore,
-        [0, 90..=93, ..] if server.len() >= 8 => {}
-        [0, 90..=93, ..] => return Outcome::NeedMore,
+        [0, 90..=93, ..] if server.len() < ANSWER_4 => return Outcome::NeedMore,
+        [0, code @ 90..=93, ..] if command == BIND => (*code == 90, 2 * ANSWER_4),
+        [0, code @ 90..=93, ..] => (*code == 90, ANSWER_4),
         _ => return Outcome::NotMine,
-    }
+    };
     facts.proto = Some(Proto::SOCKS4);
+    facts.destination_port = Some(port);
+    if !is_named {
+        facts.destination_ip = Some(address.into());
+    }
     facts.server_name = name;
-    let behind = Reader::new(server.get(8..).unwrap_or_default());
-    inside(opening, reader, behind, facts)
+    match granted {
+        true => Outcome::Wraps(Inside::plain(asked, Some(answered))),
+        false => Outcome::Done,
+    }
 }
 
 /// A greeting that offers methods, the server's choice, perhaps a login, then the request.
@@ -105,26 +107,50 @@ fn version_5(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         return waiting(server.is_empty());
     };
     let chosen = match server {
-        // The client waits for the choice: nothing follows its greeting until then.
-        [] => return waiting(reader.is_empty()),
+        // The client waits for the choice. If it goes on all the same, the capture has nothing of the
+        // server: what follows shows it.
+        [] => match reader.rest() {
+            [] => return Outcome::NeedMore,
+            [VERSION_5, ..] if methods.contains(&NO_LOGIN) => NO_LOGIN,
+            [LOGIN, ..] if methods.contains(&USER_PASSWORD) => USER_PASSWORD,
+            _ => return Outcome::NotMine,
+        },
         [VERSION_5] => return Outcome::NeedMore,
         [VERSION_5, NONE_ACCEPTABLE] => NONE_ACCEPTABLE,
         [VERSION_5, method, ..] if methods.contains(method) => *method,
         _ => return Outcome::NotMine,
     };
+    let asked = login(&mut reader, chosen).and_then(|()| request(&mut reader));
+    if server.is_empty() && !matches!(asked, Some(Request::To { .. })) {
+        // Only a whole request is strong enough to stand alone.
+        return waiting(asked.is_none() && reader.left() < MAX_NAME);
+    }
     facts.proto = Some(Proto::SOCKS5);
     if chosen == NONE_ACCEPTABLE {
         return Outcome::Done;
     }
-    match login(&mut reader, chosen).and_then(|()| request(&mut reader)) {
+    match asked {
         None => Outcome::Partial,
         Some(Request::Other) => Outcome::Done,
-        Some(Request::To(name)) => {
-            facts.server_name = name;
+        Some(Request::To { command, to }) => {
+            facts.server_name = to.name;
+            facts.destination_ip = to.ip;
+            facts.destination_port = Some(to.port);
             let mut answer = Reader::new(server);
-            match answers(&mut answer, chosen) {
-                Some(()) => inside(opening, reader, answer, facts),
-                None => Outcome::Partial,
+            let answers = match command {
+                // Nothing goes through: datagrams do, elsewhere.
+                UDP_ASSOCIATE => return Outcome::Done,
+                BIND => 2,
+                _ => 1,
+            };
+            let asked = Some(client.len() - reader.left());
+            match answered(&mut answer, chosen, answers) {
+                Some(true) => {
+                    let answered = server.len() - answer.left();
+                    Outcome::Wraps(Inside::plain(asked, Some(answered)))
+                }
+                Some(false) => Outcome::Done,
+                None => Outcome::Wraps(Inside::plain(asked, None)),
             }
         }
     }
@@ -145,7 +171,17 @@ fn login(reader: &mut Reader<'_>, method: u8) -> Option<()> {
 enum Request {
     /// What a method seals.
     Other,
-    To(Option<Box<str>>),
+    To {
+        command: u8,
+        to: Address,
+    },
+}
+
+/// An address of RFC 1928 section 5.
+struct Address {
+    name: Option<Box<str>>,
+    ip: Option<IpAddr>,
+    port: u16,
 }
 
 /// Reads the request behind the login (RFC 1928 section 4).
@@ -154,38 +190,44 @@ fn request(reader: &mut Reader<'_>) -> Option<Request> {
     if (version, reserved) != (VERSION_5, 0) || !matches!(command, CONNECT | BIND | UDP_ASSOCIATE) {
         return Some(Request::Other);
     }
-    let name = address(reader)?;
-    Some(Request::To(name.and_then(dialogue::host)))
+    let to = address(reader)?;
+    Some(to.map_or(Request::Other, |to| Request::To { command, to }))
 }
 
-/// Passes over the server's choice, the result of a login and the answer to the request.
-fn answers(reader: &mut Reader<'_>, method: u8) -> Option<()> {
+/// Passes over the server's choice, the result of a login and the answers to the request: whether it
+/// grants that.
+fn answered(reader: &mut Reader<'_>, method: u8, answers: usize) -> Option<bool> {
     reader.skip(2)?;
     if method == USER_PASSWORD {
         reader.skip(2)?;
     }
-    reader.skip(3)?;
-    address(reader).map(drop)
+    for _ in 0..answers {
+        reader.skip(1)?;
+        if reader.u8()? != SUCCEEDED {
+            return Some(false);
+        }
+        reader.skip(1)?;
+        if address(reader)?.is_none() {
+            return Some(false);
+        }
+    }
+    Some(true)
 }
 
-/// Reads an address and a port: the name, where it is one (RFC 1928 section 5).
-fn address<'a>(reader: &mut Reader<'a>) -> Option<Option<&'a [u8]>> {
-    let name = match reader.u8()? {
+/// Reads an address and a port (RFC 1928 section 5): `None` as long as it is not whole, `Some(None)`
+/// if it is of no known type.
+fn address(reader: &mut Reader<'_>) -> Option<Option<Address>> {
+    let (name, ip) = match reader.u8()? {
         DOMAIN_NAME => {
             let len = reader.u8()?;
-            Some(reader.take(usize::from(len))?)
+            (dialogue::host(reader.take(usize::from(len))?), None)
         }
-        IPV6 => {
-            reader.skip(16)?;
-            None
-        }
-        _ => {
-            reader.skip(4)?;
-            None
-        }
+        IPV6 => (None, Some(IpAddr::from(*reader.array::<16>()?))),
+        IPV4 => (None, Some(IpAddr::from(*reader.array::<4>()?))),
+        _ => return Some(None),
     };
-    reader.skip(2)?;
-    Some(name)
+    let port = reader.be16()?;
+    Some(Some(Address { name, ip, port }))
 }
 
 /// What precedes a zero octet.
@@ -206,7 +248,7 @@ const fn waiting(plausible: bool) -> Outcome {
 
 #[cfg(test)]
 mod tests {
-    use super::super::trial::{CLIENT_HELLO, Trial, hex, withstands};
+    use super::super::trial::{Trial, hex, withstands};
     use super::*;
 
     fn to() -> Trial {
@@ -280,26 +322,98 @@ mod tests {
     }
 
     #[test]
-    fn tls_inside_names_what_an_address_does_not() {
-        let answer = hex("05 00 00 01 00*6");
+    fn the_inside_begins_behind_the_answer() {
         let greeted = || to().client(hex("05 01 00")).server(hex("05 00"));
-        for (request, name) in [
-            ("05 01 00 01 c0 00 02 01 01 bb", "a.example"),
-            ("05 01 00 03 03 62 2e 63 01 bb", "b.c"),
+        let connect = "05 01 00 01 c0 00 02 01 01 bb";
+        let login = || {
+            to().client(hex("05 02 00 02"))
+                .server(hex("05 02"))
+                .client(hex("01 01 75 02 70 77"))
+                .server(hex("01 00"))
+                .client(hex(connect))
+        };
+        let alone = |text: &str| to().client(hex(text));
+        let behind = |client, server| Outcome::Wraps(Inside::plain(Some(client), server));
+        for (what, trial, outcome) in [
+            ("asked", greeted().client(hex(connect)), behind(13, None)),
+            (
+                "granted",
+                greeted()
+                    .client(hex(connect))
+                    .server(hex("05 00 00 01 00*6")),
+                behind(13, Some(12)),
+            ),
+            (
+                "granted by name",
+                greeted()
+                    .client(hex(connect))
+                    .server(hex("05 00 00 03 02 61 62 00 50")),
+                behind(13, Some(11)),
+            ),
+            (
+                "refused",
+                greeted()
+                    .client(hex(connect))
+                    .server(hex("05 05 00 01 00*6")),
+                Outcome::Done,
+            ),
+            (
+                "with login",
+                login().server(hex("05 00 00 04 00*18")),
+                behind(20, Some(26)),
+            ),
+            (
+                "bound, to be called",
+                greeted()
+                    .client(hex("05 02 00 01 00*6"))
+                    .server(hex("05 00 00 01 00*6")),
+                behind(13, None),
+            ),
+            (
+                "called",
+                greeted()
+                    .client(hex("05 02 00 01 00*6"))
+                    .server(hex("05 00 00 01 00*6 05 00 00 01 00*6")),
+                behind(13, Some(22)),
+            ),
+            (
+                "datagrams",
+                greeted().client(hex("05 03 00 01 00*6")),
+                Outcome::Done,
+            ),
+            (
+                "one-sided",
+                alone("05 01 00").client(hex(connect)),
+                behind(13, None),
+            ),
+            (
+                "one-sided, with login",
+                alone("05 01 02")
+                    .client(hex("01 01 75 01 70"))
+                    .client(hex(connect)),
+                behind(18, None),
+            ),
+            (
+                "4",
+                alone("04 01 01 bb c0 00 02 01 00").server(hex("00 5a 00*6")),
+                behind(9, Some(8)),
+            ),
+            (
+                "4, bound",
+                alone("04 02 01 bb c0 00 02 01 00").server(hex("00 5a 00*6")),
+                behind(9, Some(16)),
+            ),
+            (
+                "4, refused",
+                alone("04 01 01 bb c0 00 02 01 00").server(hex("00 5b 00*6")),
+                Outcome::Done,
+            ),
         ] {
-            let trial = greeted().client(hex(request)).server(&answer);
-            let facts = trial.client(hex(CLIENT_HELLO)).facts(dissect);
-            assert_eq!(facts.proto, Some(Proto::SOCKS5));
-            assert_eq!(facts.server_name.as_deref(), Some(name));
-            assert!(facts.ja4.is_some());
+            assert_eq!(trial.ask(dissect).0, outcome, "{what}");
         }
-        let plain = greeted()
-            .client(hex("05 01 00 01 c0 00 02 01 00 50"))
-            .server(&answer);
-        assert_eq!(
-            plain.client(b"GET / HTTP/1.1\r\n").ask(dissect).0,
-            Outcome::Done
-        );
+        let facts = greeted().client(hex(connect)).facts(dissect);
+        assert_eq!(facts.destination_ip, Some([192, 0, 2, 1].into()));
+        assert_eq!(facts.destination_port, Some(443));
     }
 
     #[test]

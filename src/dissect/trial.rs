@@ -90,9 +90,12 @@ impl Trial {
             let mut opening = script.opening();
             opening.client.mid_stream = self.mid_stream;
             opening.server.mid_stream = self.mid_stream;
-            let (before, was_sure) = (facts.clone(), outcome == Outcome::Partial);
+            let (before, was_sure) = (
+                facts.clone(),
+                matches!(outcome, Outcome::Partial | Outcome::Wraps(_)),
+            );
             outcome = dissect(&opening, &mut facts);
-            let sure = matches!(outcome, Outcome::Partial | Outcome::Done);
+            let sure = outcome.is_sure();
             if sure {
                 assert!(facts.proto.is_some(), "sure, but of what? {self:?}");
                 let mut again = facts.clone();
@@ -112,16 +115,14 @@ impl Trial {
     /// Asserts that `dissect` recognises this, and gives what it read.
     pub(super) fn facts(&self, dissect: Dissect) -> Facts {
         let (outcome, facts) = self.ask(dissect);
-        let sure = matches!(outcome, Outcome::Partial | Outcome::Done);
-        assert!(sure, "{outcome:?} for {self:?}");
+        assert!(outcome.is_sure(), "{outcome:?} for {self:?}");
         facts
     }
 
     /// Asserts that `dissect` does not recognise this.
     pub(super) fn refused(&self, dissect: Dissect) {
         let (outcome, _) = self.ask(dissect);
-        let sure = matches!(outcome, Outcome::Partial | Outcome::Done);
-        assert!(!sure, "{outcome:?} for {self:?}");
+        assert!(!outcome.is_sure(), "{outcome:?} for {self:?}");
     }
 
     /// TCP: asserts that one octet a segment gives the same facts as whole messages do.

@@ -2,7 +2,7 @@
 //! (section 5).
 
 use super::dialogue;
-use super::{Facts, Outcome, starttls};
+use super::{Facts, Inside, Outcome, starttls};
 use crate::app::Proto;
 use crate::flow::{Opening, Stream};
 
@@ -40,8 +40,13 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         _ => None,
     });
     let (client, server) = (opening.client.bytes, opening.server.bytes);
-    if header && memchr::memmem::find(server, b"<proceed").is_some() {
-        return starttls::read(opening.client, opening.server, facts);
+    // TLS begins at once behind the tag (section 5.4.2.1), whose server says `<proceed/>`.
+    if header {
+        let asked = memchr::memmem::find(client, b"<starttls")
+            .and_then(|tag| Some(tag + starttls::record(client.get(tag..)?)?));
+        if let Some(inside) = starttls::inside(opening.client, opening.server, asked) {
+            return Outcome::Wraps(inside);
+        }
     }
     // Authentication and stanzas in the clear: the name is known and no TLS will come.
     let clear = ["<auth", "<iq", "<message", "<presence"]
@@ -49,7 +54,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         .any(|tag| memchr::memmem::find(client, tag.as_bytes()).is_some());
     match clear && !server.is_empty() {
         true => Outcome::Done,
-        false => Outcome::Partial,
+        false => Outcome::Wraps(Inside::LATER),
     }
 }
 

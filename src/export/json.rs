@@ -138,6 +138,8 @@ pub(super) struct FlowObject<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) app_proto: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) inner_proto: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) app: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) app_id: Option<u32>,
@@ -212,6 +214,7 @@ impl<'a> FlowObject<'a> {
             vlan: record.vlans.as_slice(),
             tunnel: record.tunnel.map(crate::decode::Tunnel::slug),
             app_proto: record.named.proto.map(|proto| catalog.protocol_name(proto)),
+            inner_proto: record.named.inner.map(|proto| catalog.protocol_name(proto)),
             app: app.map(|app| &*app.name),
             app_id: app.map(|app| app.id),
             service: record.named.service,

@@ -6,7 +6,7 @@ use super::text::harmless;
 use super::{decider_name, transport_name};
 use crate::app::Service;
 use crate::classify::explain::{Event, Step};
-use crate::dissect::{DISSECTORS, Outcome};
+use crate::dissect::{DISSECTORS, Inside, Outcome};
 use crate::flow::Side;
 use crate::signature::SignatureSet;
 use crate::usage::FlowRecord;
@@ -79,6 +79,10 @@ fn verdict(record: &FlowRecord, set: &SignatureSet) -> String {
     let proto = named
         .proto
         .map_or("-", |proto| catalog.protocol_name(proto));
+    let proto = match named.inner {
+        Some(inner) => format!("{proto} with {} inside", catalog.protocol_name(inner)),
+        None => proto.to_owned(),
+    };
     match (named.app, named.unknown) {
         (Some(app), _) => {
             let service = named.service.map_or("-", Service::slug);
@@ -102,6 +106,9 @@ fn describe(step: &Step, set: &SignatureSet) -> String {
                 .map_or("", |row| row.name);
             match outcome {
                 Outcome::Done => format!("dissector {name}: recognised, done"),
+                Outcome::Wraps(inside) if inside != Inside::default() => {
+                    format!("dissector {name}: recognised, looks inside")
+                }
                 _ => format!("dissector {name}: recognised, reads on"),
             }
         }

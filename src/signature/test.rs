@@ -10,7 +10,7 @@ use super::file::{MessageName, Ports, SignatureFile, TestTable, TransportName};
 use super::source::SourceFile;
 use super::{Diagnostic, Severity, SignatureSet};
 use crate::app::Service;
-use crate::dissect::{DISSECTORS, Facts, Outcome, Over};
+use crate::dissect::{DISSECTORS, Facts, Over};
 use crate::flow::opening::{PerSide, Script};
 use crate::flow::{Opening, Side, Transport};
 use crate::verdict::RuleId;
@@ -321,12 +321,7 @@ fn dissect(opening: &Opening<'_>) -> Facts {
             Transport::Other(_) => false,
         };
         let mut facts = Facts::default();
-        if over
-            && matches!(
-                (dissector.dissect)(opening, &mut facts),
-                Outcome::Partial | Outcome::Done
-            )
-        {
+        if over && (dissector.dissect)(opening, &mut facts).is_sure() {
             return facts;
         }
     }

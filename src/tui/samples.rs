@@ -249,6 +249,7 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
                 app: set.catalog().app_named("youtube"),
                 service: Some(Service::Video),
                 proto: Some(Proto::TLS),
+                inner: None,
                 evidence: Some(Evidence::ServerName),
                 decider: rule.map(Decider::Rule),
                 unknown: None,

@@ -3,8 +3,7 @@
 //!
 //! `record` finds the handshake bytes in the two streams, `client_hello` and `certificate` read
 //! them. Either side may be missing, and the capture may begin in the middle: then the records
-//! themselves are what tells. Protocols that turn into TLS (STARTTLS, HTTP CONNECT) hand what
-//! follows to [`dissect_streams`], datagrams and QUIC share [`read_client_hello`].
+//! themselves are what tells. Datagrams and QUIC share [`read_client_hello`].
 
 mod certificate;
 mod client_hello;
@@ -46,28 +45,7 @@ const MAX_SEARCHED: usize = 8;
 
 /// Reads the opening of a TCP flow.
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
-    dissect_streams(opening.client, opening.server, facts)
-}
-
-/// What is left of `stream` from `offset` on, for [`dissect_streams`]: what comes after the
-/// exchange by which another protocol turned into TLS. It has no message ends.
-pub(crate) fn after(stream: Stream<'_>, offset: usize) -> Stream<'_> {
-    Stream {
-        bytes: stream.bytes.get(offset..).unwrap_or_default(),
-        ends: &[],
-        mid_stream: false,
-        ended: stream.ended,
-    }
-}
-
-/// Reads the two streams of a connection, from where TLS begins. `facts.swapped` is set when
-/// what is given as the client's stream is the server's, and the other way round.
-pub(crate) fn dissect_streams(
-    client: Stream<'_>,
-    server: Stream<'_>,
-    facts: &mut Facts,
-) -> Outcome {
-    let (client, server) = (SideView::of(client), SideView::of(server));
+    let (client, server) = (SideView::of(opening.client), SideView::of(opening.server));
     let swapped = (client.shows == Shows::ServerHello && server.shows != Shows::ServerHello)
         || (server.shows == Shows::ClientHello && client.shows != Shows::ClientHello);
     let (client, server) = if swapped {

@@ -6,6 +6,8 @@ use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use super::certificate::tests::typical as certificate_der;
 use super::client_hello::tests::Builder;
 use super::*;
+use crate::dissect::Inside;
+use crate::dissect::inside::Buffer;
 use crate::flow::opening::Script;
 
 fn record(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -426,14 +428,11 @@ fn tls_begins_after_another_protocol() {
     let script = Script::tcp(25).client(&client).server(&server);
     let opening = script.opening();
     let mut facts = Facts::default();
-    let outcome = dissect_streams(
-        after(opening.client, 10),
-        after(opening.server, 11),
-        &mut facts,
-    );
+    let mut buffer = Buffer::default();
+    let inside = Inside::plain(Some(10), Some(11));
+    let outcome = dissect(&buffer.open(&opening, inside, &facts), &mut facts);
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
-    assert!(after(opening.client, 9999).is_empty());
 }
 
 proptest! {

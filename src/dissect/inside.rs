@@ -1,0 +1,238 @@
+//! What a protocol carries: where the other protocol begins behind it, and how its bytes are got
+//! out, so that they can be read as an opening of their own.
+
+use super::{Facts, proxy, tds, websocket};
+use crate::flow::{Opening, Side, Stream, Transport};
+
+/// Messages found at once that are shown one after the other; of more, the others come together.
+const MAX_STEPS: usize = 8;
+
+/// Where, behind a protocol that carries another one, that other begins.
+///
+/// Client and server are meant as [`Facts::swapped`] corrects them. A side that is not known yet
+/// shows nothing of what is inside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Inside {
+    /// How many of the client's bytes come before.
+    pub client: Option<u32>,
+    /// How many of the server's bytes come before.
+    pub server: Option<u32>,
+    /// How the bytes behind carry it.
+    pub framing: Framing,
+}
+
+/// How bytes carry those of another protocol.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// They are its bytes.
+    #[default]
+    Plain,
+    /// In packets of TDS as long as TLS shakes hands, then plain.
+    Tds,
+    /// In frames of WebSocket.
+    WebSocket,
+    /// Datagrams, each perhaps with a header of the PROXY protocol.
+    ProxyDatagrams,
+}
+
+impl Inside {
+    /// Another protocol may follow, but has not begun.
+    pub(super) const LATER: Self = Self::plain(None, None);
+
+    /// Plain bytes behind so many of the client and of the server.
+    pub(super) const fn plain(client: Option<usize>, server: Option<usize>) -> Self {
+        Self {
+            client: offset(client),
+            server: offset(server),
+            framing: Framing::Plain,
+        }
+    }
+
+    /// The same in frames.
+    pub(super) const fn framed(self, framing: Framing) -> Self {
+        Self { framing, ..self }
+    }
+
+    /// Whether both sides are known: the dissector has nothing more to tell.
+    pub const fn is_known(self) -> bool {
+        self.client.is_some() && self.server.is_some()
+    }
+}
+
+const fn offset(offset: Option<usize>) -> Option<u32> {
+    match offset {
+        Some(offset) if offset <= u32::MAX as usize => Some(offset as u32),
+        _ => None,
+    }
+}
+
+/// Room for what was got out of one wrapper, used again for the next.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    client: Part,
+    server: Part,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Buffer {
+    /// The opening that `outer`, whose wrapper read `facts`, has inside.
+    pub fn open<'a>(
+        &'a mut self,
+        outer: &Opening<'a>,
+        inside: Inside,
+        facts: &Facts,
+    ) -> Opening<'a> {
+        let mut roles = *outer;
+        if facts.swapped {
+            std::mem::swap(&mut roles.client, &mut roles.server);
+            std::mem::swap(&mut roles.client_ip, &mut roles.server_ip);
+            std::mem::swap(&mut roles.client_port, &mut roles.server_port);
+            roles.latest = !roles.latest;
+        }
+        let client = self
+            .client
+            .open(roles.client, inside.client, inside.framing);
+        let server = self
+            .server
+            .open(roles.server, inside.server, inside.framing);
+        let latest = match (roles.latest, client.is_empty(), server.is_empty()) {
+            (Side::Client, true, false) => Side::Server,
+            (Side::Server, false, true) => Side::Client,
+            (latest, ..) => latest,
+        };
+        Opening {
+            server_ip: facts.destination_ip.unwrap_or(roles.server_ip),
+            server_port: facts.destination_port.unwrap_or(roles.server_port),
+            client,
+            server,
+            latest,
+            ..roles
+        }
+    }
+}
+
+impl Part {
+    fn open<'a>(
+        &'a mut self,
+        stream: Stream<'a>,
+        skip: Option<u32>,
+        framing: Framing,
+    ) -> Stream<'a> {
+        self.bytes.clear();
+        self.ends.clear();
+        let rest = skip.and_then(|skip| stream.bytes.get(skip as usize..));
+        let bytes = match (rest, skip, framing) {
+            (Some(rest), Some(skip), Framing::Plain) => {
+                let ends = stream.ends.iter().filter_map(|end| end.checked_sub(skip));
+                self.ends.extend(ends.filter(|&end| end > 0));
+                rest
+            }
+            (Some(rest), _, Framing::Tds) => {
+                tds::unpack(rest, |part| self.push(part));
+                &self.bytes
+            }
+            (Some(rest), _, Framing::WebSocket) => {
+                websocket::unpack(rest, |part, mask| self.push_masked(part, mask));
+                &self.bytes
+            }
+            (Some(_), _, Framing::ProxyDatagrams) => {
+                for message in stream.messages() {
+                    self.push(proxy::behind(message));
+                }
+                &self.bytes
+            }
+            (None, ..) | (_, None, _) => &[],
+        };
+        Stream {
+            bytes,
+            ends: &self.ends,
+            mid_stream: false,
+            ended: stream.ended,
+        }
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.push_masked(part, [0; 4]);
+    }
+
+    /// Adds a message that was masked as RFC 6455 section 5.3 says. Empty ones are not kept.
+    fn push_masked(&mut self, part: &[u8], mask: [u8; 4]) {
+        if part.is_empty() {
+            return;
+        }
+        let masks = mask.iter().cycle();
+        self.bytes
+            .extend(part.iter().zip(masks).map(|(byte, mask)| byte ^ mask));
+        self.ends
+            .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+    }
+}
+
+/// How many messages of each side an opening showed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    client: usize,
+    server: usize,
+}
+
+impl Shown {
+    /// All of `opening`.
+    pub const fn of(opening: &Opening<'_>) -> Self {
+        Self {
+            client: opening.client.count(),
+            server: opening.server.count(),
+        }
+    }
+
+    /// `opening` as it was on the way from here to what it is now, a message at a time, without
+    /// its last step: what is found inside a wrapper at once came one after the other.
+    pub fn until<'a>(self, opening: &Opening<'a>) -> impl Iterator<Item = Opening<'a>> {
+        let opening = *opening;
+        let last = opening.latest;
+        let seen = |side| match side {
+            Side::Client => self.client,
+            Side::Server => self.server,
+        };
+        let step = move |mine: Side, count: usize, other: usize| {
+            let shown = |side| {
+                let count = if side == mine { count } else { other };
+                first(opening.stream(side), count)
+            };
+            Opening {
+                client: shown(Side::Client),
+                server: shown(Side::Server),
+                latest: mine,
+                ..opening
+            }
+        };
+        let (before, all) = (seen(last), opening.stream(!last).count());
+        let others = (seen(!last) + 1..=all).map(move |count| step(!last, count, before));
+        let own =
+            (before + 1..opening.stream(last).count()).map(move |count| step(last, count, all));
+        others.chain(own).take(MAX_STEPS)
+    }
+}
+
+/// The first `count` messages of `stream`.
+fn first(stream: Stream<'_>, count: usize) -> Stream<'_> {
+    let Some(ends) = stream.ends.get(..count) else {
+        return stream;
+    };
+    let end = ends.last().map_or(0, |&end| end as usize);
+    Stream {
+        bytes: stream.bytes.get(..end).unwrap_or_default(),
+        ends,
+        ended: stream.ended && count == stream.count(),
+        ..stream
+    }
+}
+
+/// Whether datagrams carry it.
+pub(super) fn is_datagrams(opening: &Opening<'_>) -> bool {
+    opening.transport == Transport::Udp
+}
