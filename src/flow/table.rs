@@ -404,7 +404,7 @@ impl<T: Default> FlowTable<T> {
                 continue;
             }
             let until = flow.last.after(flow.idle(&self.config));
-            if until < now {
+            if Wheel::is_over(until, now) {
                 let reason = flow.end_reason(EndReason::Idle);
                 if let Some(flow) = self.remove(reminder.slot) {
                     ended(flow, reason);
