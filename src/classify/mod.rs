@@ -8,19 +8,21 @@ pub mod calls;
 pub mod explain;
 pub mod ladder;
 pub mod names;
+mod remembered;
 
 use std::sync::Arc;
 
 use crate::app::{AppId, Proto, Service};
 use crate::decode::Packet;
 use crate::dissect::{self, DISSECTORS, Facts, Outcome, Over};
-use crate::flow::{self, Flow, Opening, Side, Transport};
+use crate::flow::{self, EndReason, Flow, Opening, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
 use self::calls::Calls;
 use self::explain::Step;
 use self::names::Names;
+use self::remembered::Remembered;
 
 /// Why a flow, or a packet without one, has no name at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,6 +87,8 @@ pub struct Named {
     pub decider: Option<Decider>,
     /// Why there is no name, when there is none.
     pub unknown: Option<UnknownReason>,
+    /// All this was established on a flow between the same sockets, of which this is the rest.
+    pub remembered: bool,
 }
 
 /// Whether a flow has its name. Written once.
@@ -185,6 +189,7 @@ pub struct Classifier {
     set: Arc<SignatureSet>,
     names: Names,
     calls: Calls,
+    remembered: Remembered,
     scratch: Facts,
     found: Vec<Tag>,
     remember_steps: bool,
@@ -197,6 +202,7 @@ impl Classifier {
             set,
             names: Names::default(),
             calls: Calls::default(),
+            remembered: Remembered::default(),
             scratch: Facts::default(),
             found: Vec::new(),
             remember_steps,
@@ -205,7 +211,7 @@ impl Classifier {
 
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit() -> usize {
-        Names::MEMORY + Calls::MEMORY
+        Names::MEMORY + Calls::MEMORY + Remembered::MEMORY
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -236,6 +242,22 @@ impl Classifier {
         } else {
             self.calls.learn(packet, &self.set);
         }
+    }
+
+    /// A flow has begun: with a new connection, of which nothing is remembered, or in the middle.
+    /// Returns whether it is remembered that the other side is the client.
+    pub fn begin<T>(&mut self, flow: &mut Flow<T>) -> bool {
+        if flow.begins_here() {
+            self.remembered.forget(&flow.key());
+            false
+        } else {
+            self.remembered.turn(flow)
+        }
+    }
+
+    /// A flow that was called so has ended. It may go on.
+    pub fn end<T>(&mut self, flow: &Flow<T>, named: &Named, reason: EndReason) {
+        self.remembered.keep(flow, named, reason);
     }
 
     /// Reads `packet` into the opening of its flow. Returns whether the flow settled on it.
@@ -466,6 +488,15 @@ impl Classifier {
             .as_ref()
             .is_some_and(|facts| facts.server_name.is_some());
         let number = packets(flow);
+        let before = self.remembered.of(flow).filter(|before| {
+            let app = before.app;
+            !has_name && app.is_none_or(|app| self.set.catalog().is_current(app))
+        });
+        // What was proved of the flow itself goes before what others teach of it.
+        let is_own = |before: &Named| before.evidence.is_some_and(|it| it < Evidence::CallFamily);
+        if let Some(before) = before.filter(is_own) {
+            remembered::complete(names, &before);
+        }
         for &(evidence, ref vetoed) in ladder::WEAK {
             if names.app.is_some() || vetoed(names, has_name) {
                 continue;
@@ -494,7 +525,11 @@ impl Classifier {
             if tag.app.is_some() || names.evidence.is_none() {
                 names.evidence = Some(evidence);
                 names.decider = Some(Decider::Rule(tag.rule));
+                names.remembered = false;
             }
+        }
+        if let Some(before) = before {
+            remembered::complete(names, &before);
         }
     }
 }
@@ -528,3 +563,6 @@ fn undecided(transport: Transport, ruled_out: u64) -> bool {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod remembered_tests;

@@ -422,9 +422,12 @@ impl Worker {
         let Some(flow) = self.flows.flow(touch) else {
             return;
         };
-        let side = touch.side;
+        let mut side = touch.side;
         if touch.is_new {
             desk.flows += 1;
+            if desk.classifier.begin(flow) {
+                side = !side;
+            }
             if self.sheds {
                 flow.class.class.give_up(UnknownReason::Overload);
                 desk.unsettled
@@ -538,6 +541,9 @@ impl Desk {
         if !flow.class.class.is_settled() {
             let at = flow.last;
             self.conclude(&mut flow, at);
+        }
+        if let Verdict::Settled { named, .. } = &flow.class.class.verdict {
+            self.classifier.end(&flow, named, reason);
         }
         if let Some(cell) = flow.class.cell {
             self.usage

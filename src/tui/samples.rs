@@ -251,7 +251,7 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
                 proto: Some(Proto::TLS),
                 evidence: Some(Evidence::ServerName),
                 decider: rule.map(Decider::Rule),
-                unknown: None,
+                ..Named::default()
             }
         } else {
             Named {
