@@ -24,6 +24,9 @@ mod signatures;
 // Which module may import which.
 mod layers;
 
+// A small table in a flood.
+mod flood;
+
 // Every dissector has a fuzz target.
 mod fuzz;
 

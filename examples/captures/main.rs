@@ -58,6 +58,8 @@ mod links;
 mod tags;
 // Every kind of tunnel.
 mod tunnels;
+// Where connections begin and end.
+mod connections;
 
 /// File name, what it shows, builder.
 type Capture = (&'static str, &'static str, fn(&mut Trace));
@@ -77,6 +79,7 @@ const FAMILIES: &[&[Capture]] = &[
     links::CAPTURES,
     tags::CAPTURES,
     tunnels::CAPTURES,
+    connections::CAPTURES,
 ];
 
 fn main() -> anyhow::Result<()> {

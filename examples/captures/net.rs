@@ -208,6 +208,17 @@ impl Tcp<'_> {
         self.next[from as usize] = self.next[from as usize].wrapping_add(len as u32);
     }
 
+    /// What each side sends next.
+    pub fn numbers(&self) -> [u32; 2] {
+        self.next
+    }
+
+    /// Goes on with these.
+    pub fn set_numbers(mut self, next: [u32; 2]) -> Self {
+        self.next = next;
+        self
+    }
+
     /// One segment, `offset` octets after what the side has sent in order.
     pub fn segment(&mut self, from: From, offset: usize, flags: u8, data: &[u8]) {
         let (me, you) = (from as usize, 1 - from as usize);

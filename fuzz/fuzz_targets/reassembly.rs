@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use ottometer::decode::{Address, IpProtocol, Packet, TcpSegment, Vlans};
-use ottometer::flow::{Config, Flow, FlowTable, Opening, PerSide, Scope, Side, Transport};
+use ottometer::flow::{
+    Config, EndReason, Flow, FlowTable, Opening, PerSide, Scope, Side, Transport, Unplaced,
+};
 use ottometer::time::Timestamp;
 use ottometer_fuzz::Fields;
 
@@ -46,7 +48,9 @@ fuzz_target!(|input: &[u8]| {
     let mut watermark = at;
     let mut number = 0;
     let (mut wire, mut out) = (Volume::default(), Volume::default());
-    let mut end = |flow: &Flow<Seen>| {
+    let mut end = |flow: &mut Flow<Seen>| {
+        // What was held back is counted in the flow after all.
+        flow.take_held();
         for side in [Side::Client, Side::Server] {
             out.0 += flow.counters[side].packets;
             out.1 += flow.counters[side].bytes;
@@ -100,6 +104,8 @@ fuzz_target!(|input: &[u8]| {
                 sequence,
                 acknowledgement: 0xffff_ff80_u32.wrapping_add(offset / 2),
                 flags: what & 0x1f,
+                window_scale: None,
+                window: 0xffff,
             }),
             payload: &payload,
             payload_len: len as u32,
@@ -113,12 +119,16 @@ fuzz_target!(|input: &[u8]| {
         wire.0 += 1;
         wire.1 += u64::from(wire_len);
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located, |seen| seen.settled, |flow, _| end(&flow));
+        let touch = table.touch(&packet, located, |seen| seen.settled, |mut flow, _| end(&mut flow));
         assert!(table.len() <= config.max_flows);
-        let Some(touch) = touch else {
-            turned_away.0 += 1;
-            turned_away.1 += u64::from(wire_len);
-            continue;
+        let touch = match touch {
+            Ok(touch) => touch,
+            Err(Unplaced::Held) => continue,
+            Err(Unplaced::Full) => {
+                turned_away.0 += 1;
+                turned_away.1 += u64::from(wire_len);
+                continue;
+            }
         };
         let flow = table.flow(touch).unwrap();
         if !flow.class.settled {
@@ -144,10 +154,10 @@ fuzz_target!(|input: &[u8]| {
             flow.class = seen;
         }
         if when & 0x0f == 0x0f {
-            table.expire(watermark, |flow, _| end(&flow));
+            table.expire(watermark, |mut flow, _| end(&mut flow));
         }
     }
-    table.finish(|flow, _| end(&flow));
+    table.finish(EndReason::EndOfInput, |mut flow, _| end(&mut flow));
     assert!(table.is_empty());
     out.0 += turned_away.0;
     out.1 += turned_away.1;

@@ -205,6 +205,7 @@ fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
         evidence,
         decider,
         unknown: None,
+        remembered: false,
     }
 }
 

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod ladder;
 mod middle;
 pub mod names;
+mod remembered;
 mod transfers;
 
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use crate::app::{AppId, Proto, Service};
 use crate::decode::Packet;
 use crate::dissect::inside::{Buffer, Inside};
 use crate::dissect::{self, DISSECTORS, Facts, Outcome, Over};
-use crate::flow::{self, Flow, Opening, PerSide, Side, Transport};
+use crate::flow::{self, EndReason, Flow, Opening, PerSide, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
@@ -27,6 +28,7 @@ use self::calls::Calls;
 use self::explain::{Keep, Step, Trace};
 use self::middle::{Middle, Reading};
 use self::names::Names;
+use self::remembered::Remembered;
 use self::transfers::Transfers;
 
 /// Why a flow, or a packet without one, has no name at all.
@@ -94,6 +96,8 @@ pub struct Named {
     pub decider: Option<Decider>,
     /// Why there is no name, when there is none.
     pub unknown: Option<UnknownReason>,
+    /// All this was established on a flow between the same sockets, of which this is the rest.
+    pub remembered: bool,
 }
 
 /// Whether a flow has its name. Written once.
@@ -271,6 +275,7 @@ pub struct Classifier {
     names: Names,
     calls: Calls,
     transfers: Transfers,
+    remembered: Remembered,
     scratch: Facts,
     found: Vec<Tag>,
     /// Where the messages of a reading end.
@@ -288,6 +293,7 @@ impl Classifier {
             names: Names::default(),
             calls: Calls::default(),
             transfers: Transfers::default(),
+            remembered: Remembered::default(),
             scratch: Facts::default(),
             found: Vec::new(),
             ends: PerSide::default(),
@@ -304,7 +310,7 @@ impl Classifier {
 
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit() -> usize {
-        Names::MEMORY + Calls::MEMORY + Transfers::MEMORY
+        Names::MEMORY + Calls::MEMORY + Transfers::MEMORY + Remembered::MEMORY
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -337,6 +343,22 @@ impl Classifier {
         } else {
             self.transfers.learn(packet);
         }
+    }
+
+    /// A flow has begun: with a new connection, of which nothing is remembered, or in the middle.
+    /// Returns whether it is remembered that the other side is the client.
+    pub fn begin<T>(&mut self, flow: &mut Flow<T>) -> bool {
+        if flow.begins_here() {
+            self.remembered.forget(&flow.key());
+            false
+        } else {
+            self.remembered.turn(flow)
+        }
+    }
+
+    /// A flow that was called so has ended. It may go on.
+    pub fn end<T>(&mut self, flow: &Flow<T>, named: &Named, reason: EndReason) {
+        self.remembered.keep(flow, named, reason);
     }
 
     /// Reads `packet` into the opening of its flow. Returns whether the flow settled on it.
@@ -697,6 +719,15 @@ impl Classifier {
             .as_ref()
             .and_then(|facts| facts.destination_ip);
         let number = packets(flow);
+        let before = self.remembered.of(flow).filter(|before| {
+            let app = before.app;
+            !has_name && app.is_none_or(|app| self.set.catalog().is_current(app))
+        });
+        // What was proved of the flow itself goes before what others teach of it.
+        let is_own = |before: &Named| before.evidence.is_some_and(|it| it < Evidence::CallFamily);
+        if let Some(before) = before.filter(is_own) {
+            remembered::complete(names, &before);
+        }
         for &(evidence, ref vetoed) in ladder::WEAK {
             if names.app.is_some() || vetoed(names, has_name) {
                 continue;
@@ -725,7 +756,11 @@ impl Classifier {
             if tag.app.is_some() || names.evidence.is_none() {
                 names.evidence = Some(evidence);
                 names.decider = Some(Decider::Rule(tag.rule));
+                names.remembered = false;
             }
+        }
+        if let Some(before) = before {
+            remembered::complete(names, &before);
         }
     }
 }
@@ -775,3 +810,6 @@ fn undecided(transport: Transport, ruled_out: u64) -> bool {
 mod behind_tests;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod remembered_tests;

@@ -486,6 +486,8 @@ mod half_read {
                 sequence,
                 acknowledgement: 0,
                 flags,
+                window_scale: None,
+                window: 0xffff,
             }),
             payload,
             payload_len: len,

@@ -146,7 +146,7 @@ pub(super) fn lines(findings: &[Diagnostic]) -> String {
 /// What the flow table may use.
 #[derive(Debug, Args)]
 pub(super) struct Flows {
-    /// Flows held at a time, over all workers. At the limit the oldest settled flow leaves first; packets that find no place are counted as unknown{reason="table-full"}.
+    /// Flows held at a time; each worker holds its share. At the limit, half-open connections and flows of one packet leave first, then the flow with a name that has been quiet longest; packets that find no place are counted as unknown{reason="table-full"}. Once the limit is reached, what leaves differs with the number of workers.
     #[arg(long, value_name = "N", default_value_t = flow::Config::default().max_flows, value_parser = positive)]
     max_flows: usize,
 
@@ -162,6 +162,10 @@ pub(super) struct Flows {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
     udp_idle: Duration,
 
+    /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    half_open_idle: Duration,
+
     /// Bytes of each direction that are inspected.
     #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().opening_bytes, value_parser = positive)]
     opening_bytes: usize,
@@ -170,11 +174,11 @@ pub(super) struct Flows {
     #[arg(long, value_name = "N", default_value_t = flow::Config::default().opening_packets, value_parser = clap::value_parser!(u16).range(1..))]
     opening_packets: u16,
 
-    /// Bytes that all openings under inspection take together. When they come to take more, the flow whose opening began first is named by what it has shown.
+    /// Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers. When they come to take more, the flow whose opening began first is named by what it has shown.
     #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().opening_memory, value_parser = positive)]
     opening_memory: usize,
 
-    /// Bytes that the names, texts and fingerprints kept for the records of flows take together. When they come to take more, the flow that was named first loses its own.
+    /// Bytes that the names, texts and fingerprints kept for the records of flows take together; each worker has its share. When they come to take more, the flow that was named first loses its own.
     #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().record_memory, value_parser = positive)]
     record_memory: usize,
 
@@ -208,6 +212,7 @@ impl Flows {
             tcp_idle: self.tcp_idle,
             tcp_closed: self.tcp_closed,
             udp_idle: self.udp_idle,
+            half_open_idle: self.half_open_idle,
             scope: match self.scope {
                 Scope::None => flow::Scope::None,
                 Scope::Vlan => flow::Scope::Vlan,

@@ -177,9 +177,11 @@ tables! {
 
     /// What is kept of flows.
     flows: FlowsTable {
-        /// Flows held at a time, over all workers; this decides how much memory is used. At the limit
-        /// the oldest settled flow leaves first; packets that find no place are counted as
-        /// unknown{reason="table-full"}.
+        /// Flows held at a time; this decides how much memory is used. Each worker holds its share. At
+        /// the limit, half-open connections and flows of one packet leave first, then the flow with a
+        /// name that has been quiet longest; packets that find no place are counted as
+        /// unknown{reason="table-full"}. Once the limit is reached, what leaves differs with the number
+        /// of workers.
         max_flows: NonZeroUsize = "1_048_576",
         /// Idle time that ends a TCP flow.
         tcp_idle: Period = "\"5m\"",
@@ -187,15 +189,17 @@ tables! {
         tcp_closed: Period = "\"10s\"",
         /// Idle time that ends any other flow.
         udp_idle: Period = "\"60s\"",
+        /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
+        half_open_idle: Period = "\"30s\"",
         /// Bytes of each direction that are inspected.
         opening_bytes: Size = "\"16KiB\"",
         /// Packets with a payload that are inspected.
         opening_packets: u16 = "32",
-        /// Bytes that all openings under inspection take together. When they come to take more, the
-        /// flow whose opening began first is named by what it has shown.
+        /// Bytes that all openings under inspection take together. Each worker has its share. When they
+        /// come to take more, the flow whose opening began first is named by what it has shown.
         opening_memory: Size = "\"256MiB\"",
-        /// Bytes that what is kept of named flows for their records takes together. When it comes
-        /// to take more, the records of the oldest say less.
+        /// Bytes that what is kept of named flows for their records takes together. Each worker has its
+        /// share. When it comes to take more, the records of the oldest say less.
         record_memory: Size = "\"1GiB\"",
         /// What keeps flows with the same endpoints apart: "none", "vlan" (VLAN identifiers) or
         /// "tunnel" (the identifier of the outermost tunnel: VNI, TEID, GRE key).

@@ -253,6 +253,11 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
     let tcp_idle = idle("flows.tcp_idle", table.tcp_idle, defaults.tcp_idle);
     let tcp_closed = idle("flows.tcp_closed", table.tcp_closed, defaults.tcp_closed);
     let udp_idle = idle("flows.udp_idle", table.udp_idle, defaults.udp_idle);
+    let half_open_idle = idle(
+        "flows.half_open_idle",
+        table.half_open_idle,
+        defaults.half_open_idle,
+    );
     let opening_packets = table.opening_packets.unwrap_or(defaults.opening_packets);
     if opening_packets == 0 {
         found.push(Problem::of_key(
@@ -287,6 +292,7 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
         tcp_idle,
         tcp_closed,
         udp_idle,
+        half_open_idle,
         scope: match table.scope.unwrap_or_default() {
             Scope::None => flow::Scope::None,
             Scope::Vlan => flow::Scope::Vlan,

@@ -5,7 +5,7 @@ use crate::wire::icmp::Icmp;
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::{Extension, FragmentHeader, Ipv6, is_extension, kind};
 use crate::wire::sctp::Sctp;
-use crate::wire::tcp::Tcp;
+use crate::wire::tcp::{self, Tcp};
 use crate::wire::udp::Udp;
 
 use super::network::Network;
@@ -160,6 +160,16 @@ impl<'a> Ip<'a> {
     }
 }
 
+/// The window scale of the SYN segment `body` whose header has `len` octets. Where its options were
+/// not captured it may be any.
+#[cold]
+fn window_scale(body: Span<'_>, len: usize) -> Option<u8> {
+    match body.bytes.get(Tcp::LEN..len) {
+        Some(options) => tcp::window_scale(options),
+        None => Some(tcp::MAX_SCALE),
+    }
+}
+
 /// What the transport header says, and what is behind it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Transport<'a> {
@@ -195,6 +205,11 @@ impl<'a> Transport<'a> {
                 sequence: tcp.sequence(),
                 acknowledgement: tcp.acknowledgement(),
                 flags: tcp.flags(),
+                window_scale: match tcp.flags() & TcpSegment::SYN {
+                    0 => None,
+                    _ => window_scale(body, tcp.header_len()),
+                },
+                window: tcp.window(),
             }),
             payload: body.behind(tcp.header_len())?,
         })

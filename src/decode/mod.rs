@@ -188,6 +188,10 @@ pub struct TcpSegment {
     pub acknowledgement: u32,
     /// The control bits of RFC 9293 section 3.1, FIN lowest.
     pub flags: u8,
+    /// How its windows are scaled (RFC 7323), where a SYN says so.
+    pub window_scale: Option<u8>,
+    /// Octets its sender is ready to take, before that scale.
+    pub window: u16,
 }
 
 #[allow(missing_docs)]
@@ -201,6 +205,14 @@ impl TcpSegment {
     /// Whether all of `bits` are set.
     pub const fn has(&self, bits: u8) -> bool {
         self.flags & bits == bits
+    }
+
+    /// The number of the first payload octet: a SYN has one of its own.
+    pub const fn first_octet(&self) -> u32 {
+        match self.flags & Self::SYN {
+            0 => self.sequence,
+            _ => self.sequence.wrapping_add(1),
+        }
     }
 }
 

@@ -166,6 +166,8 @@ pub(super) struct FlowObject<'a> {
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) ech: bool,
     pub(super) settled_at_packet: u32,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) remembered: bool,
     pub(super) flow: FlowCounters,
 }
 
@@ -235,6 +237,7 @@ impl<'a> FlowObject<'a> {
             query_name: facts.and_then(|facts| facts.query_name.as_deref()),
             ech: facts.is_some_and(|facts| facts.ech),
             settled_at_packet: record.settled_at_packet,
+            remembered: record.named.remembered,
             flow: FlowCounters {
                 pkts_toserver: counters.client.packets,
                 pkts_toclient: counters.server.packets,

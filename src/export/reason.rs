@@ -57,10 +57,13 @@ pub(crate) fn lines(record: &FlowRecord, set: &SignatureSet) -> Vec<String> {
     lines.push(format!("verdict    {}", verdict(record, set)));
     if let Some(decider) = record.named.decider {
         let evidence = record.named.evidence.map_or("-", Evidence::slug);
+        let when = match record.named.remembered {
+            true => "before this flow, which goes on between the same sockets".to_owned(),
+            false => format!("at packet {}", record.settled_at_packet),
+        };
         lines.push(format!(
-            "decided    by {} ({evidence}) at packet {}",
+            "decided    by {} ({evidence}) {when}",
             decider_name(decider, set),
-            record.settled_at_packet,
         ));
     }
     if let Some(tag) = runner_up(record, set) {

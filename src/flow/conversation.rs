@@ -6,17 +6,27 @@ use std::time::Duration;
 use super::expiry::Reminder;
 use super::key::{End, FlowKey};
 use super::opening::{Opening, PerSide, Side, Stream, Transport};
+use super::quic;
 use super::reassembly::{ALLOCATION, Arrival, Reassembly};
 use super::table::{Config, Counters, EndReason};
+use super::tcp::Tcp;
 use crate::decode::{IpProtocol, Packet, TcpSegment, Tunnel, Vlans};
 use crate::time::Timestamp;
+
+/// What an unanswered try again may be late.
+const RETRY_GRACE: Duration = Duration::from_secs(5);
+
+/// A flow of so many packets is beyond its first exchange.
+const HANDSHAKE_PACKETS: u64 = 4;
 
 /// One conversation. `T` is what classification keeps of it.
 #[derive(Debug)]
 pub struct Flow<T> {
     pub(super) key: FlowKey,
     client: End,
-    pub(super) tcp: TcpFlags,
+    pub(super) progress: Progress,
+    /// It is among those that leave a full table first.
+    pub(super) is_slight: bool,
     vlans: Vlans,
     tunnel: Option<Tunnel>,
     icmp: (u8, u8),
@@ -34,29 +44,35 @@ pub struct Flow<T> {
     pub last: Timestamp,
     /// What each side sent.
     pub counters: PerSide<Counters>,
-    /// Where the byte streams of the low and the high end begin, if their SYN was seen.
-    starts: [u32; 2],
+    /// Packets that may belong to a connection after this one, until that is known.
+    pub(super) held: Option<Box<Self>>,
     opening: Option<Box<OpeningBuffer>>,
     /// What classification keeps.
     pub class: T,
 }
 
-/// Control bits seen, of either side, and whose SYN was.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct TcpFlags {
-    fin_low: bool,
-    fin_high: bool,
-    rst: bool,
-    /// `Flow::starts` holds the low end's start.
-    start_low: bool,
-    /// `Flow::starts` holds the high end's start.
-    start_high: bool,
+/// How far the connection that a flow is has come.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Progress {
+    Tcp(Tcp),
+    Quic(quic::Connection),
+    /// There is none, or nothing is known of it.
+    Other,
 }
 
-impl TcpFlags {
-    pub(super) const fn closed(self) -> bool {
-        self.rst || (self.fin_low && self.fin_high)
-    }
+/// To which flow a packet with the sockets of this one belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// To this.
+    GoesOn,
+    /// This one is over: to the next, with those held.
+    Over(EndReason),
+    /// That is not known yet.
+    Held,
+    /// To the one whose packets are held, which has taken this one's place.
+    Succeeded,
+    /// To the one whose packets are held. It is this one, of which only the beginning was another.
+    Joined,
 }
 
 #[derive(Debug, Default)]
@@ -86,18 +102,22 @@ impl OpeningBuffer {
 
 impl<T> Flow<T> {
     /// A flow that begins with `packet`, which is not counted yet.
-    pub(super) fn new(packet: &Packet<'_>, key: FlowKey, end: End, generation: u32) -> Self
+    pub(super) fn new(packet: &Packet<'_>, key: FlowKey, end: End) -> Self
     where
         T: Default,
     {
         Self {
             key,
             client: if client_sent(packet) { end } else { !end },
-            tcp: TcpFlags::default(),
+            progress: match packet.protocol {
+                IpProtocol::TCP => Progress::Tcp(Tcp::default()),
+                _ => Progress::Other,
+            },
+            is_slight: true,
             vlans: packet.vlans,
             tunnel: packet.tunnel,
             icmp: packet.icmp,
-            generation,
+            generation: 0,
             charged: 0,
             kept: 0,
             payload_packets: 0,
@@ -105,7 +125,7 @@ impl<T> Flow<T> {
             first: packet.at,
             last: packet.at,
             counters: PerSide::default(),
-            starts: [0; 2],
+            held: None,
             opening: None,
             class: T::default(),
         }
@@ -157,7 +177,7 @@ impl<T> Flow<T> {
 
     /// `closed`, `established` or `new`, as EVE names the states.
     pub const fn state(&self) -> &'static str {
-        if self.tcp.closed() {
+        if self.is_closed() {
             "closed"
         } else if self.counters.client.packets > 0 && self.counters.server.packets > 0 {
             "established"
@@ -166,9 +186,26 @@ impl<T> Flow<T> {
         }
     }
 
-    /// Both sides have said FIN, or one RST: nothing more will be said.
+    /// Both sides have said FIN, or one RST: most likely nothing more will be said.
     pub const fn is_closed(&self) -> bool {
-        self.tcp.closed()
+        match &self.progress {
+            Progress::Tcp(tcp) => tcp.is_closed(),
+            _ => false,
+        }
+    }
+
+    /// Whether its beginning was seen: a SYN, or a client's first Initial of QUIC.
+    pub const fn begins_here(&self) -> bool {
+        match &self.progress {
+            Progress::Tcp(tcp) => tcp.has_syn(),
+            Progress::Quic(_) => true,
+            Progress::Other => false,
+        }
+    }
+
+    /// Whether the client is the end that sorts first.
+    pub const fn client_is_low(&self) -> bool {
+        matches!(self.client, End::Low)
     }
 
     /// How many packets with a payload were seen while the opening was read.
@@ -226,17 +263,18 @@ impl<T> Flow<T> {
         read: impl FnOnce(&Opening<'_>) -> bool,
     ) -> Option<bool> {
         let end = self.end_of(side);
-        let sequence = packet.tcp.map(|tcp| self.expect(tcp, end));
         if packet.payload.is_empty() {
+            // One that was cut off is none that was not there.
+            let cut = packet.payload_len > 0;
+            self.payload_packets = self.payload_packets.saturating_add(u16::from(cut));
             return None;
         }
         // Only now: a flow without a payload costs no buffer.
         let mut buffer = self.opening.take().unwrap_or_default();
-        let [low, high] = self.starts;
-        buffer.start_at([
-            self.tcp.start_low.then_some(low),
-            self.tcp.start_high.then_some(high),
-        ]);
+        let sequence = packet.tcp.map(|tcp| tcp.first_octet());
+        if let Progress::Tcp(tcp) = &self.progress {
+            buffer.start_at([End::Low, End::High].map(|end| tcp.start(end)));
+        }
         // Also those that cannot be read: a flow that shows nothing new must come to an end.
         self.payload_packets = self.payload_packets.saturating_add(1);
         let mine = buffer.of(end);
@@ -266,29 +304,6 @@ impl<T> Flow<T> {
         };
         self.opening = Some(buffer);
         said
-    }
-
-    /// Notes where the streams begin, as SYN segments tell. Returns the sequence number of the
-    /// segment's first payload byte.
-    fn expect(&mut self, tcp: TcpSegment, end: End) -> u32 {
-        if !tcp.has(TcpSegment::SYN) {
-            return tcp.sequence;
-        }
-        let first = tcp.sequence.wrapping_add(1);
-        let other = tcp.has(TcpSegment::ACK).then_some(tcp.acknowledgement);
-        let (low, high) = match end {
-            End::Low => (Some(first), other),
-            End::High => (other, Some(first)),
-        };
-        if let (Some(low), false) = (low, self.tcp.start_low) {
-            self.starts[0] = low;
-            self.tcp.start_low = true;
-        }
-        if let (Some(high), false) = (high, self.tcp.start_high) {
-            self.starts[1] = high;
-            self.tcp.start_high = true;
-        }
-        first
     }
 
     fn view<'a>(&self, low: Stream<'a>, high: Stream<'a>, latest: Side) -> Opening<'a> {
@@ -323,34 +338,190 @@ impl<T> Flow<T> {
         }
     }
 
+    /// How long it may say nothing.
     pub(super) fn idle(&self, config: &Config) -> Duration {
-        match self.key.protocol() {
-            IpProtocol::TCP if self.tcp.closed() => config.tcp_closed,
+        let usual = match self.key.protocol() {
+            IpProtocol::TCP if self.is_closed() => return config.tcp_closed,
             IpProtocol::TCP => config.tcp_idle,
             _ => config.udp_idle,
+        };
+        if !self.is_new() {
+            return usual;
         }
+        // RFC 6298 section 5.5: who gets no answer waits twice as long each time.
+        let tried = self.last.since(self.first) + RETRY_GRACE;
+        usual.min(config.half_open_idle.max(tried))
+    }
+
+    /// Whether nothing but an attempt was seen: a handshake that is not over, or one packet.
+    pub(super) const fn is_new(&self) -> bool {
+        let packets = self.counters.client.packets + self.counters.server.packets;
+        packets <= 1
+            || match &self.progress {
+                Progress::Tcp(tcp) => !tcp.has_data() && !tcp.stands(),
+                _ => false,
+            }
+    }
+
+    /// Whether it leaves a full table first: an attempt, or one that has ended.
+    pub(super) const fn may_leave_first(&self) -> bool {
+        self.is_closed() || self.is_new()
     }
 
     pub(super) const fn end_reason(&self, otherwise: EndReason) -> EndReason {
-        if self.tcp.rst {
-            EndReason::Reset
-        } else if self.tcp.closed() {
-            EndReason::Fin
-        } else {
-            otherwise
+        match &self.progress {
+            Progress::Tcp(tcp) if tcp.is_reset() => EndReason::Reset,
+            Progress::Tcp(tcp) if tcp.is_closed() => EndReason::Fin,
+            _ => otherwise,
         }
     }
 
+    /// To which flow a packet of `end` belongs that has the sockets of this one, which is not idle.
+    /// `settled`: it has its name.
+    #[inline]
+    pub(super) fn fate(
+        &self,
+        packet: &Packet<'_>,
+        end: End,
+        settled: impl FnOnce() -> bool,
+    ) -> Fate {
+        match (&self.progress, packet.tcp) {
+            (Progress::Tcp(tcp), Some(segment)) => {
+                if segment.has(TcpSegment::SYN) || self.held.is_some() {
+                    self.fate_of_segment(tcp, &segment, end)
+                } else {
+                    Fate::GoesOn
+                }
+            }
+            (progress, None) if quic::may_begin(packet.payload) && settled() => {
+                let is_left = match progress {
+                    Progress::Quic(connection) => {
+                        connection.is_left_by(self.side_of(end), packet.payload)
+                    }
+                    // Its handshake was not seen, or is over: else this might be an answer to it.
+                    _ => {
+                        let packets = self.counters.client.packets + self.counters.server.packets;
+                        packets >= HANDSHAKE_PACKETS
+                            && quic::Connection::begun_by(packet.payload).is_some()
+                    }
+                };
+                if is_left {
+                    Fate::Over(EndReason::Reused)
+                } else {
+                    Fate::GoesOn
+                }
+            }
+            _ => Fate::GoesOn,
+        }
+    }
+
+    #[cold]
+    fn fate_of_segment(&self, tcp: &Tcp, segment: &TcpSegment, end: End) -> Fate {
+        let is_syn = segment.has(TcpSegment::SYN);
+        let is_answer = is_syn && segment.has(TcpSegment::ACK);
+        let other_side_seen = self.counters[self.side_of(!end)].packets > 0;
+        if let Some(held) = self.held.as_deref()
+            && let Progress::Tcp(next) = &held.progress
+            && (!is_syn || is_answer)
+        {
+            // Both ends agree on the new numbers, or only one can be heard.
+            let answers = is_answer && (next.is_answered_by(end, segment) || next.has_moved());
+            let agrees = !segment.has(TcpSegment::RST)
+                && (held.counters[held.side_of(!end)].packets > 0 || !is_syn && !other_side_seen);
+            if answers || !is_syn && next.fits_better(tcp, end, segment) {
+                return match (agrees, tcp.has_data() || tcp.is_closed()) {
+                    (false, _) => Fate::Held,
+                    (true, true) => Fate::Succeeded,
+                    (true, false) => Fate::Joined,
+                };
+            }
+        }
+        let is_known =
+            tcp.is_known_syn(end, segment) || is_answer && tcp.is_answered_by(end, segment);
+        if !is_syn || is_known {
+            return Fate::GoesOn;
+        }
+        // A SYN with other numbers: of another connection, or of nobody who is listened to.
+        let is_over = tcp.is_closed() || tcp.has_ended(end) && !other_side_seen;
+        if is_over {
+            Fate::Over(self.end_reason(EndReason::Reused))
+        } else if tcp.may_move() {
+            Fate::GoesOn
+        } else if is_answer && !other_side_seen {
+            // The other direction was not captured.
+            Fate::Over(EndReason::Reused)
+        } else {
+            Fate::Held
+        }
+    }
+
+    /// Whether `segment` is the first SYN, after segments of which it was only guessed who is the
+    /// client.
+    #[inline]
+    fn is_asked_first(&self, segment: &TcpSegment, end: End) -> bool {
+        segment.has(TcpSegment::SYN)
+            && !segment.has(TcpSegment::ACK)
+            && end != self.client
+            && matches!(&self.progress, Progress::Tcp(tcp) if !tcp.has_syn())
+    }
+
+    /// Takes a packet that may belong to a connection after this one.
+    pub(super) fn hold(&mut self, packet: &Packet<'_>, end: End, config: &Config)
+    where
+        T: Default,
+    {
+        let key = self.key;
+        let held = self
+            .held
+            .get_or_insert_with(|| Box::new(Self::new(packet, key, end)));
+        let side = held.count(packet, end);
+        held.read_opening(packet, side, config, |_| true);
+    }
+
+    /// Counts what was held back as this flow's own: it belongs to no other. Returns it.
+    pub fn take_held(&mut self) -> Option<PerSide<Counters>> {
+        let held = self.held.take()?;
+        let mut counters = held.counters;
+        if held.client != self.client {
+            std::mem::swap(&mut counters.client, &mut counters.server);
+        }
+        self.counters.client.add(&counters.client);
+        self.counters.server.add(&counters.server);
+        self.last = self.last.max(held.last);
+        Some(counters)
+    }
+
+    /// Goes on with the beginning that is held.
+    pub(super) fn join_held(&mut self) {
+        if let Some(held) = self.held.as_deref_mut() {
+            self.progress = held.progress;
+            self.opening = self.opening.take().or_else(|| held.opening.take());
+            if held.client != self.client {
+                self.swap_sides();
+            }
+        }
+        self.take_held();
+    }
+
     pub(super) fn count(&mut self, packet: &Packet<'_>, end: End) -> Side {
+        if packet
+            .tcp
+            .is_some_and(|segment| self.is_asked_first(&segment, end))
+        {
+            self.swap_sides();
+        }
         let side = self.side_of(end);
         self.counters[side].count(packet);
         self.last = self.last.max(packet.at);
-        if let Some(tcp) = packet.tcp {
-            self.tcp.rst |= tcp.has(TcpSegment::RST);
-            if tcp.has(TcpSegment::FIN) {
-                match end {
-                    End::Low => self.tcp.fin_low = true,
-                    End::High => self.tcp.fin_high = true,
+        match (&mut self.progress, &packet.tcp) {
+            (Progress::Tcp(tcp), Some(segment)) => tcp.take(end, segment, packet.payload_len),
+            (Progress::Quic(connection), _) => connection.take(side, packet.payload),
+            (progress, _) => {
+                if quic::may_begin(packet.payload)
+                    && packet.protocol == IpProtocol::UDP
+                    && let Some(connection) = quic::Connection::begun_by(packet.payload)
+                {
+                    *progress = Progress::Quic(connection);
                 }
             }
         }

@@ -74,6 +74,12 @@ impl Wheel {
         }
     }
 
+    /// Whether a flow that is due at `due` ends at `now`: once that second is over. After a
+    /// leap in time a wheel gives reminders too early: what it gives does not decide.
+    pub(super) const fn is_over(due: Timestamp, now: Timestamp) -> bool {
+        seconds(due) < seconds(now)
+    }
+
     /// Takes all reminders due by `now`.
     pub(super) fn take_due(&mut self, now: Timestamp, due: &mut Vec<Reminder>) {
         let now = seconds(now);

@@ -6,10 +6,13 @@
 mod conversation;
 mod expiry;
 mod key;
+mod leaving;
 pub mod opening;
+mod quic;
 mod reassembly;
 mod room;
 mod table;
+mod tcp;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -17,4 +20,4 @@ pub(crate) mod samples;
 pub use conversation::Flow;
 pub use key::{End, FlowKey, Scope};
 pub use opening::{Opening, PerSide, Side, Stream, Transport};
-pub use table::{Config, Counters, EndReason, FlowTable, Touch};
+pub use table::{Config, Counters, EndReason, FlowTable, Touch, Unplaced};

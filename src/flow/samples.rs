@@ -45,9 +45,20 @@ pub(crate) fn tcp(
             sequence,
             acknowledgement: 0,
             flags,
+            window_scale: None,
+            window: 0xffff,
         }),
         ..udp(at, from, to, payload)
     }
+}
+
+/// The same with an acknowledgement number.
+pub(crate) fn acknowledging(mut segment: Packet<'_>, acknowledgement: u32) -> Packet<'_> {
+    if let Some(tcp) = &mut segment.tcp {
+        tcp.flags |= TcpSegment::ACK;
+        tcp.acknowledgement = acknowledgement;
+    }
+    segment
 }
 
 /// A DNS response: `name` has the address 10.0.0.`host` for `ttl` seconds.

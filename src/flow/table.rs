@@ -5,9 +5,10 @@ use std::time::Duration;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
-use super::conversation::Flow;
+use super::conversation::{Fate, Flow};
 use super::expiry::{Reminder, Wheel};
 use super::key::{End, FlowKey, Scope};
+use super::leaving::Leaving;
 use super::opening::Side;
 use super::room::Room;
 use crate::decode::{Packet, TcpSegment};
@@ -34,6 +35,8 @@ pub struct Config {
     pub tcp_closed: Duration,
     /// Idle time that ends any other flow.
     pub udp_idle: Duration,
+    /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
+    pub half_open_idle: Duration,
     /// What keeps flows with the same endpoints apart.
     pub scope: Scope,
 }
@@ -49,6 +52,7 @@ impl Default for Config {
             tcp_idle: Duration::from_secs(300),
             tcp_closed: Duration::from_secs(10),
             udp_idle: Duration::from_secs(60),
+            half_open_idle: Duration::from_secs(30),
             scope: Scope::None,
         }
     }
@@ -64,6 +68,12 @@ impl Config {
             record_memory: self.record_memory / tables,
             ..self.clone()
         }
+    }
+
+    /// No flow ends sooner, in nanoseconds.
+    fn least_idle(&self) -> u64 {
+        let least = self.tcp_idle.min(self.tcp_closed).min(self.udp_idle);
+        u64::try_from(least.min(self.half_open_idle).as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -106,7 +116,7 @@ pub enum EndReason {
     Idle,
     /// The same endpoints began a new connection.
     Reused,
-    /// The table was full and this was the oldest settled flow.
+    /// The table was full and this was the first to leave it.
     Evicted,
     /// The clock that stamps frames was set back.
     ClockSetBack,
@@ -142,6 +152,16 @@ pub struct Touch {
     pub is_new: bool,
 }
 
+/// Why a packet has no place in a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unplaced {
+    /// The table is full and no flow may leave it.
+    Full,
+    /// It may begin another connection between the sockets of a flow. What comes next will tell; it
+    /// is counted in that flow or in the new one then.
+    Held,
+}
+
 /// The flows of one worker.
 #[derive(Debug)]
 pub struct FlowTable<T> {
@@ -160,12 +180,28 @@ pub struct FlowTable<T> {
     kept: Room,
     /// The slot to look at next for a flow that may leave a full table.
     hand: usize,
+    /// Flows that leave it before.
+    leaving: Leaving,
+    /// Flows that hold packets of which it is not known whether they are theirs.
+    holding: usize,
+    /// No flow is idle that had a packet so many nanoseconds ago.
+    least_idle: u64,
 }
 
 const CHUNK: usize = 1024;
 
 /// How many flows are looked at for one that may leave a full table.
 const EVICTION_TRIES: usize = 64;
+
+/// A full table keeps one place of so many for attempts: a flood of them takes no more from flows
+/// that are more than that, and connections that begin at the same time do not push out each other.
+const ATTEMPTS: usize = 16;
+
+/// Flows that may hold packets back at a time. Beyond it, a SYN counts in the flow that is there.
+const HOLDING: usize = 128;
+
+/// Bytes of each direction kept of packets that are held back, and what the lists of them take.
+const HELD_OPENING: usize = 2 << 10;
 
 /// Reminders there may be for each flow, those of flows that are gone included, and some more, so
 /// that forgetting them costs a new flow little.
@@ -180,6 +216,7 @@ impl<T: Default> FlowTable<T> {
         Self {
             openings: Room::new(config.opening_memory),
             kept: Room::new(config.record_memory),
+            least_idle: config.least_idle(),
             config,
             state: RandomState::default(),
             index: HashTable::new(),
@@ -189,6 +226,8 @@ impl<T: Default> FlowTable<T> {
             due: Vec::new(),
             generation: 0,
             hand: 0,
+            leaving: Leaving::default(),
+            holding: 0,
         }
     }
 
@@ -214,6 +253,8 @@ impl<T: Default> FlowTable<T> {
         self.config.tcp_idle = config.tcp_idle;
         self.config.tcp_closed = config.tcp_closed;
         self.config.udp_idle = config.udp_idle;
+        self.config.half_open_idle = config.half_open_idle;
+        self.least_idle = self.config.least_idle();
     }
 
     /// The key, its hash and the sending end of `packet`, to be computed for a batch ahead.
@@ -231,17 +272,21 @@ impl<T: Default> FlowTable<T> {
             .is_some()
     }
 
-    /// Finds or makes the flow of `packet` and counts the packet in it. `None` when the table is
-    /// full and no flow may leave it: the caller counts the packet by that reason.
+    /// Finds or makes the flow of `packet` and counts the packet in it. A packet that has no place is
+    /// counted by the caller.
     ///
     /// Flows that end on the way are handed to `ended`.
+    ///
+    /// # Errors
+    ///
+    /// Why it has no place.
     pub fn touch(
         &mut self,
         packet: &Packet<'_>,
         (key, end, hash): (FlowKey, End, u64),
         settled: impl Fn(&T) -> bool,
         mut ended: impl FnMut(Flow<T>, EndReason),
-    ) -> Option<Touch> {
+    ) -> Result<Touch, Unplaced> {
         let chunks = &self.chunks;
         let found = self
             .index
@@ -249,42 +294,111 @@ impl<T: Default> FlowTable<T> {
                 flow_at(chunks, slot).is_some_and(|flow| flow.key == key)
             })
             .copied();
+        let mut next = None;
         if let Some(slot) = found
             && let Some(flow) = flow_at_mut(&mut self.chunks, slot)
         {
-            let over = if packet.at.since(flow.last) > flow.idle(&self.config) {
-                Some(flow.end_reason(EndReason::Idle))
-            } else if flow.tcp.closed() && is_syn(packet) {
-                Some(flow.end_reason(EndReason::Reused))
+            let may_be_idle = packet.at.0.saturating_sub(flow.last.0) > self.least_idle;
+            let fate = if may_be_idle && packet.at.since(flow.last) > flow.idle(&self.config) {
+                Fate::Over(flow.end_reason(EndReason::Idle))
             } else {
-                None
+                flow.fate(packet, end, || settled(&flow.class))
             };
-            let Some(reason) = over else {
-                let was_open = !flow.tcp.closed();
-                let side = flow.count(packet, end);
-                if was_open && flow.tcp.closed() {
-                    // It is idle sooner than the reminder it has.
-                    let until = flow.last.after(flow.idle(&self.config));
-                    let generation = flow.generation;
-                    self.wheel
-                        .remind(Reminder { slot, generation }, packet.at, until);
+            let reason = match fate {
+                Fate::GoesOn => return Ok(self.go_on(slot, packet, end)),
+                Fate::Joined => {
+                    flow.join_held();
+                    self.holding -= 1;
+                    return Ok(self.go_on(slot, packet, end));
                 }
-                return Some(Touch {
-                    slot,
-                    side,
-                    is_new: false,
-                });
+                Fate::Held if flow.held.is_none() && self.holding >= HOLDING => {
+                    return Ok(self.go_on(slot, packet, end));
+                }
+                Fate::Held => {
+                    self.holding += usize::from(flow.held.is_none());
+                    let config = Config {
+                        opening_bytes: self.config.opening_bytes.min(HELD_OPENING),
+                        ..self.config.clone()
+                    };
+                    flow.hold(packet, end, &config);
+                    return Err(Unplaced::Held);
+                }
+                Fate::Over(reason) => {
+                    if is_syn(packet) && !may_be_idle {
+                        next = flow.held.take();
+                    }
+                    reason
+                }
+                Fate::Succeeded => {
+                    next = flow.held.take();
+                    flow.end_reason(EndReason::Reused)
+                }
             };
+            self.holding -= usize::from(next.is_some());
             if let Some(flow) = self.remove(slot) {
                 ended(flow, reason);
             }
         }
         if self.index.len() >= self.config.max_flows {
-            let flow = self.evict(&settled)?;
+            let flow = self.evict(packet, &settled).ok_or(Unplaced::Full)?;
             let reason = flow.end_reason(EndReason::Evicted);
             ended(flow, reason);
         }
-        Some(self.insert(packet, key, end, hash))
+        self.generation = self.generation.wrapping_add(1);
+        let flow = match next {
+            Some(held) => *held,
+            None => Flow::new(packet, key, end),
+        };
+        Ok(self.insert(flow, packet, end, hash))
+    }
+
+    /// Counts a packet in the flow in `slot`.
+    #[inline]
+    fn go_on(&mut self, slot: u32, packet: &Packet<'_>, end: End) -> Touch {
+        let mut side = Side::Client;
+        if let Some(flow) = flow_at_mut(&mut self.chunks, slot) {
+            let was_closed = flow.is_closed();
+            side = flow.count(packet, end);
+            let (is_closed, is_slight) = (flow.is_closed(), flow.may_leave_first());
+            if is_closed != was_closed || is_slight != flow.is_slight {
+                self.change(slot, packet.at);
+            }
+        }
+        Touch {
+            slot,
+            side,
+            is_new: false,
+        }
+    }
+
+    /// The flow in `slot` has come to stand, or has ended.
+    #[cold]
+    fn change(&mut self, slot: u32, at: Timestamp) {
+        let Some(flow) = flow_at_mut(&mut self.chunks, slot) else {
+            return;
+        };
+        let reminder = Reminder {
+            slot,
+            generation: flow.generation,
+        };
+        let is_slight = flow.may_leave_first();
+        let was_slight = std::mem::replace(&mut flow.is_slight, is_slight);
+        if is_slight {
+            // It is idle sooner than the reminder it has.
+            let until = flow.last.after(flow.idle(&self.config));
+            self.wheel.remind(reminder, at, until);
+        }
+        match (was_slight, is_slight) {
+            (true, false) => self.leaving.release(),
+            (false, true) => self.add_leaving(reminder),
+            _ => {}
+        }
+    }
+
+    fn add_leaving(&mut self, flow: Reminder) {
+        let (chunks, flows) = (&self.chunks, self.index.len());
+        self.leaving
+            .add(flow, flows, |entry| is_slight(chunks, entry));
     }
 
     /// The flow with this key, if it is held.
@@ -388,6 +502,8 @@ impl<T: Default> FlowTable<T> {
             Wheel::EMPTY,
             Room::memory_limit(flows),
             Room::memory_limit(flows),
+            Leaving::memory_limit(flows),
+            HOLDING.saturating_mul(size_of::<Flow<T>>() + 3 * HELD_OPENING),
         ];
         parts.into_iter().fold(0, usize::saturating_add)
     }
@@ -404,7 +520,7 @@ impl<T: Default> FlowTable<T> {
                 continue;
             }
             let until = flow.last.after(flow.idle(&self.config));
-            if until < now {
+            if Wheel::is_over(until, now) {
                 let reason = flow.end_reason(EndReason::Idle);
                 if let Some(flow) = self.remove(reminder.slot) {
                     ended(flow, reason);
@@ -426,6 +542,8 @@ impl<T: Default> FlowTable<T> {
         self.openings = Room::new(self.config.opening_memory);
         self.kept = Room::new(self.config.record_memory);
         self.hand = 0;
+        self.leaving = Leaving::default();
+        self.holding = 0;
         let mut order: Vec<(u64, u32)> = Vec::new();
         for (slot, flow) in (0..).zip(self.chunks.iter().flatten()) {
             order.extend(flow.as_ref().map(|flow| (flow.first_number, slot)));
@@ -441,11 +559,13 @@ impl<T: Default> FlowTable<T> {
         self.chunks = Vec::new();
     }
 
-    fn insert(&mut self, packet: &Packet<'_>, key: FlowKey, end: End, hash: u64) -> Touch {
-        self.generation = self.generation.wrapping_add(1);
-        let mut flow = Flow::new(packet, key, end, self.generation);
+    /// Puts in a flow, and counts in it the packet it begins with, or goes on with.
+    fn insert(&mut self, mut flow: Flow<T>, packet: &Packet<'_>, end: End, hash: u64) -> Touch {
+        flow.generation = self.generation;
         let side = flow.count(packet, end);
+        flow.is_slight = flow.may_leave_first();
         let until = flow.last.after(flow.idle(&self.config));
+        let is_slight = flow.is_slight;
         let slot = self.store(flow);
         let (chunks, state) = (&self.chunks, &self.state);
         self.index.insert_unique(hash, slot, |&slot| {
@@ -455,6 +575,9 @@ impl<T: Default> FlowTable<T> {
             slot,
             generation: self.generation,
         };
+        if is_slight {
+            self.add_leaving(reminder);
+        }
         self.wheel.remind(reminder, packet.at, until);
         let (each, more) = REMINDERS;
         if self.wheel.len() > each * self.index.len() + more {
@@ -500,27 +623,63 @@ impl<T: Default> FlowTable<T> {
         let flow = place_mut(&mut self.chunks, slot)?.take()?;
         self.openings.release(flow.charged);
         self.kept.release(flow.kept);
+        if flow.is_slight {
+            self.leaving.release();
+        }
+        self.holding -= usize::from(flow.held.is_some());
         Some(flow)
     }
 
-    /// The settled flow that has been quiet longest, of the [`EVICTION_TRIES`] next slots: each
-    /// time others, so that flows that may not leave never hide those that may.
-    fn evict(&mut self, settled: &impl Fn(&T) -> bool) -> Option<Flow<T>> {
-        let last = self.chunks.last()?.len();
-        let slots = (self.chunks.len() - 1) * CHUNK + last;
-        let mut chosen: Option<(Timestamp, u32)> = None;
+    /// The flow that leaves a full table for that of `packet`: the attempt that is oldest, unless
+    /// there are few; else the settled flow that has been quiet longest; else an attempt all the
+    /// same, and for a packet with a payload one that still opens.
+    fn evict(&mut self, packet: &Packet<'_>, settled: &impl Fn(&T) -> bool) -> Option<Flow<T>> {
+        let few = (self.config.max_flows / ATTEMPTS).max(1);
+        if self.leaving.count() > few
+            && let Some(slot) = self.oldest_leaving()
+        {
+            return self.remove(slot);
+        }
+        let (quiet, opens) = self.quietest(settled);
+        let slot = quiet
+            .or_else(|| self.oldest_leaving())
+            .or_else(|| opens.filter(|_| packet.payload_len > 0))?;
+        self.remove(slot)
+    }
+
+    fn oldest_leaving(&mut self) -> Option<u32> {
+        let chunks = &self.chunks;
+        self.leaving.oldest(|entry| is_slight(chunks, entry))
+    }
+
+    /// Of the [`EVICTION_TRIES`] next slots, each time others, so that flows that may not leave
+    /// never hide those that may: the settled flow that has been quiet longest, and the one that
+    /// still opens.
+    fn quietest(&mut self, settled: &impl Fn(&T) -> bool) -> (Option<u32>, Option<u32>) {
+        let last = self.chunks.last().map_or(0, Vec::len);
+        let slots = self.chunks.len().saturating_sub(1) * CHUNK + last;
+        let mut chosen: [Option<(Timestamp, u32)>; 2] = [None; 2];
         for _ in 0..slots.min(EVICTION_TRIES) {
             let slot = u32::try_from(self.hand).unwrap_or(u32::MAX);
             self.hand = (self.hand + 1) % slots;
-            if let Some(flow) = flow_at(&self.chunks, slot)
-                && settled(&flow.class)
-                && chosen.is_none_or(|(quiet, _)| flow.last < quiet)
-            {
-                chosen = Some((flow.last, slot));
+            let Some(flow) = flow_at(&self.chunks, slot).filter(|flow| !flow.is_slight) else {
+                continue;
+            };
+            let [settles, opens] = &mut chosen;
+            let best = if settled(&flow.class) { settles } else { opens };
+            if best.is_none_or(|(quiet, _)| flow.last < quiet) {
+                *best = Some((flow.last, slot));
             }
         }
-        self.remove(chosen?.1)
+        let [settled, opens] = chosen.map(|chosen| chosen.map(|(_, slot)| slot));
+        (settled, opens)
     }
+}
+
+/// Whether `entry` is of a flow that leaves a full table first.
+fn is_slight<T>(chunks: &[Vec<Option<Flow<T>>>], entry: Reminder) -> bool {
+    flow_at(chunks, entry.slot)
+        .is_some_and(|flow| flow.generation == entry.generation && flow.is_slight)
 }
 
 fn is_syn(packet: &Packet<'_>) -> bool {
@@ -548,6 +707,14 @@ fn place_mut<T>(chunks: &mut [Vec<Option<Flow<T>>>], slot: u32) -> Option<&mut O
 #[cfg(test)]
 #[path = "table_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "leaving_tests.rs"]
+mod leaving_tests;
+
+#[cfg(test)]
+#[path = "tcp_tests.rs"]
+mod tcp_tests;
 
 #[cfg(test)]
 #[path = "memory_tests.rs"]

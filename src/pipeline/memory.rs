@@ -26,6 +26,7 @@ const BLOCK_LISTS: usize = 2 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
     parts: Vec<(&'static str, usize)>,
+    workers: usize,
 }
 
 impl Memory {
@@ -70,7 +71,7 @@ impl Memory {
             ),
             ("signatures", sets.saturating_mul(set.memory())),
         ]);
-        Self { parts }
+        Self { parts, workers }
     }
 
     /// The most that [`super::run`] uses.
@@ -117,7 +118,7 @@ impl Memory {
     }
 }
 
-/// `memory: at most 812 MiB (flow table 480, openings 256, ...)`
+/// `memory: at most 812 MiB (flow table 480, openings 256, ...); ... a limit for each of 4 workers`
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
@@ -126,7 +127,16 @@ impl fmt::Display for Memory {
             let separator = if place > 0 { ", " } else { "" };
             write!(f, "{separator}{name} {}", mebibytes(bytes))?;
         }
-        write!(f, ")")
+        write!(f, ")")?;
+        if self.workers > 1 {
+            // Which flows leave a full table, and when, hangs on how many tables there are.
+            write!(
+                f,
+                "; flows, openings, records and learned names have a limit for each of {} workers",
+                self.workers
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::capture::{Block, Frame};
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Datagram, Decoded, Decoder, Packet};
-use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side};
+use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Unplaced};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
@@ -415,8 +415,16 @@ impl Worker {
         let touch = self.flows.touch(packet, *located, settled, |flow, reason| {
             desk.end(flow, reason)
         });
-        let Some(touch) = touch else {
-            return desk.usage.count(self.table_full, Side::Client, packet);
+        let touch = match touch {
+            Ok(touch) => touch,
+            Err(Unplaced::Full) => {
+                return desk.usage.count(self.table_full, Side::Client, packet);
+            }
+            Err(Unplaced::Held) => {
+                return desk
+                    .unsettled
+                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
+            }
         };
         let Some(flow) = self.flows.flow(touch) else {
             return;
@@ -424,8 +432,12 @@ impl Worker {
         if let Some(marks) = &mut self.marks {
             marks.packet(flow.first_number, packet.number);
         }
+        let mut side = touch.side;
         if touch.is_new {
             desk.flows += 1;
+            if desk.classifier.begin(flow) {
+                side = !side;
+            }
             if self.sheds {
                 flow.class.class.give_up(UnknownReason::Overload);
                 desk.unsettled
@@ -434,20 +446,15 @@ impl Worker {
             }
         }
         match flow.class.cell {
-            Some(cell) => desk.usage.count(cell, touch.side, packet),
+            Some(cell) => desk.usage.count(cell, side, packet),
             None => {
                 desk.unsettled
                     .count(u64::from(packet.frames), u64::from(packet.wire_len));
-                if desk.classifier.on_packet(
-                    flow,
-                    State::class,
-                    packet,
-                    touch.side,
-                    &self.flow_config,
-                ) {
+                if desk
+                    .classifier
+                    .on_packet(flow, State::class, packet, side, &self.flow_config)
+                {
                     desk.settle(flow, packet.at);
-                } else if flow.is_closed() {
-                    desk.conclude(flow, packet.at);
                 }
                 self.flows
                     .bound_memory(touch, State::memory, |flow| desk.cut(flow));
@@ -540,9 +547,20 @@ impl Desk {
     }
 
     fn end(&mut self, mut flow: Flow<State>, reason: EndReason) {
+        if let Some(held) = flow.take_held()
+            && let Some(cell) = flow.class.cell
+        {
+            self.usage.add(cell, &held, flow.last);
+            let (client, server) = (held.client, held.server);
+            self.unsettled
+                .take_away(client.packets + server.packets, client.bytes + server.bytes);
+        }
         if !flow.class.class.is_settled() {
             let at = flow.last;
             self.conclude(&mut flow, at);
+        }
+        if let Verdict::Settled { named, .. } = &flow.class.class.verdict {
+            self.classifier.end(&flow, named, reason);
         }
         if let Some(cell) = flow.class.cell {
             self.usage

@@ -252,7 +252,7 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
                 inner: None,
                 evidence: Some(Evidence::ServerName),
                 decider: rule.map(Decider::Rule),
-                unknown: None,
+                ..Named::default()
             }
         } else {
             Named {

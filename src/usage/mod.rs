@@ -212,6 +212,16 @@ impl Usage {
         }
     }
 
+    /// Counts what waited for a settled flow at `at`.
+    pub fn add(&mut self, cell: CellId, waited: &PerSide<Counters>, at: Timestamp) {
+        if let Some(totals) = self.totals(cell, at) {
+            totals.add(&Totals {
+                sides: *waited,
+                flows: 0,
+            });
+        }
+    }
+
     /// Counts a finished flow for its client, if clients are kept.
     pub fn count_client(&mut self, client: IpAddr, cell: CellId, sides: &PerSide<Counters>) {
         if !self.config.clients {

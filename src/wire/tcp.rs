@@ -73,6 +73,33 @@ impl<'a> Tcp<'a> {
     pub const fn flags(&self) -> u8 {
         self.header[13]
     }
+
+    /// Octets that the sender is ready to take, before the scale of RFC 7323.
+    #[inline]
+    pub const fn window(&self) -> u16 {
+        u16::from_be_bytes([self.header[14], self.header[15]])
+    }
+}
+
+/// No window is scaled by more (RFC 7323 section 2.3).
+pub const MAX_SCALE: u8 = 14;
+
+/// The window scale among the `options` of a SYN segment (RFC 7323 section 2.2).
+pub fn window_scale(options: &[u8]) -> Option<u8> {
+    const END: u8 = 0;
+    const NO_OPERATION: u8 = 1;
+    const WINDOW_SCALE: u8 = 3;
+    let mut rest = options;
+    loop {
+        rest = match *rest {
+            [WINDOW_SCALE, 3, scale, ..] => return Some(scale.min(MAX_SCALE)),
+            [] | [END, ..] => return None,
+            [NO_OPERATION, ref rest @ ..] => rest,
+            // An option is at least its kind and its length.
+            [_, length, ..] if length >= 2 => rest.get(usize::from(length)..)?,
+            [..] => return None,
+        };
+    }
 }
 
 #[cfg(test)]
@@ -82,17 +109,37 @@ mod tests {
     #[test]
     fn reads_every_field() {
         let mut bytes = [
-            0x01, 0xbb, 0xc0, 0x00, 1, 2, 3, 4, 5, 6, 7, 8, 0x80, 0x18, 0, 0, 0, 0, 0, 0,
+            0x01, 0xbb, 0xc0, 0x00, 1, 2, 3, 4, 5, 6, 7, 8, 0x80, 0x18, 0xfa, 0xf0, 0, 0, 0, 0,
         ];
         let tcp = Tcp::parse(&bytes).unwrap();
         assert_eq!((tcp.source_port(), tcp.destination_port()), (443, 0xc000));
         assert_eq!(tcp.sequence(), 0x0102_0304);
         assert_eq!(tcp.acknowledgement(), 0x0506_0708);
         assert_eq!((tcp.header_len(), tcp.flags()), (32, 0x18));
+        assert_eq!(tcp.window(), 0xfaf0);
         for end in 0..20 {
             assert!(Tcp::parse(bytes.get(..end).unwrap()).is_err(), "{end}");
         }
         bytes[12] = 0x40;
         assert_eq!(Tcp::parse(&bytes).err(), Some(WireError::BadLength));
+    }
+    #[test]
+    fn finds_the_window_scale() {
+        for (options, scale) in [
+            (&[][..], None),
+            (&[3, 3, 7], Some(7)),
+            (&[2, 4, 5, 0xb4, 1, 3, 3, 0], Some(0)),
+            (&[3, 3, 200], Some(14)),
+            // Cut, ended before, and lengths that lie.
+            (&[3, 3], None),
+            (&[3], None),
+            (&[0, 3, 3, 7], None),
+            (&[3, 4, 7, 7], None),
+            (&[2, 0, 3, 3, 7], None),
+            (&[2, 1, 3, 3, 7], None),
+            (&[2, 200, 3, 3, 7], None),
+        ] {
+            assert_eq!(window_scale(options), scale, "{options:?}");
+        }
     }
 }

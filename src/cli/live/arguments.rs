@@ -153,7 +153,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, help_heading = "Signatures")]
     watch: bool,
 
-    /// Flows held at a time, over all workers. At the limit the oldest settled flow leaves first; packets that find no place are counted as unknown{reason="table-full"}.
+    /// Flows held at a time; each worker holds its share. At the limit, half-open connections and flows of one packet leave first, then the flow with a name that has been quiet longest; packets that find no place are counted as unknown{reason="table-full"}. Once the limit is reached, what leaves differs with the number of workers.
     #[arg(long, value_name = "N", help_heading = "Flows")]
     max_flows: Option<NonZeroUsize>,
 
@@ -169,6 +169,10 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "DURATION", help_heading = "Flows")]
     udp_idle: Option<Period>,
 
+    /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
+    #[arg(long, value_name = "DURATION", help_heading = "Flows")]
+    half_open_idle: Option<Period>,
+
     /// Bytes of each direction that are inspected.
     #[arg(long, value_name = "SIZE", help_heading = "Flows")]
     opening_bytes: Option<Size>,
@@ -177,11 +181,11 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "N", help_heading = "Flows")]
     opening_packets: Option<u16>,
 
-    /// Bytes that all openings under inspection take together.
+    /// Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers.
     #[arg(long, value_name = "SIZE", help_heading = "Flows")]
     opening_memory: Option<Size>,
 
-    /// Bytes that what is kept of named flows for their records takes together.
+    /// Bytes that what is kept of named flows for their records takes together; each worker has its share.
     #[arg(long, value_name = "SIZE", help_heading = "Flows")]
     record_memory: Option<Size>,
 
@@ -262,6 +266,7 @@ impl Arguments {
                 tcp_idle: self.tcp_idle,
                 tcp_closed: self.tcp_closed,
                 udp_idle: self.udp_idle,
+                half_open_idle: self.half_open_idle,
                 opening_bytes: self.opening_bytes,
                 opening_packets: self.opening_packets,
                 opening_memory: self.opening_memory,

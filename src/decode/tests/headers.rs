@@ -25,6 +25,8 @@ fn tcp_fields_and_options() {
         sequence: 1,
         acknowledgement: 2,
         flags: TcpSegment::SYN | TcpSegment::ACK,
+        window_scale: None,
+        window: 0xffff,
     };
     assert_eq!(packet.tcp, Some(expected));
     assert_eq!(packet.payload, PAYLOAD);
