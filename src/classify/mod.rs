@@ -4,10 +4,15 @@
 //! flow teaches about another (names from DNS, endpoints of calls) is kept in [`names`] and
 //! [`calls`]. The next stage, `usage`, counts under the verdict.
 
+mod answer;
 pub mod calls;
 pub mod explain;
+mod generations;
+mod hosts;
 pub mod ladder;
 pub mod names;
+mod roles;
+mod streams;
 
 use std::sync::Arc;
 
@@ -20,7 +25,8 @@ use crate::verdict::{Evidence, RuleId, Tag};
 
 use self::calls::Calls;
 use self::explain::Step;
-use self::names::Names;
+use self::hosts::Mac;
+use self::names::{Answers, Learning, Names};
 
 /// Why a flow, or a packet without one, has no name at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -110,6 +116,10 @@ pub struct Classification {
     /// What was read in the opening, if a dissector recognised it.
     pub facts: Option<Box<Facts>>,
     inspection: Option<Box<Inspection>>,
+    /// A SYN showed who is the client.
+    is_syn_seen: bool,
+    /// The link-layer address the client's first packet came from.
+    client_mac: Option<Mac>,
     /// What happened on the way, when the classifier was asked to remember.
     pub steps: Option<Box<Vec<Step>>>,
 }
@@ -169,8 +179,55 @@ struct Inspection {
     /// The owner has nothing more to learn.
     done: bool,
     mid_stream: bool,
+    /// The client spoke before the server.
+    asked: bool,
+    /// What the server said first has been held against what the client's bytes claim.
+    answered: bool,
+    /// The server speaks another protocol than the client's bytes claim: only it is read.
+    server_only: bool,
     /// What rules said, the first [`MAX_TAGS`].
     tags: Vec<Tag>,
+}
+
+impl Inspection {
+    /// Gives up what the client's bytes alone claim if the server's first bytes are clearly of
+    /// another protocol. Returns which, where that is sure.
+    fn judge_answer(
+        &mut self,
+        opening: &Opening<'_>,
+        facts: &mut Option<Box<Facts>>,
+    ) -> Option<(u8, Proto)> {
+        if self.answered || !self.asked {
+            return None;
+        }
+        match answer::said(opening, self.owner) {
+            answer::Said::Short => None,
+            answer::Said::Nothing => {
+                self.answered = true;
+                None
+            }
+            answer::Said::Other(sure) => {
+                self.answered = true;
+                self.server_only = true;
+                self.ruled_out = 0;
+                self.owner = None;
+                self.done = false;
+                // A rule that knows an application may know how it is answered.
+                self.tags.retain(|tag| tag.app.is_some());
+                *facts = None;
+                sure
+            }
+        }
+    }
+
+    /// Whether all that is known was said by the client of a TCP connection: a claim that the
+    /// server's answer may refute.
+    fn is_claim(&self, opening: &Opening<'_>) -> bool {
+        opening.transport == Transport::Tcp
+            && self.asked
+            && !self.answered
+            && !opening.server.ended
+    }
 }
 
 /// Different rules remembered of one flow.
@@ -195,7 +252,7 @@ impl Classifier {
     pub fn new(set: Arc<SignatureSet>, remember_steps: bool) -> Self {
         Self {
             set,
-            names: Names::default(),
+            names: Names::new(&Learning::default()),
             calls: Calls::default(),
             scratch: Facts::default(),
             found: Vec::new(),
@@ -203,9 +260,21 @@ impl Classifier {
         }
     }
 
+    /// The same, learning as `learning` says.
+    #[must_use]
+    pub fn with_learning(mut self, learning: &Learning) -> Self {
+        self.names = Names::new(learning);
+        self
+    }
+
     /// The most bytes that what one worker learns from flows about others takes.
-    pub const fn memory_limit() -> usize {
-        Names::MEMORY + Calls::MEMORY
+    pub const fn memory_limit(learning: &Learning) -> usize {
+        learning.dns_memory + Calls::MEMORY
+    }
+
+    /// Answers of DNS read so far: every worker reads all.
+    pub const fn dns_answers(&self) -> Answers {
+        self.names.answers()
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -258,6 +327,11 @@ impl Classifier {
             };
             settle(flow, &class, names);
             return true;
+        }
+        let state = class(&mut flow.class);
+        state.is_syn_seen |= roles::shows_client(packet, side);
+        if side == Side::Client {
+            state.client_mac = state.client_mac.or(packet.source_mac);
         }
         if packet.payload.is_empty() {
             // Nothing to inspect; a SYN still tells where its stream begins.
@@ -368,6 +442,7 @@ impl Classifier {
             tags: &inspection.tags,
             owner: inspection.owner,
             done: inspection.done,
+            is_claim: inspection.is_claim(opening),
             undecided: undecided(opening.transport, inspection.ruled_out),
         }
     }
@@ -388,8 +463,12 @@ impl Classifier {
             }
         };
         let mut changed = false;
+        inspection.asked |= opening.server.is_empty();
+        let sure = inspection.judge_answer(opening, facts);
         let was_claimed = inspection.owner.is_some();
+        let alone = inspection.server_only.then(|| answer::alone(opening));
         if !inspection.done {
+            let opening = alone.as_ref().unwrap_or(opening);
             for (place, dissector) in (0u8..).zip(DISSECTORS) {
                 let bit = 1u64 << place;
                 if inspection.ruled_out & bit != 0
@@ -427,6 +506,15 @@ impl Classifier {
                 }
             }
         }
+        if let (None, Some((place, proto))) = (inspection.owner, sure) {
+            *facts = Some(Box::new(Facts {
+                proto: Some(proto),
+                ..Facts::default()
+            }));
+            inspection.owner = Some(place);
+            changed = true;
+            note(Step::dissected(number, opening, place, Outcome::Partial));
+        }
         self.found.clear();
         // On the message a dissector claims, rules over bytes are asked as well: an application may
         // speak a known protocol in a way of its own, if it can be proved.
@@ -461,22 +549,32 @@ impl Classifier {
         names: &mut Named,
         at: crate::time::Timestamp,
     ) {
-        let has_name = class(&mut flow.class)
-            .facts
-            .as_ref()
-            .is_some_and(|facts| facts.server_name.is_some());
+        let state = class(&mut flow.class);
+        let facts = state.facts.as_deref();
+        let has_name = facts.is_some_and(|facts| facts.server_name.is_some())
+            && names.evidence != Some(Evidence::OuterName);
+        let dissected = facts.and_then(|facts| facts.proto);
+        let (is_syn_seen, client_mac) = (state.is_syn_seen, state.client_mac);
         let number = packets(flow);
         for &(evidence, ref vetoed) in ladder::WEAK {
-            if names.app.is_some() || vetoed(names, has_name) {
+            // An outer name stands until something better is known.
+            let is_placeholder =
+                names.evidence == Some(Evidence::OuterName) && evidence < Evidence::OuterName;
+            let is_named = names.app.is_some() && !is_placeholder;
+            if is_named || vetoed(names, has_name) {
                 continue;
             }
             let tag = match evidence {
                 Evidence::CallFamily => self.calls.of(flow, at),
-                Evidence::Dns => self.names.of(flow),
-                Evidence::Address => self
-                    .set
-                    .by_address(flow.ip(Side::Server))
-                    .or_else(|| self.set.by_address(flow.ip(Side::Client))),
+                Evidence::Dns => self.names.of(flow, client_mac, &self.set),
+                Evidence::Address => roles::server(flow, is_syn_seen, dissected)
+                    .and_then(|side| self.set.by_address(flow.ip(side)))
+                    .filter(|tag| {
+                        names.proto.is_none_or(|proto| {
+                            ladder::carries_applications(proto)
+                                || self.set.is_spoken_at_addresses(tag, proto)
+                        })
+                    }),
                 _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
             let tag = tag.filter(|tag| !self.set.is_retired(tag));
@@ -487,6 +585,9 @@ impl Classifier {
                 explain::remember(steps, Step::inferred(number, tag));
             }
             if tag.app.is_some() {
+                if names.app.is_some() {
+                    names.service = None;
+                }
                 names.app = tag.app;
                 names.service = names.service.or(tag.service);
             }

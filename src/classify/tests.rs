@@ -424,6 +424,7 @@ mod half_read {
             vlans: Vlans::default(),
             tunnel: None,
             tunnel_id: 0,
+            source_mac: None,
         }
     }
 

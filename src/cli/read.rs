@@ -12,6 +12,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::{Flows, Input, Signatures, positive};
+use crate::classify::names::Answers;
 use crate::export::lines::Lines;
 use crate::export::{Exporter, Intervals, summary};
 use crate::pipeline::memory::Memory;
@@ -130,6 +131,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         workers: arguments.workers,
         decode: arguments.flow_table.decode(),
         flow: arguments.flow_table.flow(),
+        learning: arguments.flow_table.learning(),
         usage: usage::Config {
             interval: arguments.interval,
             clients: arguments.by == By::Client,
@@ -150,10 +152,19 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     );
     bar.finish_and_clear();
     let damaged = arguments.input.report_damage(&inputs);
+    let unsolicited = config.learning.dns_unsolicited;
     let summary = outcome.map_err(|failure| match failure {
         Failure::Read(error) => anyhow::Error::from(error),
         Failure::Write(error) => anyhow::Error::from(error).context("cannot write the records"),
     })?;
+
+    if summary.dns_answers.are_one_sided() && !unsolicited {
+        let Answers { asked, unasked } = summary.dns_answers;
+        eprintln!(
+            "ottometer: {unasked} of {} DNS answers came without a question, and taught nothing: the capture shows one direction; --dns-unsolicited lets them teach",
+            asked + unasked
+        );
+    }
 
     // Records on standard output are for programs: what is for people goes beside them.
     let to_stdout = [&arguments.flows, &arguments.usage]

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use crate::capture::file;
 use crate::capture::inputs::Inputs;
+use crate::classify::names::Learning;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::{decode, flow};
 
@@ -130,6 +131,14 @@ pub(super) struct Flows {
     #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().record_memory, value_parser = positive)]
     record_memory: usize,
 
+    /// Bytes that what DNS taught takes at most, in each worker: all know the same. At the limit what is oldest is forgotten.
+    #[arg(long, value_name = "BYTES", default_value_t = Learning::default().dns_memory, value_parser = dns_memory)]
+    dns_memory: usize,
+
+    /// Learn from DNS answers whose questions were not seen, as on a mirror of one direction.
+    #[arg(long)]
+    dns_unsolicited: bool,
+
     /// Keep flows with the same endpoints apart by this.
     #[arg(long, value_name = "SCOPE", default_value = "none")]
     scope: Scope,
@@ -168,11 +177,25 @@ impl Flows {
         }
     }
 
+    pub(super) fn learning(&self) -> Learning {
+        Learning {
+            dns_memory: self.dns_memory,
+            dns_unsolicited: self.dns_unsolicited,
+        }
+    }
+
     pub(super) fn decode(&self) -> decode::Config {
         decode::Config {
             max_depth: self.tunnel_depth,
             ..decode::Config::default()
         }
+    }
+}
+
+fn dns_memory(text: &str) -> Result<usize, String> {
+    match positive(text)? {
+        bytes if bytes < 1 << 20 => Err("must be at least 1048576".to_owned()),
+        bytes => Ok(bytes),
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn udp(at: u64, from: Host, to: Host, payload: &[u8]) -> Packet<'_> {
         vlans: Vlans::default(),
         tunnel: None,
         tunnel_id: 0,
+        source_mac: None,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod live;
 pub mod memory;
 mod steer;
 mod stopwatch;
+pub mod trial;
 mod watch;
 mod worker;
 
@@ -26,6 +27,7 @@ use crate::capture::Block;
 use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::classify::Classifier;
+use crate::classify::names::Learning;
 use crate::decode;
 use crate::export::Exporter;
 use crate::flow;
@@ -37,6 +39,8 @@ use self::collector::{Collector, Report};
 use self::steer::{Entry, Steer};
 use self::worker::Worker;
 
+#[cfg(test)]
+mod noise_tests;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +59,8 @@ pub struct Config {
     pub decode: decode::Config,
     /// For all flow tables together: each worker has its share of `max_flows`.
     pub flow: flow::Config,
+    /// What flows teach about others, of which each worker keeps all.
+    pub learning: Learning,
     /// What is counted.
     pub usage: usage::Config,
     /// Make flow records.
@@ -106,7 +112,8 @@ pub fn run(
         for _ in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
             jobs.push(job_out);
-            let classifier = Classifier::new(Arc::clone(set), config.steps);
+            let classifier = Classifier::new(Arc::clone(set), config.steps)
+                .with_learning(&config.learning);
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {
                 let worker = Worker::new(share, classifier);

@@ -8,7 +8,7 @@ use super::super::plain::MAX_NAME;
 use crate::wire::reader::Reader;
 
 /// Length of the header of a message.
-pub(super) const HEADER_LEN: usize = 12;
+pub const HEADER_LEN: usize = 12;
 
 /// More pointers than any name needs that was compressed on purpose.
 const MAX_POINTERS: u32 = 16;

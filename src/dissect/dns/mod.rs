@@ -8,9 +8,10 @@
 mod answers;
 mod message;
 
-pub use answers::{NameAnswer, answers, answers_in_stream};
+pub use answers::{NameAnswer, Transaction, answers, answers_in_stream, transaction};
+pub use message::HEADER_LEN;
 
-use self::message::{HEADER_LEN, Header, NameText, Question, Record};
+use self::message::{Header, NameText, Question, Record};
 use super::{Facts, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Transport};
