@@ -29,6 +29,10 @@ const ANSWERED_WITHIN: u32 = 30;
 
 const DNS_PORT: u16 = 53;
 
+/// No set has so many rules, and no catalogue so many applications: entries are to be small.
+const NO_RULE: RuleId = RuleId(u32::MAX);
+const NO_APP: AppId = AppId(u16::MAX);
+
 /// However little memory there is to be.
 const LEAST_BUCKETS: usize = 64;
 
@@ -109,14 +113,16 @@ struct Asked {
 
 #[derive(Clone, Copy, Debug)]
 struct Told {
-    rule: Option<RuleId>,
+    /// [`NO_RULE`]: no rule knows the name.
+    rule: RuleId,
     /// In seconds of 1970.
     until: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Shared {
-    app: Option<AppId>,
+    /// [`NO_APP`]: the names are of none.
+    app: AppId,
     /// Names of different applications (or of none) lead here: the address proves nothing.
     mixed: bool,
     until: u32,
@@ -251,7 +257,7 @@ impl Book {
             let tag = set
                 .by_name(answer.name)
                 .filter(|tag| tag.evidence != Evidence::OuterName);
-            let app = tag.and_then(|tag| tag.app);
+            let app = tag.and_then(|tag| tag.app).unwrap_or(NO_APP);
             let place = self.state.hash_one(answer.address);
             let shared = match self.addresses.get(&place) {
                 Some(old) if old.until >= seconds(at) => Shared {
@@ -266,7 +272,7 @@ impl Book {
                 },
             };
             self.addresses.insert(place, shared);
-            let rule = tag.map(|tag| tag.rule);
+            let rule = tag.map_or(NO_RULE, |tag| tag.rule);
             let clients = [Some(Client::Address(client)), mac.map(Client::Mac)];
             for client in clients.into_iter().flatten() {
                 let key = self.state.hash_one((client, answer.address));
@@ -281,7 +287,7 @@ impl Book {
             .get(&self.state.hash_one((client, server)))
             .filter(|told| told.until >= began)?;
         let shared = self.addresses.get(&self.state.hash_one(server))?;
-        set.rule_tag(told.rule?)
+        set.rule_tag(told.rule)
             .filter(|tag| !shared.mixed && tag.app.is_some())
     }
 }

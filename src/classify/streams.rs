@@ -239,7 +239,7 @@ mod tests {
         for cut in 1..stream.len() {
             let (first, second) = stream.split_at(cut);
             let at = 100 + cut as u32;
-            let row = |segments| assert_eq!(read(segments), whole, "cut at {cut}");
+            let row = |segments: &[(u8, u32, &[u8])]| assert_eq!(read(segments), whole, "cut at {cut}");
             row(&[(2, 99, b""), (16, 100, first), (16, at, second)]);
             row(&[(2, 99, b""), (16, at, second), (16, 100, first)]);
             row(&[(2, 99, b""), (16, 100, first), (16, 100, first), (16, at, second), (16, 100, first)]);

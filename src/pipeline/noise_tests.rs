@@ -137,7 +137,7 @@ fn name(trial: &mut Trial, set: &SignatureSet, transport: Transport, port: u16, 
 #[test]
 fn noise_has_no_name() {
     let all = std::env::var_os("OTTOMETER_NOISE").is_some();
-    let set = SignatureSet::builtin();
+    let set = Arc::new(SignatureSet::builtin());
     let noises = noises(all);
     let lens: Vec<usize> = if all {
         (1..=300).chain((301..=1500).step_by(7)).collect()

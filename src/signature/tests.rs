@@ -1,6 +1,8 @@
 //! The set as a whole: facts, certificates, flows, ports, hashes, checks and tests of files.
 #![allow(clippy::indexing_slicing)]
 
+use std::sync::Arc;
+
 use super::*;
 use crate::app::{Proto, Service};
 use crate::dissect::{Names, Sip, Stun};

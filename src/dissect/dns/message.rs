@@ -61,11 +61,6 @@ impl Header {
         (self.flags >> 11) as u8 & 0x0f
     }
 
-    /// TC: the message was cut to fit.
-    pub(super) const fn is_truncated(self) -> bool {
-        self.flags & 0x0200 != 0
-    }
-
     /// RCODE, without the bits of EDNS.
     pub(super) const fn rcode(self) -> u8 {
         self.flags as u8 & 0x0f
