@@ -105,14 +105,27 @@ const REFUSED: &str = "HTTP/1.1 400 Bad Request\r\nServer: nginx\r\nConnection: 
 
 fn answered(trace: &mut Trace) {
     let hello = client_hello_tls12(trace, None, &[]);
-    let confirm = join([&RDP[..5], &[0xd0, 0, 0, 0x12, 0x34, 0, 2, 0, 8, 0, 1, 0, 0, 0]]);
+    let confirm = join([
+        &RDP[..5],
+        &[0xd0, 0, 0, 0x12, 0x34, 0, 2, 0, 8, 0, 1, 0, 0, 0],
+    ]);
     // An alert of a TLS server: it cannot read this (RFC 8446 section 6).
     let alert = [0x15, 3, 1, 0, 2, 2, 0x46];
     let rows: [(&str, &[u8], &[u8], &str); 8] = [
         ("198.51.100.1:80", RDP, REFUSED.as_bytes(), "http"),
         ("198.51.100.1:81", &hello, REFUSED.as_bytes(), "http"),
-        ("198.51.100.1:82", b"\x01\x02\x03\x04junk\r\n\r\n", REFUSED.as_bytes(), "http"),
-        ("198.51.100.1:22", b"GET / HTTP/1.0\r\n\r\n", b"SSH-2.0-OpenSSH_9.6\r\n", "ssh"),
+        (
+            "198.51.100.1:82",
+            b"\x01\x02\x03\x04junk\r\n\r\n",
+            REFUSED.as_bytes(),
+            "http",
+        ),
+        (
+            "198.51.100.1:22",
+            b"GET / HTTP/1.0\r\n\r\n",
+            b"SSH-2.0-OpenSSH_9.6\r\n",
+            "ssh",
+        ),
         ("198.51.100.1:110", RDP, b"+OK POP3 ready\r\n", "pop3"),
         ("198.51.100.1:25", RDP, b"220 mx.example ESMTP\r\n", "smtp"),
         ("198.51.100.1:443", RDP, &alert, "tls"),
@@ -234,14 +247,24 @@ fn unasked(trace: &mut Trace) {
         udp.server(said).is("dns", "-", "-");
     }
     for host in 1..=3 {
-        nameless(trace, &format!("10.64.0.{host}:50000"), "192.0.2.30:443", ["-", "-"]);
+        nameless(
+            trace,
+            &format!("10.64.0.{host}:50000"),
+            "192.0.2.30:443",
+            ["-", "-"],
+        );
     }
     trace
         .udp("10.64.0.4:5304", "192.0.2.53:53")
         .client(query(7, "Chat.Signal.ORG", 1))
         .server(reply(7, "chat.signal.org"))
         .is("dns", "-", "-");
-    nameless(trace, "10.64.0.4:50000", "192.0.2.30:443", ["signal", "chat"]);
+    nameless(
+        trace,
+        "10.64.0.4:50000",
+        "192.0.2.30:443",
+        ["signal", "chat"],
+    );
 }
 
 /// Frames of a mirror in a local network: each host has its MAC address, made of the last octet of
@@ -258,7 +281,7 @@ fn local(packet: &[u8]) -> Vec<u8> {
 }
 
 fn families(trace: &mut Trace) {
-    let mut ask = |trace: &mut Trace, client: &str, resolver: &str, name: &str, address: &str| {
+    let ask = |trace: &mut Trace, client: &str, resolver: &str, name: &str, address: &str| {
         let number = trace.number() as u16;
         let kind = if address.contains(':') { 28 } else { 1 };
         trace
@@ -269,10 +292,32 @@ fn families(trace: &mut Trace) {
     };
     trace.wrap(local);
     let v6 = "[2001:db8:2::53]:53";
-    ask(trace, "[2001:db8::41]:5301", v6, "chat.signal.org", "192.0.2.40");
-    nameless(trace, "10.65.0.65:50000", "192.0.2.40:443", ["signal", "chat"]);
-    ask(trace, "10.65.0.66:5302", "192.0.2.53:53", "www.libon.com", "2001:db8:2::41");
-    nameless(trace, "[2001:db8::42]:50000", "[2001:db8:2::41]:443", ["libon", "-"]);
+    ask(
+        trace,
+        "[2001:db8::41]:5301",
+        v6,
+        "chat.signal.org",
+        "192.0.2.40",
+    );
+    nameless(
+        trace,
+        "10.65.0.65:50000",
+        "192.0.2.40:443",
+        ["signal", "chat"],
+    );
+    ask(
+        trace,
+        "10.65.0.66:5302",
+        "192.0.2.53:53",
+        "www.libon.com",
+        "2001:db8:2::41",
+    );
+    nameless(
+        trace,
+        "[2001:db8::42]:50000",
+        "[2001:db8:2::41]:443",
+        ["libon", "-"],
+    );
     // Another host did not ask.
     nameless(trace, "10.65.0.67:50000", "192.0.2.40:443", ["-", "-"]);
     // All come from the router.
@@ -296,7 +341,8 @@ fn encrypted(trace: &mut Trace, hello: &[u8]) -> Vec<u8> {
     // Lengths of the record, of the message, and of its extensions, which come last.
     let session = 5 + 4 + 2 + 32;
     let suites = session + 1 + usize::from(bytes[session]);
-    let compression = suites + 2 + usize::from(u16::from_be_bytes([bytes[suites], bytes[suites + 1]]));
+    let compression =
+        suites + 2 + usize::from(u16::from_be_bytes([bytes[suites], bytes[suites + 1]]));
     let extensions = compression + 1 + usize::from(bytes[compression]);
     for (at, from) in [(3, 5), (7, 9), (extensions, extensions + 2)] {
         let len = (bytes.len() - from) as u16;
@@ -314,10 +360,25 @@ fn outer_names(trace: &mut Trace) {
         .is("dns", "-", "-");
     let rows = [
         // Who, where to, with the extension, what it is.
-        ("10.67.0.1:50000", "192.0.2.50:443", true, ["signal", "chat"]),
-        ("10.67.0.2:50000", "192.0.2.50:443", true, ["cloudflare-ech", "-"]),
+        (
+            "10.67.0.1:50000",
+            "192.0.2.50:443",
+            true,
+            ["signal", "chat"],
+        ),
+        (
+            "10.67.0.2:50000",
+            "192.0.2.50:443",
+            true,
+            ["cloudflare-ech", "-"],
+        ),
         // Nothing is hidden: this is a visit to that name.
-        ("10.67.0.1:50001", "192.0.2.50:443", false, ["cloudflare-ech", "-"]),
+        (
+            "10.67.0.1:50001",
+            "192.0.2.50:443",
+            false,
+            ["cloudflare-ech", "-"],
+        ),
     ];
     for (client, server, hides, meant) in rows {
         let mut hello = client_hello(trace, outer, &["h2"]);

@@ -88,7 +88,10 @@ pub(super) fn said(opening: &Opening<'_>, owner: Option<u8>) -> Said {
     });
     let Some(found) = found else {
         let may_grow = ANSWERS.iter().chain([&ALERT]).any(|one| {
-            let len = one.prefix.len().max(if one.prefix.len() == 2 { 7 } else { 0 });
+            let len = one
+                .prefix
+                .len()
+                .max(if one.prefix.len() == 2 { 7 } else { 0 });
             bytes.len() < len && bytes.iter().zip(one.prefix).all(|(a, b)| a == b)
         });
         return if may_grow { Said::Short } else { Said::Nothing };

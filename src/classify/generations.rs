@@ -62,7 +62,10 @@ mod tests {
             map.insert(number, number);
         }
         // Seven a generation: 0 to 6 have gone.
-        assert_eq!([6, 7, 19].map(|number| map.get(&number)), [None, Some(7), Some(19)]);
+        assert_eq!(
+            [6, 7, 19].map(|number| map.get(&number)),
+            [None, Some(7), Some(19)]
+        );
         map.insert(19, 1);
         assert_eq!((map.remove(&19), map.get(&19)), (Some(1), None));
         assert_eq!((map.remove(&8), map.remove(&8)), (Some(8), None));

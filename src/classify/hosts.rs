@@ -51,7 +51,7 @@ impl Hosts {
     /// `client` asked from `mac`.
     pub(super) fn asked(&mut self, mac: Mac, client: IpAddr, now: u32) {
         let known = self.0.get(&mac);
-        let mut askers = known.unwrap_or(Askers {
+        let mut askers = known.unwrap_or_else(|| Askers {
             since: now,
             ..Askers::default()
         });
@@ -110,11 +110,26 @@ mod tests {
             (&[(v6(1), 0), (v4(1), 0)], v4(2), 0, false),
             (&[(v4(1), 0)], v6(1), 0, true),
             (&[(v4(1), 0), (v4(2), 1)], v6(1), 1, false),
-            (&[(v6(1), 0), (v6(2), 0), (v6(3), 0), (v6(4), 0)], v4(1), 0, true),
-            (&[(v6(1), 0), (v6(2), 0), (v6(3), 0), (v6(4), 0), (v6(5), 0)], v4(1), 0, false),
+            (
+                &[(v6(1), 0), (v6(2), 0), (v6(3), 0), (v6(4), 0)],
+                v4(1),
+                0,
+                true,
+            ),
+            (
+                &[(v6(1), 0), (v6(2), 0), (v6(3), 0), (v6(4), 0), (v6(5), 0)],
+                v4(1),
+                0,
+                false,
+            ),
             // Counted anew, but not forgotten at once.
             (&[(v4(1), 0), (v4(2), 1), (v6(1), 4000)], v4(1), 4001, false),
-            (&[(v4(1), 0), (v4(2), 1), (v6(1), 4000), (v6(1), 8000)], v4(1), 8001, true),
+            (
+                &[(v4(1), 0), (v4(2), 1), (v6(1), 4000), (v6(1), 8000)],
+                v4(1),
+                8001,
+                true,
+            ),
             (&[(v6(1), 0)], v4(1), 8000, false),
         ];
         for (number, &(asked, client, now, expected)) in rows.iter().enumerate() {

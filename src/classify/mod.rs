@@ -223,10 +223,7 @@ impl Inspection {
     /// Whether all that is known was said by the client of a TCP connection: a claim that the
     /// server's answer may refute.
     fn is_claim(&self, opening: &Opening<'_>) -> bool {
-        opening.transport == Transport::Tcp
-            && self.asked
-            && !self.answered
-            && !opening.server.ended
+        opening.transport == Transport::Tcp && self.asked && !self.answered && !opening.server.ended
     }
 }
 

@@ -182,13 +182,20 @@ impl Names {
         let Self { streams, book } = self;
         match packet.tcp {
             None => book.message(packet, packet.payload, set),
-            Some(tcp) => streams.read(packet, tcp, &mut |message| book.message(packet, message, set)),
+            Some(tcp) => streams.read(packet, tcp, &mut |message| {
+                book.message(packet, message, set)
+            }),
         }
     }
 
     /// The application whose name led this flow's client, whose packets came from `mac`, to its
     /// server.
-    pub(super) fn of<T>(&self, flow: &Flow<T>, mac: Option<Mac>, set: &SignatureSet) -> Option<Tag> {
+    pub(super) fn of<T>(
+        &self,
+        flow: &Flow<T>,
+        mac: Option<Mac>,
+        set: &SignatureSet,
+    ) -> Option<Tag> {
         let book = &self.book;
         let (client, server) = (flow.ip(Side::Client), flow.ip(Side::Server));
         let began = seconds(flow.first);
@@ -252,7 +259,7 @@ impl Book {
     ) {
         dns::answers(message, &mut |answer| {
             let time_to_live = Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE);
-            let until = seconds(at.after(time_to_live)).saturating_add(1);
+            let until = seconds(at.after(time_to_live));
             // What stands before an encrypted hello is no application.
             let tag = set
                 .by_name(answer.name)
@@ -281,7 +288,13 @@ impl Book {
         });
     }
 
-    fn told_of(&self, client: Client, server: IpAddr, began: u32, set: &SignatureSet) -> Option<Tag> {
+    fn told_of(
+        &self,
+        client: Client,
+        server: IpAddr,
+        began: u32,
+        set: &SignatureSet,
+    ) -> Option<Tag> {
         let told = self
             .told
             .get(&self.state.hash_one((client, server)))
@@ -307,7 +320,10 @@ mod tests {
             let buckets = Names::buckets(memory);
             let taken = Names::of_buckets(buckets);
             assert!(taken <= memory - memory / 8, "{memory}: {taken}");
-            assert!(Names::of_buckets(2 * buckets) > memory - memory / 8, "{memory}");
+            assert!(
+                Names::of_buckets(2 * buckets) > memory - memory / 8,
+                "{memory}"
+            );
         }
         // What the manual says of the default.
         let entries = Names::buckets(Learning::default().dns_memory) / 8 * 7 * 2;
@@ -316,8 +332,18 @@ mod tests {
 
     #[test]
     fn a_mirror_of_one_direction_is_noticed() {
-        for (asked, unasked, expected) in [(0, 99, false), (0, 100, true), (1000, 100, false), (9, 100, true), (10, 100, false)] {
-            assert_eq!(Answers { asked, unasked }.are_one_sided(), expected, "{asked} {unasked}");
+        for (asked, unasked, expected) in [
+            (0, 99, false),
+            (0, 100, true),
+            (1000, 100, false),
+            (9, 100, true),
+            (10, 100, false),
+        ] {
+            assert_eq!(
+                Answers { asked, unasked }.are_one_sided(),
+                expected,
+                "{asked} {unasked}"
+            );
         }
     }
 }

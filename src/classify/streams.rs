@@ -23,7 +23,8 @@ const MAX_EARLY: usize = 4;
 const MAX_AHEAD: u32 = 1 << 20;
 
 /// What one direction takes at most.
-const STREAM: usize = size_of::<(u64, Direction)>() + 2 * (2 + MAX_MESSAGE + MAX_EARLY * MAX_SEGMENT);
+const STREAM: usize =
+    size_of::<(u64, Direction)>() + 2 * (2 + MAX_MESSAGE + MAX_EARLY * MAX_SEGMENT);
 
 /// A longer segment is not kept: it is none that a path carries.
 const MAX_SEGMENT: usize = 1500;
@@ -60,7 +61,12 @@ impl Streams {
     }
 
     /// Reads a segment, and calls `each` with every message that it completes.
-    pub(super) fn read(&mut self, packet: &Packet<'_>, tcp: TcpSegment, each: &mut dyn FnMut(&[u8])) {
+    pub(super) fn read(
+        &mut self,
+        packet: &Packet<'_>,
+        tcp: TcpSegment,
+        each: &mut dyn FnMut(&[u8]),
+    ) {
         let mut key = self.state.build_hasher();
         (packet.version, packet.source, packet.destination).hash(&mut key);
         (packet.source_port, packet.destination_port).hash(&mut key);
@@ -81,7 +87,10 @@ impl Streams {
                 None if begins(packet.payload) => sequence,
                 None => return None,
             };
-            Some(Direction { next, ..Direction::default() })
+            Some(Direction {
+                next,
+                ..Direction::default()
+            })
         });
         if let Some(mut direction) = direction
             && direction.segment(sequence, packet.payload, each).is_some()
@@ -113,7 +122,12 @@ struct Direction {
 
 impl Direction {
     /// Takes a segment; `None` when where messages begin is lost.
-    fn segment(&mut self, sequence: u32, payload: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
+    fn segment(
+        &mut self,
+        sequence: u32,
+        payload: &[u8],
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Option<()> {
         let ahead = sequence.wrapping_sub(self.next).cast_signed();
         if ahead > 0 {
             return self.keep(sequence, payload, each);
@@ -132,7 +146,8 @@ impl Direction {
 
     /// A kept segment that the gap before has been filled of.
     fn take_early(&mut self) -> Option<(u32, Box<[u8]>)> {
-        let follows = |&(sequence, _): &(u32, _)| sequence.wrapping_sub(self.next).cast_signed() <= 0;
+        let follows =
+            |&(sequence, _): &(u32, _)| sequence.wrapping_sub(self.next).cast_signed() <= 0;
         let place = self.early.iter().position(follows)?;
         Some(self.early.swap_remove(place))
     }
@@ -151,11 +166,19 @@ impl Direction {
     }
 
     /// Goes on with a segment that begins with a message.
-    fn restart(&mut self, sequence: u32, payload: &[u8], each: &mut dyn FnMut(&[u8])) -> Option<()> {
+    fn restart(
+        &mut self,
+        sequence: u32,
+        payload: &[u8],
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Option<()> {
         if !begins(payload) {
             return None;
         }
-        *self = Self { next: sequence, ..Self::default() };
+        *self = Self {
+            next: sequence,
+            ..Self::default()
+        };
         self.append(payload, each)
     }
 
@@ -194,13 +217,11 @@ impl Direction {
 
 /// Whether `bytes`, of a stream whose start was not seen, begin with a message.
 fn begins(bytes: &[u8]) -> bool {
-    bytes
-        .split_first_chunk::<2>()
-        .is_some_and(|(&len, rest)| {
-            let len = usize::from(u16::from_be_bytes(len));
-            let message = rest.get(..len).unwrap_or(rest);
-            len >= dns::HEADER_LEN && dns::transaction(message, |_| ()).is_some()
-        })
+    bytes.split_first_chunk::<2>().is_some_and(|(&len, rest)| {
+        let len = usize::from(u16::from_be_bytes(len));
+        let message = rest.get(..len).unwrap_or(rest);
+        len >= dns::HEADER_LEN && dns::transaction(message, |_| ()).is_some()
+    })
 }
 
 #[cfg(test)]
@@ -225,7 +246,9 @@ mod tests {
         let mut lens = Vec::new();
         for &(flags, sequence, payload) in segments {
             let packet = tcp(1, FROM, TO, (flags, sequence), payload);
-            streams.read(&packet, packet.tcp.unwrap(), &mut |message| lens.push(message.len()));
+            streams.read(&packet, packet.tcp.unwrap(), &mut |message| {
+                lens.push(message.len())
+            });
         }
         lens
     }
@@ -234,18 +257,34 @@ mod tests {
     fn messages_are_found_wherever_segments_are_cut() {
         let stream = framed(&["a.test", "bb.test"]);
         let whole = read(&[(2, 99, b""), (16, 100, &stream)]);
-        assert_eq!(whole, [framed(&["a.test"]).len() - 2, framed(&["bb.test"]).len() - 2]);
+        assert_eq!(
+            whole,
+            [
+                framed(&["a.test"]).len() - 2,
+                framed(&["bb.test"]).len() - 2
+            ]
+        );
         assert_eq!(read(&[(16, 100, &stream)]), whole, "without a SYN");
         for cut in 1..stream.len() {
             let (first, second) = stream.split_at(cut);
             let at = 100 + cut as u32;
-            let row = |segments: &[(u8, u32, &[u8])]| assert_eq!(read(segments), whole, "cut at {cut}");
+            let row =
+                |segments: &[(u8, u32, &[u8])]| assert_eq!(read(segments), whole, "cut at {cut}");
             row(&[(2, 99, b""), (16, 100, first), (16, at, second)]);
             row(&[(2, 99, b""), (16, at, second), (16, 100, first)]);
-            row(&[(2, 99, b""), (16, 100, first), (16, 100, first), (16, at, second), (16, 100, first)]);
+            row(&[
+                (2, 99, b""),
+                (16, 100, first),
+                (16, 100, first),
+                (16, at, second),
+                (16, 100, first),
+            ]);
             row(&[(2, 99, b""), (16, 100, first), (16, 100, &stream)]);
         }
-        let octets: Vec<_> = (0..).zip(stream.chunks(1)).map(|(n, octet)| (16, 100 + n, octet)).collect();
+        let octets: Vec<_> = (0..)
+            .zip(stream.chunks(1))
+            .map(|(n, octet)| (16, 100 + n, octet))
+            .collect();
         assert_eq!(read(&[&[(2, 99, &b""[..])], &octets[..]].concat()), whole);
     }
 
@@ -255,16 +294,38 @@ mod tests {
         let one = framed(&["a.test"]).len();
         let second = &stream[one..];
         let at = 100 + one as u32;
-        // type Row = (what, segments, messages)
-        let rows: &[(&str, &[(u8, u32, &[u8])], usize)] = &[
+        // What, segments, messages.
+        type Row<'a> = (&'a str, &'a [(u8, u32, &'a [u8])], usize);
+        let rows: &[Row<'_>] = &[
             ("the first is missing", &[(2, 99, b""), (16, at, second)], 0),
             ("in the middle of a message", &[(16, 100, &stream[5..])], 0),
-            ("another connection", &[(16, 100, &stream), (2, 9_000_000, b""), (16, 9_000_001, second)], 3),
-            ("far away", &[(16, 100, &stream), (16, 0x8000_0000, second)], 3),
-            ("not DNS", &[(2, 99, b""), (16, 100, b"\0\x05abcde"), (16, 107, second)], 1),
+            (
+                "another connection",
+                &[
+                    (16, 100, &stream),
+                    (2, 9_000_000, b""),
+                    (16, 9_000_001, second),
+                ],
+                3,
+            ),
+            (
+                "far away",
+                &[(16, 100, &stream), (16, 0x8000_0000, second)],
+                3,
+            ),
+            (
+                "not DNS",
+                &[(2, 99, b""), (16, 100, b"\0\x05abcde"), (16, 107, second)],
+                1,
+            ),
             (
                 "a long one is passed over",
-                &[(2, 99, b""), (16, 100, &[0x30; 2]), (16, 102, &[0; 0x3030]), (16, 102 + 0x3030, second)],
+                &[
+                    (2, 99, b""),
+                    (16, 100, &[0x30; 2]),
+                    (16, 102, &[0; 0x3030]),
+                    (16, 102 + 0x3030, second),
+                ],
                 1,
             ),
         ];
@@ -277,7 +338,11 @@ mod tests {
     fn memory_is_bounded() {
         let mut streams = Streams::new(1 << 20);
         for port in 1..60_000 {
-            for (flags, sequence, payload) in [(2, 99, &b""[..]), (16, 100, &[0x10; 1000]), (16, 9000, &[0; 1000])] {
+            for (flags, sequence, payload) in [
+                (2, 99, &b""[..]),
+                (16, 100, &[0x10; 1000]),
+                (16, 9000, &[0; 1000]),
+            ] {
                 let packet = tcp(1, FROM, (1, port), (flags, sequence), payload);
                 streams.read(&packet, packet.tcp.unwrap(), &mut |_| {});
             }

@@ -243,7 +243,10 @@ fn a_protocol_number_settles_the_first_packet() {
 #[test]
 fn weak_evidence_names_what_nothing_forbids() {
     let to_port: Host = (2, 6666);
-    let (asked, learned) = (dns_question("chat.acme.test"), dns_answer("chat.acme.test", 2, 60));
+    let (asked, learned) = (
+        dns_question("chat.acme.test"),
+        dns_answer("chat.acme.test", 2, 60),
+    );
     let question = udp(1, (1, 40_000), (9, 53), &asked);
     let lesson = udp(1, (9, 53), (1, 40_000), &learned);
     let hello = [0x16, 3, 3, 0, 60, 1, 0, 0, 56, 3, 3];
@@ -424,21 +427,56 @@ fn names_are_learned_from_dns() {
 /// A question and an answer, by what differs from the pair that belongs together.
 #[test]
 fn an_answer_to_no_question_teaches_nothing() {
-    let (asked, said) = (dns_question("cdn.acme.test"), dns_answer("cdn.acme.test", 2, 60));
+    let (asked, said) = (
+        dns_question("cdn.acme.test"),
+        dns_answer("cdn.acme.test", 2, 60),
+    );
     let mut other_id = said.clone();
     other_id[1] = 9;
     let other_name = dns_answer("www.acme.test", 2, 60);
     let (client, server): (Host, Host) = ((1, 40_000), (9, 53));
     let question = udp(100, client, server, &asked);
     let cases: &[(&str, &[Packet<'_>], bool)] = &[
-        ("its own", &[question, udp(101, server, client, &said)], true),
+        (
+            "its own",
+            &[question, udp(101, server, client, &said)],
+            true,
+        ),
         ("none", &[udp(101, server, client, &said)], false),
-        ("too late", &[question, udp(140, server, client, &said)], false),
-        ("another number", &[question, udp(101, server, client, &other_id)], false),
-        ("another name", &[question, udp(101, server, client, &other_name)], false),
-        ("another server", &[question, udp(101, (8, 53), client, &said)], false),
-        ("another port", &[question, udp(101, server, (1, 40_001), &said)], false),
-        ("answered before", &[question, udp(101, server, client, &other_id), udp(102, server, client, &said)], true),
+        (
+            "too late",
+            &[question, udp(140, server, client, &said)],
+            false,
+        ),
+        (
+            "another number",
+            &[question, udp(101, server, client, &other_id)],
+            false,
+        ),
+        (
+            "another name",
+            &[question, udp(101, server, client, &other_name)],
+            false,
+        ),
+        (
+            "another server",
+            &[question, udp(101, (8, 53), client, &said)],
+            false,
+        ),
+        (
+            "another port",
+            &[question, udp(101, server, (1, 40_001), &said)],
+            false,
+        ),
+        (
+            "answered before",
+            &[
+                question,
+                udp(101, server, client, &other_id),
+                udp(102, server, client, &said),
+            ],
+            true,
+        ),
     ];
     for &(name, packets, wanted) in cases {
         let flow = udp(141, A, B, JUNK);
@@ -455,7 +493,9 @@ fn dns_over_tcp_is_read_as_a_stream() {
     };
     let names = ["x.test", "cdn.acme.test"];
     let asked = names.map(|name| framed(dns_question(name))).concat();
-    let said = [(names[0], 3), (names[1], 2)].map(|(name, host)| framed(dns_answer(name, host, 60))).concat();
+    let said = [(names[0], 3), (names[1], 2)]
+        .map(|(name, host)| framed(dns_answer(name, host, 60)))
+        .concat();
     let (client, server): (Host, Host) = ((1, 40_000), (9, 53));
     let (first, second) = said.split_at(30);
     let packets = [
@@ -474,7 +514,10 @@ fn dns_over_tcp_is_read_as_a_stream() {
 /// Who asks over one family and connects over the other is known by its link-layer address.
 #[test]
 fn one_client_has_two_families() {
-    let (asked, said) = (dns_question("cdn.acme.test"), dns_answer("cdn.acme.test", 2, 60));
+    let (asked, said) = (
+        dns_question("cdn.acme.test"),
+        dns_answer("cdn.acme.test", 2, 60),
+    );
     let from = |mac: u8, packet: Packet<'static>| Packet {
         source_mac: Some([2, 0, 0, 0, 0, mac]),
         ..packet
@@ -502,9 +545,17 @@ fn one_client_has_two_families() {
     let connect = |mac| [from(mac, udp(2, A, B, JUNK))];
     let others: Vec<_> = (10..20).flat_map(|host| ask(host, 1)).collect();
     let cases: &[(&str, Vec<Packet<'_>>, Option<&str>)] = &[
-        ("the same", [&ask(1, 1)[..], &connect(1)].concat(), Some("acme")),
+        (
+            "the same",
+            [&ask(1, 1)[..], &connect(1)].concat(),
+            Some("acme"),
+        ),
         ("another", [&ask(1, 1)[..], &connect(2)].concat(), None),
-        ("a router", [&others[..], &ask(1, 1), &connect(1)].concat(), None),
+        (
+            "a router",
+            [&others[..], &ask(1, 1), &connect(1)].concat(),
+            None,
+        ),
     ];
     for (name, packets, wanted) in cases {
         assert_eq!(verdict(packets).2.as_deref(), *wanted, "{name}");
@@ -514,11 +565,16 @@ fn one_client_has_two_families() {
 /// A protocol that the client's bytes claim, and what the server says: what it is, and when.
 #[test]
 fn a_probe_is_what_it_is_answered_by() {
-    const RDP: &[u8] = &[3, 0, 0, 0x13, 0x0e, 0xe0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0];
-    let confirm = [3, 0, 0, 0x13, 0x0e, 0xd0, 0, 0, 0x12, 0x34, 0, 2, 0, 8, 0, 1, 0, 0, 0];
+    const RDP: &[u8] = &[
+        3, 0, 0, 0x13, 0x0e, 0xe0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0,
+    ];
+    let confirm = [
+        3, 0, 0, 0x13, 0x0e, 0xd0, 0, 0, 0x12, 0x34, 0, 2, 0, 8, 0, 1, 0, 0, 0,
+    ];
     let http = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
     let get = b"GET / HTTP/1.0\r\n\r\n";
-    let rows: &[(&[u8], &[&[u8]], Option<Proto>)] = &[
+    type Row<'a> = (&'a [u8], &'a [&'a [u8]], Option<Proto>);
+    let rows: &[Row<'_>] = &[
         (RDP, &[&confirm], Some(Proto::RDP)),
         (RDP, &[], Some(Proto::RDP)),
         (RDP, &[http], Some(Proto::HTTP)),
@@ -617,7 +673,11 @@ mod half_read {
             Verdict::Pending,
             "a long request: more may follow"
         );
-        assert_eq!(settled[1], Verdict::Pending, "the server may speak another protocol");
+        assert_eq!(
+            settled[1],
+            Verdict::Pending,
+            "the server may speak another protocol"
+        );
         let Verdict::Settled { named, at_packet } = settled[2] else {
             panic!("nothing more can be learned");
         };

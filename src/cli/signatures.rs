@@ -12,8 +12,8 @@ use super::settings::lines;
 use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
 use crate::export::Exporter;
-use crate::pipeline::{self, Config};
 use crate::pipeline::trial::{Trial, observed};
+use crate::pipeline::{self, Config};
 use crate::signature::{
     self, Conversation, Fate, Observed, Runner, Severity, SignatureSet, SourceFile,
 };

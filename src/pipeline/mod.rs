@@ -112,8 +112,8 @@ pub fn run(
         for _ in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
             jobs.push(job_out);
-            let classifier = Classifier::new(Arc::clone(set), config.steps)
-                .with_learning(&config.learning);
+            let classifier =
+                Classifier::new(Arc::clone(set), config.steps).with_learning(&config.learning);
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {
                 let worker = Worker::new(share, classifier);

@@ -38,10 +38,15 @@ impl Outcome {
                 return false;
             };
             let app = tag.app.is_none_or(|app| self.named.app == Some(app));
-            let proto = tag.proto.is_none_or(|proto| self.named.proto == Some(proto));
+            let proto = tag
+                .proto
+                .is_none_or(|proto| self.named.proto == Some(proto));
             self.named.decider == Some(Decider::Rule(rule)) || app && proto
         };
-        let mut held = rules.iter().filter(|rule| self.rules.contains(rule)).peekable();
+        let mut held = rules
+            .iter()
+            .filter(|rule| self.rules.contains(rule))
+            .peekable();
         if held.peek().is_none() {
             Fate::Missed
         } else if held.any(|&rule| names(rule)) {
@@ -109,7 +114,13 @@ impl Trial {
             let sent = u32::try_from(payload.len()).unwrap_or(u32::MAX);
             next[side] = sequence.wrapping_add(sent + u32::from(begins_or_ends));
             self.number += 1;
-            build(&mut self.frame, conversation, side, (flags, sequence, next[!side]), payload);
+            build(
+                &mut self.frame,
+                conversation,
+                side,
+                (flags, sequence, next[!side]),
+                payload,
+            );
             let frame = Frame {
                 at: Timestamp::new(1_000, 0).after(Duration::from_millis(self.number % 60_000)),
                 number: self.number,
@@ -320,13 +331,34 @@ at = [{ offset = 0, text = 'ABCD' }]
     fn rules_are_tried_as_flows_are_named() {
         let cases = [
             ("rule = 'p'\nclient = ['01']\nserver = ['02']", None),
-            ("rule = 'p'\nclient = ['01']\nserver = ['03']", Some("does not match")),
-            ("rule = 'p'\nclient = ['01']\nserver = ['03']\nmatch = false", None),
-            ("rule = 'p'\nclient = ['01']\nserver = ['02']\nmatch = false", Some("must not")),
-            ("rule = 'p'\nclient = ['01']\nserver = ['02']\nport = 7001", Some("does not match")),
-            ("rule = 'p'\ntransport = 'tcp'\nclient = ['01']\nserver = ['02']", Some("does not match")),
-            ("rule = 'a'\nclient = ['t:ABCD']\nserver_ip = '198.51.100.7'", None),
-            ("rule = 'a'\nclient = ['t:ABCD']\nserver_ip = '2001:db8::7'", None),
+            (
+                "rule = 'p'\nclient = ['01']\nserver = ['03']",
+                Some("does not match"),
+            ),
+            (
+                "rule = 'p'\nclient = ['01']\nserver = ['03']\nmatch = false",
+                None,
+            ),
+            (
+                "rule = 'p'\nclient = ['01']\nserver = ['02']\nmatch = false",
+                Some("must not"),
+            ),
+            (
+                "rule = 'p'\nclient = ['01']\nserver = ['02']\nport = 7001",
+                Some("does not match"),
+            ),
+            (
+                "rule = 'p'\ntransport = 'tcp'\nclient = ['01']\nserver = ['02']",
+                Some("does not match"),
+            ),
+            (
+                "rule = 'a'\nclient = ['t:ABCD']\nserver_ip = '198.51.100.7'",
+                None,
+            ),
+            (
+                "rule = 'a'\nclient = ['t:ABCD']\nserver_ip = '2001:db8::7'",
+                None,
+            ),
             ("rule = 'a'\nclient = ['t:ABCD']", Some("does not match")),
             ("rule = 'f'\nclient = ['00*3']", None),
             ("rule = 'sctp'\nclient = ['t:ABCD']", None),

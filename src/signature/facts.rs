@@ -135,11 +135,8 @@ pub(super) enum Family {
 impl Family {
     /// Whether `facts` are of this family.
     fn includes(self, facts: &Facts) -> bool {
-        let speaks = |protocols: &[Proto]| {
-            facts
-                .proto
-                .is_some_and(|proto| protocols.contains(&proto))
-        };
+        let speaks =
+            |protocols: &[Proto]| facts.proto.is_some_and(|proto| protocols.contains(&proto));
         match self {
             // Also inside what asked for TLS: SMTP, XMPP, RDP, a proxy's tunnel.
             Self::Tls => {

@@ -192,8 +192,7 @@ impl SignatureSet {
 
     /// Whether the file of `tag`'s application says that `proto`, spoken at its addresses, is its.
     pub fn is_spoken_at_addresses(&self, tag: &Tag, proto: Proto) -> bool {
-        tag.app
-            .is_some_and(|app| self.addresses.speaks(app, proto))
+        tag.app.is_some_and(|app| self.addresses.speaks(app, proto))
     }
 
     /// The port rule for a flow towards `port`.

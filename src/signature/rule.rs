@@ -287,11 +287,9 @@ impl Guard {
             && !opening.client.mid_stream
             && !opening.server.mid_stream;
         let servers = if is_sure { 1 } else { ends.len() };
-        let owned = self.address_of.is_none_or(|file| {
-            ends.iter()
-                .take(servers)
-                .any(|&end| table.owns(file, end))
-        });
+        let owned = self
+            .address_of
+            .is_none_or(|file| ends.iter().take(servers).any(|&end| table.owns(file, end)));
         owned
             && !self
                 .excluded

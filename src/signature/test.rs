@@ -278,10 +278,9 @@ fn run_messages(
     match (fate, test.matches) {
         (Fate::Named, true) | (Fate::Missed, false) => None,
         (Fate::Missed, true) => Some("does not match, but must".to_owned()),
-        (Fate::Outranked(flow), true) => Some(format!(
-            "matches, but the flow is called {}",
-            shown(&flow)
-        )),
+        (Fate::Outranked(flow), true) => {
+            Some(format!("matches, but the flow is called {}", shown(&flow)))
+        }
         (_, false) => Some("matches, but must not".to_owned()),
     }
 }

@@ -827,12 +827,27 @@ impl Runner for Fake {
         Ok(vec![acme, tls])
     }
 
-    fn converse(&mut self, set: &Arc<SignatureSet>, conversation: &Conversation, rules: &[RuleId]) -> Fate {
+    fn converse(
+        &mut self,
+        set: &Arc<SignatureSet>,
+        conversation: &Conversation,
+        rules: &[RuleId],
+    ) -> Fate {
         assert_eq!(rules.len(), 1);
         assert_eq!(set.rule_name(rules[0]), "acme/payload:p");
-        assert_eq!((conversation.transport, conversation.server.port()), (Transport::Udp, 7000));
-        let sides: Vec<_> = conversation.messages.iter().map(|(side, bytes)| (*side, bytes.len())).collect();
-        assert_eq!(sides, [(Side::Client, 1), (Side::Server, 2), (Side::Client, 3)]);
+        assert_eq!(
+            (conversation.transport, conversation.server.port()),
+            (Transport::Udp, 7000)
+        );
+        let sides: Vec<_> = conversation
+            .messages
+            .iter()
+            .map(|(side, bytes)| (*side, bytes.len()))
+            .collect();
+        assert_eq!(
+            sides,
+            [(Side::Client, 1), (Side::Server, 2), (Side::Client, 3)]
+        );
         match conversation.messages[0].1[0] {
             0 => Fate::Missed,
             1 => Fate::Named,
@@ -847,11 +862,16 @@ impl Runner for Fake {
 #[test]
 fn tests_say_what_must_and_must_not_be() {
     let rules = "[[payload]]\nname = 'p'\nsource = 's'\ntransport = 'udp'\nport = [7000]\nat = [{ offset = 0, text = 'ABCD' }]\n";
-    let said = |first: &str, more: &str| format!("rule = 'p'\nclient = ['{first}', '00*3']\nserver = ['00*2']\n{more}");
+    let said = |first: &str, more: &str| {
+        format!("rule = 'p'\nclient = ['{first}', '00*3']\nserver = ['00*2']\n{more}")
+    };
     let cases = [
         (said("01", ""), None),
         (said("00", ""), Some("does not match")),
-        (said("02", ""), Some("matches, but the flow is called -/-/tls")),
+        (
+            said("02", ""),
+            Some("matches, but the flow is called -/-/tls"),
+        ),
         (said("00", "match = false"), None),
         (said("01", "match = false"), Some("must not")),
         (said("02", "match = false"), Some("must not")),

@@ -176,10 +176,10 @@ fn usual(
     // A type of somebody's own may be asked for, if all else is sound.
     let known = |q: Question| known_class(q.class) && (known_type(q.rr_type) || adds_up);
     // One standard question, as nearly every message has, is enough of a header where the capture or
-    // the sender cut the rest. Not in a stream: there a TLS ClientHello of 512 bytes has its handshake
-    // type where this count is.
+    // the sender cut the rest. In a stream all counts have to add up: there a TLS ClientHello of 512
+    // bytes has its handshake type where this one is.
     let asks = is_query && header.questions == 1 && !header.has_reserved_bit();
-    let cut = asks && service.udp && is_cut(message);
+    let cut = asks && (service.udp || adds_up) && is_cut(message);
     // Some ask nothing: an answer of a header alone, an inverse query, a notice of a session.
     let bare = header.questions == 0
         && adds_up
