@@ -29,6 +29,8 @@ pub enum Evidence {
     CallFamily,
     /// This client asked for a name of the application and was given this address.
     Dns,
+    /// The name outside an encrypted ClientHello: a placeholder for the one inside.
+    OuterName,
     /// The server's address is in a prefix of the application's operator.
     Address,
     /// The port alone.
@@ -37,7 +39,7 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every class, strongest first.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::PayloadProof,
         Self::ServerName,
         Self::Fingerprint,
@@ -45,6 +47,7 @@ impl Evidence {
         Self::Flow,
         Self::CallFamily,
         Self::Dns,
+        Self::OuterName,
         Self::Address,
         Self::Port,
     ];
@@ -59,6 +62,7 @@ impl Evidence {
             Self::Flow => "flow",
             Self::CallFamily => "call-family",
             Self::Dns => "dns",
+            Self::OuterName => "outer-name",
             Self::Address => "address",
             Self::Port => "port",
         }

@@ -58,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "signature",
             "usage",
             "export",
+            "verdict",
             "time",
         ],
     ),
@@ -94,7 +95,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "capture", "decode", "flow", "usage", "export", "pipeline", "serve",
+            "capture", "decode", "flow", "classify", "usage", "export", "pipeline", "serve",
         ],
     ),
     (

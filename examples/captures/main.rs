@@ -37,6 +37,9 @@ mod calls;
 // DNS and what it teaches.
 mod dns;
 
+// What has no name.
+mod names;
+
 // HTTP, proxies, foreign ports.
 mod web;
 
@@ -71,6 +74,7 @@ const FAMILIES: &[&[Capture]] = &[
     calls::CAPTURES,
     secure::CAPTURES,
     dns::CAPTURES,
+    names::CAPTURES,
     web::CAPTURES,
     plain::CAPTURES,
     peers::CAPTURES,

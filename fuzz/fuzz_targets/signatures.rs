@@ -3,12 +3,16 @@
 #![no_main]
 
 use std::path::Path;
+use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
 use ottometer::dissect::{DISSECTORS, Facts, Outcome, Over};
 use ottometer::flow::Transport;
 use ottometer::flow::opening::Script;
-use ottometer::signature::{SignatureSet, SourceFile, check, list, test};
+use ottometer::signature::{
+    Conversation, Fate, Observed, Runner, SignatureSet, SourceFile, check, list, test,
+};
+use ottometer::verdict::RuleId;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = std::str::from_utf8(input) else {
@@ -23,12 +27,23 @@ fuzz_target!(|input: &[u8]| {
     for finding in found.iter().chain(&check(&files)) {
         let _ = finding.to_string();
     }
-    let _ = test(&files, Path::new("nowhere"), &mut |_| {
-        Err("no captures".to_owned())
-    });
+    let _ = test(&files, Path::new("nowhere"), &mut Nothing);
     let _ = list(&files);
     ask(&set);
 });
+
+/// Runs nothing: what messages a test has is asked all the same.
+struct Nothing;
+
+impl Runner for Nothing {
+    fn capture(&mut self, _: &Arc<SignatureSet>, _: &Path) -> Result<Vec<Observed>, String> {
+        Err("no captures".to_owned())
+    }
+
+    fn converse(&mut self, _: &Arc<SignatureSet>, _: &Conversation, _: &[RuleId]) -> Fate {
+        Fate::Missed
+    }
+}
 
 /// Asks all matchers about fixed openings.
 fn ask(set: &SignatureSet) {

@@ -157,6 +157,7 @@ impl Classifier {
             tags: &inspection.tags,
             owner: inspection.owner,
             done: inspection.done,
+            is_claim: inspection.is_claim,
             undecided: undecided(transport, inspection.ruled_out),
             outer,
         };

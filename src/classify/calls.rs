@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use super::names::Generations;
+use super::generations::Generations;
 use crate::decode::{IpProtocol, Packet};
 use crate::dissect::{Facts, Outcome, sip, stun};
 use crate::flow::{Flow, Opening, Side, Stream, Transport};
@@ -58,8 +58,11 @@ fn is_stun(packet: &Packet<'_>) -> bool {
             .is_some_and(|octet| octet & 0xc0 == 0)
 }
 
+/// Buckets of a generation of endpoints.
+const BUCKETS: usize = 16_384;
+
 /// The endpoints of calls.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Calls {
     endpoints: Generations<SocketAddr, Member>,
     found: Vec<Tag>,
@@ -73,9 +76,19 @@ struct Member {
     learned: Timestamp,
 }
 
+impl Default for Calls {
+    fn default() -> Self {
+        Self {
+            endpoints: Generations::new(BUCKETS),
+            found: Vec::new(),
+            media: Vec::new(),
+        }
+    }
+}
+
 impl Calls {
     /// The most bytes they take.
-    pub(super) const MEMORY: usize = Generations::<SocketAddr, Member>::MEMORY;
+    pub(super) const MEMORY: usize = Generations::<SocketAddr, Member>::memory(BUCKETS);
 
     /// Learns from one message.
     pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {

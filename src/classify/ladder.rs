@@ -29,6 +29,7 @@ pub const LADDER: &[(Evidence, Settles)] = &[
     (Evidence::Flow, Settles::WhenDissected),
     (Evidence::CallFamily, Settles::AtEnd),
     (Evidence::Dns, Settles::AtEnd),
+    (Evidence::OuterName, Settles::WhenDissected),
     (Evidence::Address, Settles::AtEnd),
     (Evidence::Port, Settles::AtEnd),
 ];
@@ -72,6 +73,34 @@ const INFRASTRUCTURE: &[Proto] = &[
     Proto::SSDP,
 ];
 
+/// Protocols in which applications are carried: that one is spoken says nothing of whose it is.
+/// Any other that was recognised is no use of the application of the network it leads to, unless
+/// the file of the application says so: a shell on a rented machine is not its landlord's service.
+const CARRIERS: &[Proto] = &[
+    Proto::TLS,
+    Proto::DTLS,
+    Proto::QUIC,
+    Proto::GQUIC,
+    Proto::HTTP,
+    Proto::HTTP2,
+    Proto::WEBSOCKET,
+    Proto::STUN,
+    Proto::TURN,
+    Proto::RTP,
+    Proto::RTCP,
+    Proto::SRTP,
+    Proto::SIP,
+    Proto::RTSP,
+    Proto::RTMP,
+    Proto::XMPP,
+    Proto::MQTT,
+];
+
+/// Whether `proto` carries applications of others.
+pub fn carries_applications(proto: Proto) -> bool {
+    CARRIERS.contains(&proto)
+}
+
 fn never_an_application(names: &Named) -> bool {
     let mut spoken = names.proto.into_iter().chain(names.inner);
     spoken.any(|proto| INFRASTRUCTURE.contains(&proto))
@@ -90,6 +119,8 @@ pub struct View<'a> {
     pub owner: Option<u8>,
     /// It has nothing more to learn.
     pub done: bool,
+    /// Only the client has spoken: a server that speaks another protocol may follow.
+    pub is_claim: bool,
     /// Some dissector may still recognise the flow.
     pub undecided: bool,
     /// What is known of the protocol that carries this one.
@@ -165,7 +196,12 @@ pub fn settles(view: &View<'_>, at_end: bool) -> Option<Named> {
             Some((Settles::AtEnd, _)) => false,
             // Without an application the flow is still read as long as a dissector may learn more:
             // rules over bytes need the whole opening to be sure that none fits.
-            None => view.owner.is_some() && view.done || protocol_rule_is_final(view, dissected),
+            // A protocol that only the client's bytes claim waits for what the server says.
+            None => {
+                !view.is_claim
+                    && (view.owner.is_some() && view.done
+                        || protocol_rule_is_final(view, dissected))
+            }
         };
     enough.then(|| names(view, best.map(|(tag, _)| tag)))
 }
@@ -254,6 +290,7 @@ mod tests {
             tags,
             owner: owner.then_some(0),
             done,
+            is_claim: false,
             undecided,
             outer: None,
         };

@@ -4,13 +4,18 @@
 //! flow teaches about another (names from DNS, endpoints of calls, data connections of FTP) is kept
 //! in [`names`], [`calls`] and [`transfers`]. The next stage, `usage`, counts under the verdict.
 
+mod answer;
 mod behind;
 pub mod calls;
 pub mod explain;
+mod generations;
+mod hosts;
 pub mod ladder;
 mod middle;
 pub mod names;
 mod remembered;
+mod roles;
+mod streams;
 mod transfers;
 
 use std::sync::Arc;
@@ -26,8 +31,9 @@ use crate::verdict::{Evidence, RuleId, Tag};
 use self::behind::{Inner, MAX_DEPTH};
 use self::calls::Calls;
 use self::explain::{Keep, Step, Trace};
+use self::hosts::Mac;
 use self::middle::{Middle, Reading};
-use self::names::Names;
+use self::names::{Answers, Learning, Names};
 use self::remembered::Remembered;
 use self::transfers::Transfers;
 
@@ -123,6 +129,10 @@ pub struct Classification {
     /// What was read in the opening, if a dissector recognised it.
     pub facts: Option<Box<Facts>>,
     inspection: Option<Box<Inspection>>,
+    /// A SYN showed who is the client.
+    is_syn_seen: bool,
+    /// The link-layer address the client's first packet came from.
+    client_mac: Option<Mac>,
     /// What happened on the way, when the classifier was asked to remember.
     pub steps: Option<Box<Trace>>,
 }
@@ -182,6 +192,14 @@ struct Inspection {
     mid_stream: bool,
     /// Where the flow is read from.
     middle: Middle,
+    /// The client spoke before the server.
+    asked: bool,
+    /// What the server said first has been held against what the client's bytes claim.
+    answered: bool,
+    /// The server speaks another protocol than the client's bytes claim: only it is read.
+    server_only: bool,
+    /// All that is known was said by the client of a TCP connection: the server's answer may refute it.
+    is_claim: bool,
     /// What rules said, the first [`MAX_TAGS`].
     tags: Vec<Tag>,
     /// Bytes of each side at the last look.
@@ -239,6 +257,42 @@ impl Inspection {
         }
     }
 
+    /// Gives up what the client's bytes alone claim if the server's first bytes are clearly of
+    /// another protocol. Returns which, where that is sure.
+    fn judge_answer(
+        &mut self,
+        opening: &Opening<'_>,
+        facts: &mut Option<Box<Facts>>,
+    ) -> Option<(u8, Proto)> {
+        if self.answered || !self.asked || self.inside.is_some() {
+            return None;
+        }
+        match answer::said(opening, self.owner) {
+            answer::Said::Short => None,
+            answer::Said::Nothing => {
+                self.answered = true;
+                None
+            }
+            answer::Said::Other(sure) => {
+                self.answered = true;
+                self.server_only = true;
+                self.ruled_out = 0;
+                self.owner = None;
+                self.done = false;
+                // A rule that knows an application may know how it is answered.
+                self.tags.retain(|tag| tag.app.is_some());
+                *facts = None;
+                sure
+            }
+        }
+    }
+
+    /// Whether all that is known was said by the client of a TCP connection: a claim that the
+    /// server's answer may refute.
+    fn is_claimed_alone(&self, opening: &Opening<'_>) -> bool {
+        opening.transport == Transport::Tcp && self.asked && !self.answered && !opening.server.ended
+    }
+
     /// Whether a rule has proved what this is.
     fn is_proved(&self) -> bool {
         self.tags
@@ -290,7 +344,7 @@ impl Classifier {
     pub fn new(set: Arc<SignatureSet>, remember_steps: bool) -> Self {
         Self {
             set,
-            names: Names::default(),
+            names: Names::new(&Learning::default()),
             calls: Calls::default(),
             transfers: Transfers::default(),
             remembered: Remembered::default(),
@@ -308,9 +362,21 @@ impl Classifier {
         self.keep = keep;
     }
 
+    /// The same, learning as `learning` says.
+    #[must_use]
+    pub fn with_learning(mut self, learning: &Learning) -> Self {
+        self.names = Names::new(learning);
+        self
+    }
+
     /// The most bytes that what one worker learns from flows about others takes.
-    pub const fn memory_limit() -> usize {
-        Names::MEMORY + Calls::MEMORY + Transfers::MEMORY + Remembered::MEMORY
+    pub const fn memory_limit(learning: &Learning) -> usize {
+        learning.dns_memory + Calls::MEMORY + Transfers::MEMORY + Remembered::MEMORY
+    }
+
+    /// Answers of DNS read so far: every worker reads all.
+    pub const fn dns_answers(&self) -> Answers {
+        self.names.answers()
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -381,6 +447,11 @@ impl Classifier {
             };
             settle(flow, &class, names);
             return true;
+        }
+        let state = class(&mut flow.class);
+        state.is_syn_seen |= roles::shows_client(packet, side);
+        if side == Side::Client {
+            state.client_mac = state.client_mac.or(packet.source_mac);
         }
         if packet.payload.is_empty() {
             // Nothing to inspect; a SYN still tells where its stream begins.
@@ -533,13 +604,19 @@ impl Classifier {
                 trace.remember(step);
             }
         };
-        let was_claimed = inspection.owner.is_some();
         let mut changed = false;
+        inspection.asked |= shown.server.is_empty();
+        let sure = inspection.judge_answer(&shown, facts);
+        let was_claimed = inspection.owner.is_some();
         inspection.asking = 0;
         if !inspection.done {
             let mut ruled_out = inspection.ruled_out;
             let mut asking = 0;
-            let answer = self.ask(&shown, inspection.owner, &mut ruled_out, &mut asking, facts);
+            let asked = match inspection.server_only {
+                true => answer::alone(&shown),
+                false => shown,
+            };
+            let answer = self.ask(&asked, inspection.owner, &mut ruled_out, &mut asking, facts);
             (inspection.ruled_out, inspection.asking) = (ruled_out, asking);
             match answer {
                 // It was sure; what came since cannot be read.
@@ -551,6 +628,15 @@ impl Classifier {
                 }
                 None => {}
             }
+        }
+        if let (None, Some((place, proto))) = (inspection.owner, sure) {
+            *facts = Some(Box::new(Facts {
+                proto: Some(proto),
+                ..Facts::default()
+            }));
+            inspection.owner = Some(place);
+            changed = true;
+            note(Step::dissected(number, opening, place, Outcome::Partial));
         }
         self.found.clear();
         // On the message a dissector claims, rules over bytes are asked as well: an application may
@@ -580,6 +666,7 @@ impl Classifier {
                 });
             });
         }
+        inspection.is_claim = inspection.is_claimed_alone(opening);
         self.ends = ends;
     }
 
@@ -709,15 +796,14 @@ impl Classifier {
         names: &mut Named,
         at: crate::time::Timestamp,
     ) {
-        let has_name = class(&mut flow.class)
-            .facts
-            .as_ref()
-            .is_some_and(|facts| facts.server_name.is_some());
+        let state = class(&mut flow.class);
+        let facts = state.facts.as_deref();
+        let has_name = facts.is_some_and(|facts| facts.server_name.is_some())
+            && names.evidence != Some(Evidence::OuterName);
+        let dissected = facts.and_then(|facts| facts.proto);
         // Behind a proxy the address it was told counts, not its own.
-        let behind = class(&mut flow.class)
-            .facts
-            .as_ref()
-            .and_then(|facts| facts.destination_ip);
+        let behind = facts.and_then(|facts| facts.destination_ip);
+        let (is_syn_seen, client_mac) = (state.is_syn_seen, state.client_mac);
         let number = packets(flow);
         let before = self.remembered.of(flow).filter(|before| {
             let app = before.app;
@@ -729,16 +815,27 @@ impl Classifier {
             remembered::complete(names, &before);
         }
         for &(evidence, ref vetoed) in ladder::WEAK {
-            if names.app.is_some() || vetoed(names, has_name) {
+            // An outer name stands until something better is known.
+            let is_placeholder =
+                names.evidence == Some(Evidence::OuterName) && evidence < Evidence::OuterName;
+            let is_named = names.app.is_some() && !is_placeholder;
+            if is_named || vetoed(names, has_name) {
                 continue;
             }
             let tag = match evidence {
                 Evidence::CallFamily => self.calls.of(flow, at),
-                Evidence::Dns => self.names.of(flow),
-                Evidence::Address => self
-                    .set
-                    .by_address(behind.unwrap_or_else(|| flow.ip(Side::Server)))
-                    .or_else(|| self.set.by_address(flow.ip(Side::Client))),
+                Evidence::Dns => self.names.of(flow, client_mac, &self.set),
+                Evidence::Address => behind
+                    .or_else(|| {
+                        roles::server(flow, is_syn_seen, dissected).map(|side| flow.ip(side))
+                    })
+                    .and_then(|address| self.set.by_address(address))
+                    .filter(|tag| {
+                        names.proto.is_none_or(|proto| {
+                            ladder::carries_applications(proto)
+                                || self.set.is_spoken_at_addresses(tag, proto)
+                        })
+                    }),
                 _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
             let tag = tag.filter(|tag| !self.set.is_retired(tag));
@@ -749,6 +846,9 @@ impl Classifier {
                 trace.remember(Step::inferred(number, tag));
             }
             if tag.app.is_some() {
+                if names.app.is_some() {
+                    names.service = None;
+                }
                 names.app = tag.app;
                 names.service = names.service.or(tag.service);
             }

@@ -1,87 +1,273 @@
 //! Names learned from DNS: which application's address this is, for this client, for how long.
 //!
-//! Learning is stateless towards flows: each DNS response is read by itself, by every worker, so
-//! that all workers know the same. Memory is bounded by two generations of entries.
+//! Every worker reads every DNS message, in the order of the capture, so that all know the same
+//! whichever flows they own. An answer teaches only if its question was seen, as the client itself
+//! takes no other (RFC 5452 section 9.1). Memory is bounded by two generations of entries.
 
+use std::hash::{BuildHasher, Hash};
 use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use hashbrown::HashMap;
 
+use super::generations::Generations;
+use super::hosts::{Hosts, Mac};
+use super::streams::Streams;
 use crate::app::AppId;
-use crate::decode::{IpProtocol, Packet};
+use crate::decode::{IpProtocol, Packet, TcpSegment};
 use crate::dissect::dns;
 use crate::flow::{Flow, Side};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::verdict::Tag;
-
-/// Entries a generation holds; two are kept.
-const GENERATION: usize = 8_192;
+use crate::verdict::{Evidence, RuleId, Tag};
 
 /// An answer is used by a connection that begins a little later than its time to live says.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// Resolvers give up sooner (RFC 1035 section 7.2, RFC 9520 section 2.4).
+const ANSWERED_WITHIN: u32 = 30;
+
 const DNS_PORT: u16 = 53;
 
-/// Whether `packet` may be a DNS response.
-#[inline]
-pub(super) fn teaches(packet: &Packet<'_>) -> bool {
-    packet.source_port == DNS_PORT
-        && matches!(packet.protocol, IpProtocol::UDP | IpProtocol::TCP)
-        && packet.payload.len() > 12
+/// No set has so many rules, and no catalogue so many applications: entries are to be small.
+const NO_RULE: RuleId = RuleId(u32::MAX);
+const NO_APP: AppId = AppId(u16::MAX);
+
+/// However little memory there is to be.
+const LEAST_BUCKETS: usize = 64;
+
+/// What may be learned of other flows, and how much of it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Learning {
+    /// Bytes that what DNS taught takes at most, in each worker: all know the same.
+    pub dns_memory: usize,
+    /// Answers teach although their questions were not seen.
+    pub dns_unsolicited: bool,
 }
 
-/// What DNS responses taught so far.
-#[derive(Debug, Default)]
+impl Default for Learning {
+    fn default() -> Self {
+        Self {
+            dns_memory: 64 << 20,
+            dns_unsolicited: false,
+        }
+    }
+}
+
+/// Answers of DNS, by whether they could be believed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// Their questions were seen.
+    pub asked: u64,
+    /// They were not.
+    pub unasked: u64,
+}
+
+impl Answers {
+    /// Whether most of many answers came without a question: the mirror shows one direction.
+    pub const fn are_one_sided(&self) -> bool {
+        self.unasked >= 100 && self.unasked / 10 > self.asked
+    }
+}
+
+/// Whether `packet` may belong to a DNS message, or begin a stream of them.
+#[inline]
+pub(super) fn teaches(packet: &Packet<'_>) -> bool {
+    if packet.source_port != DNS_PORT && packet.destination_port != DNS_PORT {
+        return false;
+    }
+    match packet.tcp {
+        Some(tcp) => !packet.payload.is_empty() || tcp.has(TcpSegment::SYN),
+        None => packet.protocol == IpProtocol::UDP && packet.payload.len() > dns::HEADER_LEN,
+    }
+}
+
+/// What DNS taught so far.
+#[derive(Debug)]
 pub(super) struct Names {
-    /// What `client` was told of `server`.
-    told: Generations<(IpAddr, IpAddr), Told>,
-    /// Which applications' names lead to an address, for any client.
-    addresses: Generations<IpAddr, Shared>,
+    streams: Streams,
+    book: Book,
+}
+
+/// What is known of whole messages.
+#[derive(Debug)]
+struct Book {
+    state: RandomState,
+    unsolicited: bool,
+    /// Questions that wait for their answers.
+    questions: Generations<u64, Asked>,
+    /// What a client was told of a server: by the hash of who asked and of the address.
+    told: Generations<u64, Told>,
+    /// Which applications' names lead to an address, for any client: by its hash.
+    addresses: Generations<u64, Shared>,
+    hosts: Hosts,
+    answers: Answers,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    /// In seconds of 1970.
+    at: u32,
+    mac: Option<Mac>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Told {
-    tag: Option<Tag>,
-    until: Timestamp,
+    /// [`NO_RULE`]: no rule knows the name.
+    rule: RuleId,
+    /// In seconds of 1970.
+    until: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Shared {
-    app: Option<AppId>,
+    /// [`NO_APP`]: the names are of none.
+    app: AppId,
     /// Names of different applications (or of none) lead here: the address proves nothing.
     mixed: bool,
-    until: Timestamp,
+    until: u32,
+}
+
+/// Who asks, for what follows from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Client {
+    Address(IpAddr),
+    Mac(Mac),
 }
 
 impl Names {
-    /// The most bytes they take.
-    pub(super) const MEMORY: usize =
-        Generations::<(IpAddr, IpAddr), Told>::MEMORY + Generations::<IpAddr, Shared>::MEMORY;
-
-    /// Learns the answers of a DNS response.
-    pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
-        let message = match packet.protocol {
-            // RFC 1035 section 4.2.2: two octets of length. Only a message that fills one segment.
-            IpProtocol::TCP => match packet.payload.split_first_chunk() {
-                Some((&length, rest)) if usize::from(u16::from_be_bytes(length)) == rest.len() => {
-                    rest
-                }
-                _ => return,
-            },
-            _ => packet.payload,
+    /// Nothing yet.
+    pub(super) fn new(learning: &Learning) -> Self {
+        let buckets = Self::buckets(learning.dns_memory);
+        let book = Book {
+            state: RandomState::default(),
+            unsolicited: learning.dns_unsolicited,
+            questions: Generations::new(buckets / 4),
+            told: Generations::new(buckets),
+            addresses: Generations::new(buckets / 2),
+            hosts: Hosts::new(buckets / 4),
+            answers: Answers::default(),
         };
-        let client = packet.destination.to_ip(packet.version);
+        Self {
+            streams: Streams::new(learning.dns_memory / 8),
+            book,
+        }
+    }
+
+    /// Buckets of a generation of what clients were told, so that all fits into seven eighths of
+    /// `memory`; the last one is for streams.
+    fn buckets(memory: usize) -> usize {
+        let room = memory - memory / 8;
+        let mut buckets = LEAST_BUCKETS;
+        while Self::of_buckets(2 * buckets) <= room {
+            buckets *= 2;
+        }
+        buckets
+    }
+
+    const fn of_buckets(buckets: usize) -> usize {
+        Generations::<u64, Asked>::memory(buckets / 4)
+            + Generations::<u64, Told>::memory(buckets)
+            + Generations::<u64, Shared>::memory(buckets / 2)
+            + Hosts::memory(buckets / 4)
+    }
+
+    /// Answers read so far.
+    pub(super) const fn answers(&self) -> Answers {
+        self.book.answers
+    }
+
+    /// Learns from a packet of which [`teaches`] holds.
+    pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
+        let Self { streams, book } = self;
+        match packet.tcp {
+            None => book.message(packet, packet.payload, set),
+            Some(tcp) => streams.read(packet, tcp, &mut |message| {
+                book.message(packet, message, set)
+            }),
+        }
+    }
+
+    /// The application whose name led this flow's client, whose packets came from `mac`, to its
+    /// server.
+    pub(super) fn of<T>(
+        &self,
+        flow: &Flow<T>,
+        mac: Option<Mac>,
+        set: &SignatureSet,
+    ) -> Option<Tag> {
+        let book = &self.book;
+        let (client, server) = (flow.ip(Side::Client), flow.ip(Side::Server));
+        let began = seconds(flow.first);
+        let told = |client, server| book.told_of(client, server, began, set);
+        told(Client::Address(client), server)
+            .or_else(|| told(Client::Address(server), client))
+            .or_else(|| {
+                let mac = mac.filter(|&mac| book.hosts.is_one(mac, client, began))?;
+                told(Client::Mac(mac), server)
+            })
+    }
+}
+
+impl Book {
+    /// Learns from a whole message, which `packet` ends.
+    fn message(&mut self, packet: &Packet<'_>, message: &[u8], set: &SignatureSet) {
+        let source = packet.source.to_ip(packet.version);
+        let destination = packet.destination.to_ip(packet.version);
+        let read = dns::transaction(message, |transaction| {
+            let (client, server, port) = if transaction.is_response {
+                (destination, source, packet.destination_port)
+            } else {
+                (source, destination, packet.source_port)
+            };
+            let key = (client, server, port, transaction.id, transaction.name);
+            (transaction.is_response, self.state.hash_one(key))
+        });
+        let Some((is_response, key)) = read else {
+            return;
+        };
+        let now = seconds(packet.at);
+        if !is_response {
+            let mac = packet.source_mac;
+            if let Some(mac) = mac {
+                self.hosts.asked(mac, source, now);
+            }
+            return self.questions.insert(key, Asked { at: now, mac });
+        }
+        let question = self
+            .questions
+            .remove(&key)
+            .filter(|question| now.saturating_sub(question.at) <= ANSWERED_WITHIN);
+        match question {
+            Some(_) => self.answers.asked += 1,
+            None => self.answers.unasked += 1,
+        }
+        if question.is_some() || self.unsolicited {
+            let mac = question.and_then(|question| question.mac);
+            self.answered(destination, mac, message, packet.at, set);
+        }
+    }
+
+    /// Learns the answers in `message` to a client that is believed to have asked.
+    fn answered(
+        &mut self,
+        client: IpAddr,
+        mac: Option<Mac>,
+        message: &[u8],
+        at: Timestamp,
+        set: &SignatureSet,
+    ) {
         dns::answers(message, &mut |answer| {
-            let until = packet
-                .at
-                .after(Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE));
-            let tag = set.by_name(answer.name);
-            let app = tag.and_then(|tag| tag.app);
-            let shared = match self.addresses.get(&answer.address) {
-                Some(old) if old.until >= packet.at => Shared {
+            let time_to_live = Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE);
+            let until = seconds(at.after(time_to_live));
+            // What stands before an encrypted hello is no application.
+            let tag = set
+                .by_name(answer.name)
+                .filter(|tag| tag.evidence != Evidence::OuterName);
+            let app = tag.and_then(|tag| tag.app).unwrap_or(NO_APP);
+            let place = self.state.hash_one(answer.address);
+            let shared = match self.addresses.get(&place) {
+                Some(old) if old.until >= seconds(at) => Shared {
                     app: old.app,
                     mixed: old.mixed || old.app != app,
                     until: old.until.max(until),
@@ -92,61 +278,72 @@ impl Names {
                     until,
                 },
             };
-            self.addresses.insert(answer.address, shared);
-            self.told
-                .insert((client, answer.address), Told { tag, until });
+            self.addresses.insert(place, shared);
+            let rule = tag.map_or(NO_RULE, |tag| tag.rule);
+            let clients = [Some(Client::Address(client)), mac.map(Client::Mac)];
+            for client in clients.into_iter().flatten() {
+                let key = self.state.hash_one((client, answer.address));
+                self.told.insert(key, Told { rule, until });
+            }
         });
     }
 
-    /// The application whose name led this flow's client to its server.
-    pub(super) fn of<T>(&self, flow: &Flow<T>) -> Option<Tag> {
-        let (client, server) = (flow.ip(Side::Client), flow.ip(Side::Server));
-        self.told_of(client, server, flow.first)
-            .or_else(|| self.told_of(server, client, flow.first))
-    }
-
-    fn told_of(&self, client: IpAddr, server: IpAddr, began: Timestamp) -> Option<Tag> {
+    fn told_of(
+        &self,
+        client: Client,
+        server: IpAddr,
+        began: u32,
+        set: &SignatureSet,
+    ) -> Option<Tag> {
         let told = self
             .told
-            .get(&(client, server))
+            .get(&self.state.hash_one((client, server)))
             .filter(|told| told.until >= began)?;
-        let shared = self.addresses.get(&server)?;
-        told.tag.filter(|tag| !shared.mixed && tag.app.is_some())
+        let shared = self.addresses.get(&self.state.hash_one(server))?;
+        set.rule_tag(told.rule)
+            .filter(|tag| !shared.mixed && tag.app.is_some())
     }
 }
 
-/// A bounded map: when the young generation is full it becomes the old one, and the old one goes.
-#[derive(Debug)]
-pub(super) struct Generations<K, V> {
-    young: HashMap<K, V, RandomState>,
-    old: HashMap<K, V, RandomState>,
+/// The whole seconds of `at`.
+fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.0 / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
-impl<K, V> Default for Generations<K, V> {
-    fn default() -> Self {
-        Self {
-            young: HashMap::default(),
-            old: HashMap::default(),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_what_was_given() {
+        for memory in [1 << 20, 10_000_000, 64 << 20, 1 << 30] {
+            let buckets = Names::buckets(memory);
+            let taken = Names::of_buckets(buckets);
+            assert!(taken <= memory - memory / 8, "{memory}: {taken}");
+            assert!(
+                Names::of_buckets(2 * buckets) > memory - memory / 8,
+                "{memory}"
+            );
         }
-    }
-}
-
-impl<K, V> Generations<K, V> {
-    /// The most bytes it takes: two maps of a power of two of buckets, seven eighths full, with one
-    /// control byte each. One that grows has its old buckets besides, but is not full then.
-    pub(super) const MEMORY: usize =
-        2 * (GENERATION * 8 / 7 + 1).next_power_of_two() * (size_of::<(K, V)>() + 1);
-}
-
-impl<K: std::hash::Hash + Eq, V: Copy> Generations<K, V> {
-    pub(super) fn get(&self, key: &K) -> Option<V> {
-        self.young.get(key).or_else(|| self.old.get(key)).copied()
+        // What the manual says of the default.
+        let entries = Names::buckets(Learning::default().dns_memory) / 8 * 7 * 2;
+        assert!(entries > 900_000, "{entries}");
     }
 
-    pub(super) fn insert(&mut self, key: K, value: V) {
-        if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+    #[test]
+    fn a_mirror_of_one_direction_is_noticed() {
+        for (asked, unasked, expected) in [
+            (0, 99, false),
+            (0, 100, true),
+            (1000, 100, false),
+            (9, 100, true),
+            (10, 100, false),
+        ] {
+            assert_eq!(
+                Answers { asked, unasked }.are_one_sided(),
+                expected,
+                "{asked} {unasked}"
+            );
         }
-        self.young.insert(key, value);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::flow::opening::Script;
-use crate::flow::samples::{Host, dns_answer, tcp, udp};
+use crate::flow::samples::{Host, dns_answer, dns_question, tcp, udp};
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
@@ -314,8 +314,14 @@ fn a_protocol_number_settles_the_first_packet() {
 #[test]
 fn weak_evidence_names_what_nothing_forbids() {
     let to_port: Host = (2, 6666);
-    let learned = dns_answer("chat.acme.test", 2, 60);
+    let (asked, learned) = (
+        dns_question("chat.acme.test"),
+        dns_answer("chat.acme.test", 2, 60),
+    );
+    let question = udp(1, (1, 40_000), (9, 53), &asked);
     let lesson = udp(1, (9, 53), (1, 40_000), &learned);
+    let hello = [0x16, 3, 3, 0, 60, 1, 0, 0, 56, 3, 3];
+    let shell = b"SSH-2.0-OpenSSH_9.6\r\n";
     let dns_to_acme = dns_answer("x.test", 9, 1);
     let foreign = b"GET / HTTP/1.1\r\nHost: www.unheard-of.test\r\n\r\n";
     let nameless = b"GET / HTTP/1.0\r\n\r\n";
@@ -323,8 +329,41 @@ fn weak_evidence_names_what_nothing_forbids() {
         ("address", &[udp(1, A, ACME, JUNK)], Some(Evidence::Address)),
         (
             "address of the client",
+            &[tcp(1, ACME, A, SYN, b""), tcp(1, ACME, A, (16, 100), JUNK)],
+            None,
+        ),
+        (
+            "address of a client by its port",
+            &[udp(1, (200, 50_000), (1, 7777), JUNK)],
+            None,
+        ),
+        (
+            "address of a server by its port, which speaks first",
             &[udp(1, ACME, A, JUNK)],
             Some(Evidence::Address),
+        ),
+        (
+            "address of nobody knows whom",
+            &[udp(1, (200, 7777), (1, 7778), JUNK)],
+            None,
+        ),
+        (
+            "a protocol that carries others",
+            &[
+                tcp(1, A, ACME, SYN, b""),
+                tcp(1, A, ACME, (16, 100), &hello),
+                tcp(1, ACME, A, (16, 7), &[0x15, 3, 3, 0, 2, 2, 40]),
+            ],
+            Some(Evidence::Address),
+        ),
+        (
+            "a protocol that does not",
+            &[
+                tcp(1, A, ACME, SYN, b""),
+                tcp(1, ACME, A, (16, 7), shell),
+                tcp(1, A, ACME, (16, 100), shell),
+            ],
+            None,
         ),
         (
             "without a payload",
@@ -342,10 +381,15 @@ fn weak_evidence_names_what_nothing_forbids() {
             &[tcp(1, A, to_port, (16, 1), JUNK)],
             None,
         ),
-        ("dns", &[lesson, udp(2, A, B, JUNK)], Some(Evidence::Dns)),
+        (
+            "dns",
+            &[question, lesson, udp(2, A, B, JUNK)],
+            Some(Evidence::Dns),
+        ),
+        ("dns unasked", &[lesson, udp(2, A, B, JUNK)], None),
         (
             "dns before port",
-            &[lesson, udp(2, A, to_port, JUNK)],
+            &[question, lesson, udp(2, A, to_port, JUNK)],
             Some(Evidence::Dns),
         ),
         (
@@ -431,14 +475,19 @@ fn names_are_learned_from_dns() {
         ),
     ];
     for (name, answers, (at, client, server), wanted) in cases {
-        let messages: Vec<Vec<u8>> = answers
+        let messages: Vec<[Vec<u8>; 2]> = answers
             .iter()
-            .map(|&(_, _, name, host, ttl)| dns_answer(name, host, ttl))
+            .map(|&(_, _, name, host, ttl)| [dns_question(name), dns_answer(name, host, ttl)])
             .collect();
         let mut packets: Vec<Packet<'_>> = answers
             .iter()
             .zip(&messages)
-            .map(|(&(at, client, ..), message)| udp(at, (9, 53), (client, 40_000), message))
+            .flat_map(|(&(at, client, ..), [asked, said])| {
+                [
+                    udp(at, (client, 40_000), (9, 53), asked),
+                    udp(at, (9, 53), (client, 40_000), said),
+                ]
+            })
             .collect();
         packets.push(udp(*at, (*client, 50_000), (*server, 7777), JUNK));
         let (_, _, app) = verdict(&packets);
@@ -446,17 +495,181 @@ fn names_are_learned_from_dns() {
     }
 }
 
+/// A question and an answer, by what differs from the pair that belongs together.
 #[test]
-fn dns_over_tcp_teaches_when_it_fills_a_segment() {
-    let message = dns_answer("cdn.acme.test", 2, 60);
-    let mut segment = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
-    segment.extend(&message);
-    for (payload, wanted) in [(&segment[..], Some("acme")), (&segment[..40], None)] {
-        let packets = [
-            tcp(1, (9, 53), (1, 40_000), (16, 1), payload),
-            udp(2, A, B, JUNK),
+fn an_answer_to_no_question_teaches_nothing() {
+    let (asked, said) = (
+        dns_question("cdn.acme.test"),
+        dns_answer("cdn.acme.test", 2, 60),
+    );
+    let mut other_id = said.clone();
+    other_id[1] = 9;
+    let other_name = dns_answer("www.acme.test", 2, 60);
+    let (client, server): (Host, Host) = ((1, 40_000), (9, 53));
+    let question = udp(100, client, server, &asked);
+    let cases: &[(&str, &[Packet<'_>], bool)] = &[
+        (
+            "its own",
+            &[question, udp(101, server, client, &said)],
+            true,
+        ),
+        ("none", &[udp(101, server, client, &said)], false),
+        (
+            "too late",
+            &[question, udp(140, server, client, &said)],
+            false,
+        ),
+        (
+            "another number",
+            &[question, udp(101, server, client, &other_id)],
+            false,
+        ),
+        (
+            "another name",
+            &[question, udp(101, server, client, &other_name)],
+            false,
+        ),
+        (
+            "another server",
+            &[question, udp(101, (8, 53), client, &said)],
+            false,
+        ),
+        (
+            "another port",
+            &[question, udp(101, server, (1, 40_001), &said)],
+            false,
+        ),
+        (
+            "answered before",
+            &[
+                question,
+                udp(101, server, client, &other_id),
+                udp(102, server, client, &said),
+            ],
+            true,
+        ),
+    ];
+    for &(name, packets, wanted) in cases {
+        let flow = udp(141, A, B, JUNK);
+        let packets = [packets, &[flow]].concat();
+        assert_eq!(verdict(&packets).2.is_some(), wanted, "{name}");
+    }
+}
+
+#[test]
+fn dns_over_tcp_is_read_as_a_stream() {
+    let framed = |message: Vec<u8>| {
+        let len = u16::try_from(message.len()).unwrap().to_be_bytes();
+        [&len[..], &message].concat()
+    };
+    let names = ["x.test", "cdn.acme.test"];
+    let asked = names.map(|name| framed(dns_question(name))).concat();
+    let said = [(names[0], 3), (names[1], 2)]
+        .map(|(name, host)| framed(dns_answer(name, host, 60)))
+        .concat();
+    let (client, server): (Host, Host) = ((1, 40_000), (9, 53));
+    let (first, second) = said.split_at(30);
+    let packets = [
+        tcp(1, client, server, SYN, b""),
+        tcp(1, server, client, (18, 499), b""),
+        tcp(1, client, server, (16, 100), &asked),
+        tcp(1, server, client, (16, 530), second),
+        tcp(1, server, client, (16, 500), first),
+        udp(2, A, B, JUNK),
+    ];
+    assert_eq!(verdict(&packets).2.as_deref(), Some("acme"));
+    let lost = [&packets[..4], &packets[5..]].concat();
+    assert_eq!(verdict(&lost).2, None);
+}
+
+/// Who asks over one family and connects over the other is known by its link-layer address.
+#[test]
+fn one_client_has_two_families() {
+    let (asked, said) = (
+        dns_question("cdn.acme.test"),
+        dns_answer("cdn.acme.test", 2, 60),
+    );
+    let from = |mac: u8, packet: Packet<'static>| Packet {
+        source_mac: Some([2, 0, 0, 0, 0, mac]),
+        ..packet
+    };
+    let (asked, said): (&'static [u8], &'static [u8]) = (asked.leak(), said.leak());
+    let v6 = |host: u8, packet: Packet<'static>| {
+        let mut address = [0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        address[15] = host;
+        Packet {
+            version: 6,
+            source: crate::decode::Address(address),
+            destination: crate::decode::Address([0x20; 16]),
+            ..packet
+        }
+    };
+    let ask = |host: u8, mac: u8| {
+        let question = from(mac, v6(host, udp(1, (host, 40_000), (9, 53), asked)));
+        let answer = Packet {
+            source: question.destination,
+            destination: question.source,
+            ..v6(host, udp(1, (9, 53), (host, 40_000), said))
+        };
+        [question, answer]
+    };
+    let connect = |mac| [from(mac, udp(2, A, B, JUNK))];
+    let others: Vec<_> = (10..20).flat_map(|host| ask(host, 1)).collect();
+    let cases: &[(&str, Vec<Packet<'_>>, Option<&str>)] = &[
+        (
+            "the same",
+            [&ask(1, 1)[..], &connect(1)].concat(),
+            Some("acme"),
+        ),
+        ("another", [&ask(1, 1)[..], &connect(2)].concat(), None),
+        (
+            "a router",
+            [&others[..], &ask(1, 1), &connect(1)].concat(),
+            None,
+        ),
+    ];
+    for (name, packets, wanted) in cases {
+        assert_eq!(verdict(packets).2.as_deref(), *wanted, "{name}");
+    }
+}
+
+/// A protocol that the client's bytes claim, and what the server says: what it is, and when.
+#[test]
+fn a_probe_is_what_it_is_answered_by() {
+    const RDP: &[u8] = &[
+        3, 0, 0, 0x13, 0x0e, 0xe0, 0, 0, 0, 0, 0, 1, 0, 8, 0, 3, 0, 0, 0,
+    ];
+    let confirm = [
+        3, 0, 0, 0x13, 0x0e, 0xd0, 0, 0, 0x12, 0x34, 0, 2, 0, 8, 0, 1, 0, 0, 0,
+    ];
+    let http = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n";
+    let get = b"GET / HTTP/1.0\r\n\r\n";
+    type Row<'a> = (&'a [u8], &'a [&'a [u8]], Option<Proto>);
+    let rows: &[Row<'_>] = &[
+        (RDP, &[&confirm], Some(Proto::RDP)),
+        (RDP, &[], Some(Proto::RDP)),
+        (RDP, &[http], Some(Proto::HTTP)),
+        (RDP, &[&http[..4], &http[4..]], Some(Proto::HTTP)),
+        (RDP, &[b"SSH-2.0-x\r\n"], Some(Proto::SSH)),
+        (RDP, &[b"220 mx.test ESMTP\r\n"], Some(Proto::SMTP)),
+        (RDP, &[&[0x15, 3, 1, 0, 2, 2, 70]], Some(Proto::TLS)),
+        (get, &[b"SSH-2.0-x\r\n"], Some(Proto::SSH)),
+        (get, &[http], Some(Proto::HTTP)),
+        (JUNK, &[http], Some(Proto::HTTP)),
+        (JUNK, &[JUNK], None),
+    ];
+    for (number, &(asked, said, proto)) in rows.iter().enumerate() {
+        let mut packets = vec![
+            tcp(1, A, B, SYN, b""),
+            tcp(1, B, A, (18, 499), b""),
+            tcp(1, A, B, (16, 100), asked),
         ];
-        assert_eq!(verdict(&packets).2.as_deref(), wanted);
+        let mut sequence = 500;
+        for part in said {
+            packets.push(tcp(2, B, A, (16, sequence), part));
+            sequence += u32::try_from(part.len()).unwrap();
+        }
+        assert_eq!(verdict(&packets).0.proto, proto, "row {number}");
     }
 }
 
@@ -497,6 +710,7 @@ mod half_read {
             vlans: Vlans::default(),
             tunnel: None,
             tunnel_id: 0,
+            source_mac: None,
         }
     }
 
@@ -507,15 +721,24 @@ mod half_read {
         let config = flow::Config::default();
         let mut table: FlowTable<Classification> = FlowTable::new(config.clone());
         let (start, rest): (&[u8], &[u8]) = (b"GET /watch?v=1 HTT", b"\0 no such version\r\n\r\n");
+        let answer = Packet {
+            source: Address::v4([203, 0, 113, 9]),
+            destination: Address::v4([10, 0, 0, 1]),
+            source_port: 80,
+            destination_port: 50_000,
+            ..segment(3, 0, TcpSegment::ACK, b"bye")
+        };
         let packets = [
             segment(1, 0, TcpSegment::SYN, start),
             segment(2, 19, TcpSegment::ACK, rest),
+            answer,
         ];
         let settled = packets.map(|packet| {
             let located = table.locate(&packet);
             let touch = table.touch(&packet, located, Classification::is_settled, |_, _| {});
-            let flow = table.flow(touch.unwrap()).unwrap();
-            classifier.on_packet(flow, |class| class, &packet, Side::Client, &config);
+            let touch = touch.unwrap();
+            let flow = table.flow(touch).unwrap();
+            classifier.on_packet(flow, |class| class, &packet, touch.side, &config);
             flow.class.verdict
         });
         assert_eq!(
@@ -523,10 +746,15 @@ mod half_read {
             Verdict::Pending,
             "a long request: more may follow"
         );
-        let Verdict::Settled { named, at_packet } = settled[1] else {
+        assert_eq!(
+            settled[1],
+            Verdict::Pending,
+            "the server may speak another protocol"
+        );
+        let Verdict::Settled { named, at_packet } = settled[2] else {
             panic!("nothing more can be learned");
         };
-        assert_eq!((named.proto, at_packet), (Some(Proto::HTTP), 2));
+        assert_eq!((named.proto, at_packet), (Some(Proto::HTTP), 3));
     }
 }
 
@@ -648,8 +876,9 @@ fn flows_live_on_through_another_set() {
     assert_eq!(run.read(&undecided, false), None);
     // Learned: client 5 asked for acme's name, client 6 for other's.
     for (client, name) in [(5, "chat.acme.test"), (6, "www.other.test")] {
-        let answer = dns_answer(name, 100 + client, 60);
-        run.read(&udp(1, (1, 53), (client, 5000), &answer), true);
+        let (asked, said) = (dns_question(name), dns_answer(name, 100 + client, 60));
+        run.read(&udp(1, (client, 5000), (1, 53), &asked), false);
+        run.read(&udp(1, (1, 53), (client, 5000), &said), true);
     }
 
     run.replace(&[earlier.clone(), acme.clone()]);

@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use super::names::Generations;
+use super::generations::Generations;
 use crate::decode::{IpProtocol, Packet};
 use crate::dissect::ftp_data;
 use crate::flow::{Flow, Side, Transport};
@@ -31,17 +31,30 @@ fn is_reply_of_ftp(packet: &Packet<'_>) -> bool {
     packet.source_port == FTP_PORT && matches!(packet.payload, [b'2', ..])
 }
 
+/// Buckets of a generation of them.
+const BUCKETS: usize = 1 << 14;
+
 /// The data connections that were spoken of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Transfers {
     /// By where they go, and from which address.
     expected: Generations<(SocketAddr, IpAddr), Timestamp>,
     any: bool,
 }
 
+impl Default for Transfers {
+    fn default() -> Self {
+        Self {
+            expected: Generations::new(BUCKETS),
+            any: false,
+        }
+    }
+}
+
 impl Transfers {
     /// The most bytes they take.
-    pub(super) const MEMORY: usize = Generations::<(SocketAddr, IpAddr), Timestamp>::MEMORY;
+    pub(super) const MEMORY: usize =
+        Generations::<(SocketAddr, IpAddr), Timestamp>::memory(BUCKETS);
 
     /// Learns from one segment of a control connection.
     pub(super) fn learn(&mut self, packet: &Packet<'_>) {

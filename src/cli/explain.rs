@@ -70,6 +70,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         workers: 1,
         decode: arguments.flow_table.decode(),
         flow: arguments.flow_table.flow(),
+        learning: arguments.flow_table.learning(),
         records: true,
         steps: true,
         keep: if arguments.all {

@@ -17,6 +17,7 @@ use super::records::{flow_exporter, usage_exporter};
 use super::select::{Ends, Selection, UNKNOWN};
 use super::settings::{Flows, Input, Signatures, positive};
 use crate::classify::explain::Keep;
+use crate::classify::names::Answers;
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
 use crate::export::{Exporter, Intervals, summary};
@@ -211,6 +212,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         workers: arguments.workers,
         decode: arguments.flow_table.decode(),
         flow: arguments.flow_table.flow(),
+        learning: arguments.flow_table.learning(),
         usage: usage::Config {
             interval: arguments.interval,
             clients: arguments.by == By::Client,
@@ -229,12 +231,20 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let damaged = arguments.input.report_damage(&inputs, &stop);
+    let unsolicited = config.learning.dns_unsolicited;
     let summary = outcome.map_err(|failure| match failure {
         Failure::Read(error) => anyhow::Error::from(error),
         Failure::Write(error) => anyhow::Error::from(error).context("cannot write the records"),
     })?;
 
     Input::report_links(&summary.ledger);
+    if summary.dns_answers.are_one_sided() && !unsolicited {
+        let Answers { asked, unasked } = summary.dns_answers;
+        eprintln!(
+            "ottometer: {unasked} of {} DNS answers came without a question, and taught nothing: the capture shows one direction; --dns-unsolicited lets them teach",
+            asked + unasked
+        );
+    }
 
     // Records on standard output are for programs: what is for people goes beside them.
     let to_stdout = [&arguments.flows, &arguments.usage, &arguments.write_pcap]

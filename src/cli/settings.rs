@@ -11,6 +11,7 @@ use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file};
+use crate::classify::names::Learning;
 use crate::export::number::grouped;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::usage::ledger::Ledger;
@@ -182,6 +183,14 @@ pub(super) struct Flows {
     #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().record_memory, value_parser = positive)]
     record_memory: usize,
 
+    /// Bytes that what DNS taught takes at most, in each worker: all know the same. At the limit what is oldest is forgotten.
+    #[arg(long, value_name = "BYTES", default_value_t = Learning::default().dns_memory, value_parser = dns_memory)]
+    dns_memory: usize,
+
+    /// Learn from DNS answers whose questions were not seen, as on a mirror of one direction.
+    #[arg(long)]
+    dns_unsolicited: bool,
+
     /// Keep flows with the same endpoints apart by this.
     #[arg(long, value_name = "SCOPE", default_value = "none")]
     scope: Scope,
@@ -221,11 +230,25 @@ impl Flows {
         }
     }
 
+    pub(super) fn learning(&self) -> Learning {
+        Learning {
+            dns_memory: self.dns_memory,
+            dns_unsolicited: self.dns_unsolicited,
+        }
+    }
+
     pub(super) fn decode(&self) -> decode::Config {
         decode::Config {
             max_depth: self.tunnel_depth,
             ..decode::Config::default()
         }
+    }
+}
+
+fn dns_memory(text: &str) -> Result<usize, String> {
+    match positive(text)? {
+        bytes if bytes < 1 << 20 => Err("must be at least 1048576".to_owned()),
+        bytes => Ok(bytes),
     }
 }
 

@@ -12,10 +12,14 @@ use super::settings::lines;
 use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
 use crate::export::Exporter;
+use crate::pipeline::trial::{Trial, observed};
 use crate::pipeline::{self, Config};
-use crate::signature::{self, Observed, Severity, SignatureSet, SourceFile};
+use crate::signature::{
+    self, Conversation, Fate, Observed, Runner, Severity, SignatureSet, SourceFile,
+};
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
+use crate::verdict::RuleId;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -138,9 +142,7 @@ fn check(
 }
 
 fn test(out: &mut dyn Write, files: &[SourceFile]) -> anyhow::Result<ExitCode> {
-    let (set, _) = SignatureSet::compile_leniently(files);
-    let set = Arc::new(set);
-    let results = signature::test(files, Path::new("."), &mut |path| observe(path, &set))
+    let results = signature::test(files, Path::new("."), &mut Pipeline)
         .map_err(|findings| anyhow::anyhow!("{}", lines(&findings)))?;
     let mut failed = 0;
     for result in &results {
@@ -225,6 +227,24 @@ fn show(out: &mut dyn Write, files: &[SourceFile], name: &str) -> anyhow::Result
     Ok(ExitCode::SUCCESS)
 }
 
+/// Runs tests as captures are read.
+struct Pipeline;
+
+impl Runner for Pipeline {
+    fn capture(&mut self, set: &Arc<SignatureSet>, path: &Path) -> Result<Vec<Observed>, String> {
+        observe(path, set)
+    }
+
+    fn converse(
+        &mut self,
+        set: &Arc<SignatureSet>,
+        conversation: &Conversation,
+        rules: &[RuleId],
+    ) -> Fate {
+        Trial::new(set).run(conversation).fate(rules, set)
+    }
+}
+
 /// The flows of a capture, for tests that name one.
 fn observe(path: &Path, set: &Arc<SignatureSet>) -> Result<Vec<Observed>, String> {
     let run = || -> anyhow::Result<Vec<Observed>> {
@@ -247,15 +267,7 @@ struct Observer(Vec<Observed>);
 
 impl Exporter for Observer {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
-        let catalog = set.catalog();
-        self.0.push(Observed {
-            app: record.named.app.map(|app| catalog.app_name(app).to_owned()),
-            service: record.named.service,
-            proto: record
-                .named
-                .proto
-                .map(|proto| catalog.protocol_name(proto).to_owned()),
-        });
+        self.0.push(observed(&record.named, set));
         Ok(())
     }
 

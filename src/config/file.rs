@@ -201,6 +201,12 @@ tables! {
         /// Bytes that what is kept of named flows for their records takes together. Each worker has its
         /// share. When it comes to take more, the records of the oldest say less.
         record_memory: Size = "\"1GiB\"",
+        /// Bytes that what DNS taught takes at most, in each worker: all know the same. The default is for
+        /// about 900,000 addresses that clients were told of. At the limit what is oldest is forgotten.
+        dns_memory: Size = "\"64MiB\"",
+        /// Answers of DNS teach although their questions were not seen, as on a mirror that shows one
+        /// direction only.
+        dns_unsolicited: bool = "false",
         /// What keeps flows with the same endpoints apart: "none", "vlan" (VLAN identifiers) or
         /// "tunnel" (the identifier of the outermost tunnel: VNI, TEID, GRE key).
         scope: Scope = "\"none\"",

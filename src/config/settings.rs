@@ -9,6 +9,7 @@ use super::file::{CaptureTable, File, FlowsTable, MetricsTable, RecordsTable, Si
 use super::problem::Problem;
 use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 use crate::capture::live;
+use crate::classify::names::Learning;
 use crate::export::rotate;
 use crate::pipeline::CAPTURE_THREADS;
 use crate::{decode, flow};
@@ -20,6 +21,8 @@ pub struct Settings {
     pub capture: Capture,
     /// For all flow tables together.
     pub flow: flow::Config,
+    /// What flows teach about others.
+    pub learning: Learning,
     /// For each worker's decoder.
     pub decode: decode::Config,
     /// Which rules name the flows.
@@ -113,6 +116,8 @@ pub struct Log {
     pub format: LogFormat,
 }
 
+/// What DNS taught is forgotten too soon with less.
+const SMALLEST_DNS_MEMORY: usize = 1 << 20;
 /// Smallest size at which files are rotated: smaller ones would be all names and no lines.
 const SMALLEST_FILE: u64 = 64 << 10;
 /// libpcap takes the ring's size as an `int`.
@@ -141,6 +146,7 @@ impl Settings {
                 ..decode_default
             },
             flow: flows(&file.flows, found),
+            learning: learning(&file.flows, found),
             signatures: signatures(file.signatures, found),
             records: records(file.records, found),
             metrics: metrics(file.metrics, found),
@@ -298,6 +304,20 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
             Scope::Vlan => flow::Scope::Vlan,
             Scope::Tunnel => flow::Scope::Tunnel,
         },
+    }
+}
+
+fn learning(table: &FlowsTable, found: &mut Problems) -> Learning {
+    let defaults = Learning::default();
+    let dns_memory = table.dns_memory.map_or(defaults.dns_memory, |size| {
+        usize::try_from(size.0).unwrap_or(usize::MAX)
+    });
+    if dns_memory < SMALLEST_DNS_MEMORY {
+        found.push(Problem::of_key("flows.dns_memory", "must be at least 1MiB"));
+    }
+    Learning {
+        dns_memory,
+        dns_unsolicited: table.dns_unsolicited.unwrap_or(defaults.dns_unsolicited),
     }
 }
 

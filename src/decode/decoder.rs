@@ -41,6 +41,7 @@ impl Decoder {
             numbers: std::slice::from_ref(&frame.number),
             wire_len: frame.wire_len,
             frames: frame.frames,
+            source_mac: source_mac(frame),
         };
         let mut around = Around::default();
         let span = Span::new(frame.bytes, frame.wire_len as usize);
@@ -63,6 +64,7 @@ impl Decoder {
             numbers: &datagram.numbers,
             wire_len: datagram.wire_len,
             frames: datagram.frames,
+            source_mac: None,
         };
         let around = Around {
             vlans: datagram.vlans,
@@ -164,6 +166,8 @@ impl Decoder {
                 vlans: around.vlans,
                 tunnel: around.tunnel,
                 tunnel_id: around.tunnel_id,
+                // In a tunnel it is that of the tunnel's end.
+                source_mac: carrier.source_mac.filter(|_| around.tunnel.is_none()),
             });
         }
     }
@@ -191,6 +195,16 @@ impl Decoder {
             Err(reason) => Decoded::Dropped(reason),
         }
     }
+}
+
+/// Who sent an Ethernet frame.
+#[inline]
+fn source_mac(frame: Frame<'_>) -> Option<[u8; 6]> {
+    if frame.link != LinkType::ETHERNET {
+        return None;
+    }
+    let (_, rest) = frame.bytes.split_first_chunk::<6>()?;
+    rest.first_chunk().copied()
 }
 
 /// Ethernet with IP in it and nothing between: nearly every frame there is.

@@ -255,6 +255,8 @@ pub struct Packet<'a> {
     pub tunnel: Option<Tunnel>,
     /// The outermost tunnel's identifier: VNI, TEID, GRE key; zero where it has none.
     pub tunnel_id: u32,
+    /// Who sent the Ethernet frame; `None` where there is none, or a tunnel.
+    pub source_mac: Option<[u8; 6]>,
 }
 
 /// Why a frame's bytes belong to no flow. Each is a line of the ledger.

@@ -105,13 +105,27 @@ fn version_6(bytes: &[u8]) -> Option<bool> {
     if reader.is_empty() {
         return None;
     }
+    let mut says_who = false;
     while !reader.is_empty() {
         let code = reader.be16()?;
         let len = reader.be16()?;
-        if code == 0 || code > 512 {
+        let fits = match code {
+            // Identifiers of client and server: a type of two octets and more (section 11).
+            1 | 2 => len > 2,
+            // Elapsed time, in all that clients send; what is relayed.
+            8 => len == 2,
+            9 => len > 3,
+            // IANA has assigned less than 200.
+            _ => (3..=255).contains(&code),
+        };
+        if !fits {
             return None;
         }
+        says_who |= matches!(code, 1 | 2 | 8 | 9);
         reader.skip(usize::from(len))?;
+    }
+    if !says_who {
+        return None;
     }
     // Advertise, Reply, Reconfigure, Relay-reply, Leasequery-reply and what follows it.
     Some(matches!(kind, 2 | 7 | 10 | 13 | 15 | 16 | 17))

@@ -67,20 +67,26 @@ impl NamePacket {
         reader.skip(2)?;
         let flags = reader.be16()?;
         let questions = usize::from(reader.be16()?);
-        let mut records = 0;
-        for _ in 0..3 {
-            records += usize::from(reader.be16()?);
-        }
+        let (answers, authorities) = (usize::from(reader.be16()?), reader.be16()?);
+        let records = answers + usize::from(authorities) + usize::from(reader.be16()?);
         // Query, registration, release, wait, refresh (two numbers are in use), multi-homed.
         let known_opcode = matches!((flags >> 11) & 0x0f, 0 | 5..=9 | 15);
         let adds_up = NAME_HEADER_LEN + questions * 5 + records * 11 <= message.len()
             && (1..=64).contains(&(questions + records));
+        // RFC 1002 section 4.2: a request has one question and no code of an error; no message has
+        // authorities, but the redirections of servers.
+        let is_request = flags & 0x8000 == 0;
+        let sections = if is_request {
+            questions == 1 && answers == 0 && authorities == 0 && flags & 0x0f == 0
+        } else {
+            questions <= 1
+        };
         let name = Encoded::read(&mut reader);
         let rr_type = name.is_some().then(|| reader.be16()).flatten();
         let class = reader.be16();
         let is_name = rr_type.is_some_and(|t| ASKED.contains(&t)) && class == Some(1);
         let sure = if usual {
-            known_opcode && adds_up || is_name
+            known_opcode && adds_up && sections || is_name
         } else {
             let exact = questions == 1 && records == 0 && reader.is_empty();
             known_opcode && is_name && (exact || questions == 0 && records == 1 && adds_up)

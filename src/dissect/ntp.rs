@@ -12,6 +12,8 @@ const PORT: u16 = 123;
 /// The fields of a packet with time stamps: all before extensions and authentication.
 const HEADER: usize = 48;
 
+const ACTIVE: u8 = 1;
+const PASSIVE: u8 = 2;
 const CLIENT: u8 = 3;
 const SERVER: u8 = 4;
 const CONTROL: u8 = 6;
@@ -49,9 +51,14 @@ fn elsewhere(opening: &Opening<'_>) -> Outcome {
     }
     // Origin of the answer is Transmit of the request (section 7.3).
     let origin = opening.newest().get(24..32);
+    let asked_by = match mode(opening.newest()) {
+        Some(SERVER) => CLIENT,
+        Some(PASSIVE) => ACTIVE,
+        _ => return Outcome::NotMine,
+    };
     let answers = others.messages().any(|request| {
         let transmit = request.get(40..48);
-        mode(request).is_some() && transmit == origin && transmit != Some(&[0; 8])
+        mode(request) == Some(asked_by) && transmit == origin && transmit != Some(&[0; 8])
     });
     match answers {
         true => Outcome::Done,
@@ -69,7 +76,12 @@ fn mode(bytes: &[u8]) -> Option<u8> {
     let len = bytes.len();
     let agrees = match mode {
         // Extension fields and a digest come in whole words; strata end at 16 (section 7.3).
-        1..=5 => (HEADER..=1400).contains(&len) && len.is_multiple_of(4) && second <= 16,
+        1..=5 => {
+            (HEADER..=1400).contains(&len)
+                && len.is_multiple_of(4)
+                && second <= 16
+                && is_plausible(bytes)
+        }
         // A header of 12 octets with the data's length, then data, perhaps padding and a digest.
         CONTROL => {
             let count = usize::from(u16::from_be_bytes(*bytes.get(10..)?.first_chunk()?));
@@ -82,11 +94,24 @@ fn mode(bytes: &[u8]) -> Option<u8> {
         PRIVATE => {
             let items = usize::from(u16::from_be_bytes(*bytes.get(4..)?.first_chunk()?) & 0xfff);
             let size = usize::from(u16::from_be_bytes(*bytes.get(6..)?.first_chunk()?) & 0xfff);
-            version >= 2 && len >= 8 && items * size <= 500 && len <= 8 + 500 + 68
+            // Two numbers of implementations besides the one for all, requests up to 45.
+            let known = matches!(bytes, [_, _, 0 | 2 | 3, 0..=45, ..]);
+            version >= 2 && known && len >= 8 && items * size <= 500 && len <= 8 + 500 + 68
         }
         _ => false,
     };
     agrees.then_some(mode)
+}
+
+/// Whether poll, precision, root delay and root dispersion are in their ranges (section 7.3): 2^17
+/// seconds at most, less than a second, and far less than an hour. Clients may leave them zero.
+fn is_plausible(bytes: &[u8]) -> bool {
+    let Some(&[_, _, poll, precision, delay, _, _, _, dispersion, ..]) = bytes.first_chunk::<12>()
+    else {
+        return false;
+    };
+    let small = |high: u8| matches!(high, 0..=3 | 0xff);
+    poll <= 17 && (precision == 0 || precision >= 0xe0) && small(delay) && small(dispersion)
 }
 
 #[cfg(test)]

@@ -10,6 +10,16 @@ const PORTS: [u16; 5] = [1812, 1813, 1645, 1646, 3799];
 
 const MAX_LEN: u16 = 4096;
 
+/// Attributes of which there may be several: Filter-Id, Login-IP-Host, Reply-Message, Framed-Route,
+/// Class, Vendor-Specific, Proxy-State.
+const MANY: [u8; 8] = [11, 14, 15, 18, 22, 25, 26, 33];
+
+/// Attributes that are a number or an IPv4 address (RFC 2865 section 5, RFC 2866 section 5).
+const NUMBERS: [u8; 31] = [
+    4, 5, 6, 7, 8, 9, 10, 12, 13, 14, 15, 16, 23, 27, 28, 29, 37, 38, 40, 41, 42, 43, 45, 46, 47,
+    48, 49, 51, 52, 53, 61,
+];
+
 /// A packet whose attributes fill it.
 struct Packet {
     code: u8,
@@ -78,14 +88,29 @@ impl Packet {
         let len = reader.be16().filter(|len| (20..=MAX_LEN).contains(len))?;
         reader.skip(16)?;
         let mut attributes = reader.sub(usize::from(len) - 20)?;
-        let (mut asks, mut status) = (false, false);
+        let (mut asks, mut status, mut challenges) = (false, false, false);
+        let mut seen = 0u64;
         while !attributes.is_empty() {
             let kind = attributes.u8()?;
             let value_len = attributes.u8()?.checked_sub(2)?;
             attributes.skip(usize::from(value_len))?;
-            if kind == 0 {
+            // RFC 2865 section 5: no attribute is empty, except for the one that begins EAP (RFC
+            // 3579 section 2.1). Of most there is one (section 5.44), and none of these in answers.
+            let bit = 1u64.checked_shl(u32::from(kind)).unwrap_or_default();
+            let is_repeated = seen & bit != 0 && !MANY.contains(&kind);
+            let is_secret = matches!(kind, 2 | 3) && matches!(code, 2 | 3 | 5 | 11);
+            let fits = match kind {
+                0 => false,
+                79 => true,
+                _ if NUMBERS.contains(&kind) => value_len == 4,
+                _ => value_len > 0,
+            };
+            if !fits || is_repeated || is_secret {
                 return None;
             }
+            seen |= bit;
+            // State, Reply-Message.
+            challenges |= matches!(kind, 18 | 24 | 79);
             // User-Name, NAS-IP-Address, NAS-Identifier, NAS-IPv6-Address, EAP-Message.
             asks |= matches!(kind, 1 | 4 | 32 | 95 | 79);
             // Acct-Status-Type, in what RFC 2866 section 4.1 asks of every accounting request.
@@ -95,7 +120,7 @@ impl Packet {
             1 => asks,
             4 => status,
             // A challenge has to carry something.
-            11 => len > 20,
+            11 => challenges,
             _ => true,
         };
         Some(Self {

@@ -94,6 +94,14 @@ fn version_4(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
 }
 
 /// A greeting that offers methods, the server's choice, perhaps a login, then the request.
+/// Whether a client would offer these: numbers that IANA assigned or left to private use, each once.
+fn are_methods(methods: &[u8]) -> bool {
+    methods.iter().enumerate().all(|(place, method)| {
+        let before = methods.get(..place).unwrap_or_default();
+        matches!(method, 0..=3 | 5..=9 | 0x80..=0xfe) && !before.contains(method)
+    })
+}
+
 fn version_5(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let (client, server) = (opening.client.bytes, opening.server.bytes);
     let mut reader = Reader::new(client);
@@ -106,6 +114,9 @@ fn version_5(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let Some(methods) = reader.take(usize::from(count)) else {
         return waiting(server.is_empty());
     };
+    if !are_methods(methods) {
+        return Outcome::NotMine;
+    }
     let chosen = match server {
         // The client waits for the choice. If it goes on all the same, the capture has nothing of the
         // server: what follows shows it.

@@ -1,5 +1,7 @@
 //! Packets made by hand, for the tests of this stage and those after it.
 
+#![allow(clippy::indexing_slicing)]
+
 use crate::decode::{Address, IpProtocol, Packet, TcpSegment, Vlans};
 use crate::time::Timestamp;
 
@@ -28,6 +30,7 @@ pub(crate) fn udp(at: u64, from: Host, to: Host, payload: &[u8]) -> Packet<'_> {
         vlans: Vlans::default(),
         tunnel: None,
         tunnel_id: 0,
+        source_mac: None,
     }
 }
 
@@ -59,6 +62,15 @@ pub(crate) fn acknowledging(mut segment: Packet<'_>, acknowledgement: u32) -> Pa
         tcp.acknowledgement = acknowledgement;
     }
     segment
+}
+
+/// The DNS query that [`dns_answer`] answers.
+pub(crate) fn dns_question(name: &str) -> Vec<u8> {
+    let answer = dns_answer(name, 0, 0);
+    let mut message = vec![0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    // All but the header and the one record of 16 octets.
+    message.extend_from_slice(&answer[12..answer.len() - 16]);
+    message
 }
 
 /// A DNS response: `name` has the address 10.0.0.`host` for `ttl` seconds.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, after, never, select};
 
+use crate::classify::names::Answers;
 use crate::export::Exporter;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -38,6 +39,7 @@ pub(super) struct Last {
     pub(super) drops: Drops,
     pub(super) flows: u64,
     pub(super) stats: Option<Stats>,
+    pub(super) dns_answers: Answers,
 }
 
 /// Reports of one block, as far as they are in.
@@ -112,6 +114,8 @@ impl Collector {
         if let Some(last) = report.last {
             self.summary.flows += last.flows;
             self.summary.ledger.drops.add(&last.drops);
+            // Every worker reads all of them.
+            self.summary.dns_answers = last.dns_answers;
             for (key, totals) in last.clients {
                 self.summary.clients.entry(key).or_default().add(&totals);
             }

@@ -63,7 +63,10 @@ impl Memory {
                     .saturating_mul(config.decode.fragment_bytes)
                     .saturating_mul(2),
             ),
-            ("learned names", workers * Classifier::memory_limit()),
+            (
+                "learned names",
+                workers.saturating_mul(Classifier::memory_limit(&config.learning)),
+            ),
             // Summed up at the end, beside those of each worker.
             (
                 "counters",

@@ -15,6 +15,7 @@ mod marks;
 pub mod memory;
 mod steer;
 mod stopwatch;
+pub mod trial;
 mod watch;
 mod worker;
 
@@ -28,6 +29,7 @@ use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::classify::Classifier;
 use crate::classify::explain::Keep;
+use crate::classify::names::Learning;
 use crate::decode;
 use crate::export::Exporter;
 use crate::flow;
@@ -41,6 +43,8 @@ use self::worker::Worker;
 
 pub use self::marks::FlowIds;
 
+#[cfg(test)]
+mod noise_tests;
 #[cfg(test)]
 mod tests;
 
@@ -59,6 +63,8 @@ pub struct Config {
     pub decode: decode::Config,
     /// For all flow tables together: each worker has its share of `max_flows`.
     pub flow: flow::Config,
+    /// What flows teach about others, of which each worker keeps all.
+    pub learning: Learning,
     /// What is counted.
     pub usage: usage::Config,
     /// Make flow records.
@@ -114,7 +120,8 @@ pub fn run(
         for _ in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
             jobs.push(job_out);
-            let mut classifier = Classifier::new(Arc::clone(set), config.steps);
+            let mut classifier =
+                Classifier::new(Arc::clone(set), config.steps).with_learning(&config.learning);
             classifier.keep_openings(config.keep);
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::capture::file::Options;
-use crate::flow::samples::dns_answer;
+use crate::flow::samples::{dns_answer, dns_question};
 use crate::signature::SourceFile;
 use crate::usage::{Cells, FlowRecord};
 
@@ -91,6 +91,8 @@ enum Kind {
     Datagram,
     /// TCP: control bits, sequence number, whether an HTTP request.
     Segment(u8, u32, bool),
+    /// The question that these answer: for an application's name or another.
+    Question(bool),
     /// The answer to what leads to an address.
     Answer(u8, bool),
     /// The same in fragments: which part.
@@ -109,7 +111,8 @@ fn event() -> impl Strategy<Value = Event> {
         4 => Just(Kind::Datagram),
         6 => (prop::sample::select(vec![2_u8, 16, 16, 16, 17, 4]), 0..40_u32, any::<bool>())
             .prop_map(|(flags, sequence, http)| Kind::Segment(flags, sequence, http)),
-        2 => (0..6_u8, any::<bool>()).prop_map(|(host, acme)| Kind::Answer(host, acme)),
+        3 => any::<bool>().prop_map(Kind::Question),
+        3 => (0..6_u8, any::<bool>()).prop_map(|(host, acme)| Kind::Answer(host, acme)),
         4 => (0..6_u8, 0..3_u8).prop_map(|(host, part)| Kind::Fragment(host, part)),
         2 => Just(Kind::Stun),
     ];
@@ -171,6 +174,10 @@ fn frame(event: &Event) -> Vec<u8> {
             segment.extend(body);
             ip(&mut frame, event, 6, (1, 0, false), &segment);
         }
+        Kind::Question(acme) => {
+            let question = udp(40_000, 53, &dns_question(name(acme)));
+            ip(&mut frame, event, 17, (1, 0, false), &question);
+        }
         Kind::Answer(host, acme) => {
             ip(&mut frame, event, 17, (1, 0, false), &answer(host, acme));
         }
@@ -202,13 +209,16 @@ fn frame(event: &Event) -> Vec<u8> {
     frame
 }
 
-fn answer(host: u8, acme: bool) -> Vec<u8> {
-    let name = if acme {
+const fn name(acme: bool) -> &'static str {
+    if acme {
         "cdn.acme.test"
     } else {
         "www.unheard-of.test"
-    };
-    udp(53, 40_000, &dns_answer(name, host, 60))
+    }
+}
+
+fn answer(host: u8, acme: bool) -> Vec<u8> {
+    udp(53, 40_000, &dns_answer(name(acme), host, 60))
 }
 
 fn udp(from: u16, to: u16, payload: &[u8]) -> Vec<u8> {
@@ -299,8 +309,10 @@ fn made_up_traffic_is_read_as_meant() {
     let events = [
         event(Kind::Arp, 0, 0),
         event(Kind::Malformed, 0, 0),
+        event(Kind::Question(true), 1, 5),
         event(Kind::Answer(2, true), 5, 1),
         event(Kind::Datagram, 1, 2),
+        event(Kind::Question(true), 1, 5),
         event(Kind::Fragment(3, 2), 5, 1),
         event(Kind::Fragment(3, 0), 5, 1),
         event(Kind::Fragment(3, 1), 5, 1),

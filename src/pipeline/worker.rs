@@ -343,6 +343,7 @@ impl Worker {
                 drops: self.drops,
                 flows: desk.flows,
                 stats: desk.stats.take(),
+                dns_answers: desk.classifier.dns_answers(),
             })),
         }
     }

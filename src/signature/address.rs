@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 
+use crate::app::{AppId, Proto};
 use crate::verdict::RuleId;
 
 /// An IP prefix. IPv4 and IPv6 are apart: no prefix of one holds an address of the other.
@@ -76,6 +77,8 @@ pub(super) struct AddressTable {
     v6: Ranges<u128>,
     /// By the number of the file: all its prefixes, shared ones as well.
     owned: Box<[Owned]>,
+    /// What is an application's if it is spoken at its addresses, in order.
+    spoken: Box<[(AppId, Proto)]>,
 }
 
 /// Ranges that follow one another: each goes from its start to the next one's.
@@ -96,7 +99,12 @@ impl AddressTable {
     /// A table of `rules` that name a flow and of the prefixes of each file.
     ///
     /// Of two rules for one prefix the first is taken.
-    pub(super) fn new(rules: &[(Prefix, RuleId)], owned: &[Vec<Prefix>]) -> Self {
+    pub(super) fn new(
+        rules: &[(Prefix, RuleId)],
+        owned: &[Vec<Prefix>],
+        mut spoken: Vec<(AppId, Proto)>,
+    ) -> Self {
+        spoken.sort_unstable();
         let of_family = |v6| {
             rules
                 .iter()
@@ -113,7 +121,13 @@ impl AddressTable {
             v4_index,
             v6,
             owned,
+            spoken: spoken.into(),
         }
+    }
+
+    /// Whether `proto` is `app`'s if it is spoken at its addresses.
+    pub(super) fn speaks(&self, app: AppId, proto: Proto) -> bool {
+        self.spoken.binary_search(&(app, proto)).is_ok()
     }
 
     /// Bytes it takes on the heap, about.
@@ -125,6 +139,7 @@ impl AddressTable {
             + size_of_val(&*self.v4_index)
             + size_of_val(&*self.v6.starts)
             + size_of_val(&*self.v6.rules)
+            + size_of_val(&*self.spoken)
             + self.owned.iter().map(owned).sum::<usize>()
     }
 
@@ -332,7 +347,7 @@ mod tests {
             .map(|text| prefix(text))
             .zip((0..).map(RuleId))
             .collect();
-        let table = AddressTable::new(&rules, &[]);
+        let table = AddressTable::new(&rules, &[], Vec::new());
         for (address, expected) in [
             ("9.255.255.255", None),
             ("10.0.0.0", Some(0)),
@@ -375,7 +390,7 @@ mod tests {
             ],
             vec![prefix("10.0.0.0/8")],
         ];
-        let table = AddressTable::new(&[], &files);
+        let table = AddressTable::new(&[], &files, Vec::new());
         for (file, address, expected) in [
             (0, "10.1.1.1", true),
             (1, "10.1.1.1", true),
@@ -419,7 +434,7 @@ mod tests {
                 })
                 .collect();
             let all: Vec<Prefix> = rules.iter().map(|&(prefix, _)| prefix).collect();
-            let table = AddressTable::new(&rules, &[all]);
+            let table = AddressTable::new(&rules, &[all], Vec::new());
             for &(bits, six) in &addresses {
                 let address = if six { IpAddr::V6(v6(bits)) } else { IpAddr::V4(v4(bits)) };
                 let around = rules.iter().rev().filter(|(prefix, _)| prefix.holds(address));

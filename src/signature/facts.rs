@@ -133,35 +133,22 @@ pub(super) enum Family {
 }
 
 impl Family {
-    /// Whether facts with these fields can be of this family.
+    /// Whether `facts` are of this family.
     fn includes(self, facts: &Facts) -> bool {
-        // Protocols whose banner or client name is kept in the fields of HTTP.
-        const BANNERS: [Proto; 5] = [
-            Proto::SSH,
-            Proto::FTP,
-            Proto::SMTP,
-            Proto::IMAP,
-            Proto::POP3,
-        ];
+        let speaks =
+            |protocols: &[Proto]| facts.proto.is_some_and(|proto| protocols.contains(&proto));
         match self {
-            Self::Tls => true,
-            Self::Stun => facts.stun.is_some(),
-            Self::Sip => facts.sip.is_some() || facts.proto == Some(Proto::SIP),
-            Self::Http => {
-                facts.sip.is_none()
-                    && !facts
-                        .proto
-                        .is_some_and(|proto| BANNERS.contains(&proto) || proto == Proto::SIP)
+            // Also inside what asked for TLS: SMTP, XMPP, RDP, a proxy's tunnel.
+            Self::Tls => {
+                speaks(&[Proto::TLS, Proto::DTLS, Proto::QUIC, Proto::GQUIC])
+                    || facts.tls_version.is_some()
+                    || facts.ja4.is_some()
             }
+            Self::Stun => facts.stun.is_some(),
+            Self::Sip => facts.sip.is_some() || speaks(&[Proto::SIP, Proto::SIP_C]),
+            Self::Http => speaks(&[Proto::HTTP, Proto::HTTP2, Proto::WEBSOCKET]),
         }
     }
-}
-
-/// Whether what is spoken is TLS in any of its clothes. Texts need not ask: only TLS has them.
-fn is_tls(facts: &Facts) -> bool {
-    facts
-        .proto
-        .is_some_and(|proto| [Proto::TLS, Proto::DTLS, Proto::QUIC].contains(&proto))
 }
 
 /// A compiled rule.
@@ -199,7 +186,6 @@ impl FactRule {
 
     fn holds(&self, opening: &Opening<'_>, facts: &Facts, addresses: &AddressTable) -> bool {
         self.family.includes(facts)
-            && (!self.texts.is_empty() || self.family != Family::Tls || is_tls(facts))
             && self.texts.iter().all(|(field, globs)| {
                 field.any(facts, |text| {
                     globs.iter().any(|glob| glob.matches(text.as_bytes()))

@@ -41,7 +41,7 @@ pub use payload::{Missing, Near};
 pub use rule::RuleKind;
 pub use schema::schema;
 pub use source::{SourceFile, builtin_files, files_in, look_in};
-pub use test::{Observed, TestResult, test};
+pub use test::{Conversation, Fate, Observed, Runner, TestResult, test};
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -55,10 +55,10 @@ use self::flow::FlowTable;
 use self::payload::PayloadTable;
 use self::port::PortTable;
 use self::rule::{Found, Rules};
-use crate::app::Catalog;
+use crate::app::{Catalog, Proto};
 use crate::dissect::Facts;
 use crate::flow::{Opening, Transport};
-use crate::verdict::{RuleId, Tag};
+use crate::verdict::{Evidence, RuleId, Tag};
 
 /// All rules, compiled.
 #[derive(Debug, Default)]
@@ -193,6 +193,11 @@ impl SignatureSet {
             .and_then(|rule| self.rules.tag(rule))
     }
 
+    /// Whether the file of `tag`'s application says that `proto`, spoken at its addresses, is its.
+    pub fn is_spoken_at_addresses(&self, tag: &Tag, proto: Proto) -> bool {
+        tag.app.is_some_and(|app| self.addresses.speaks(app, proto))
+    }
+
     /// The port rule for a flow towards `port`.
     pub fn by_port(&self, transport: Transport, port: u16) -> Option<Tag> {
         self.ports
@@ -228,7 +233,11 @@ impl SignatureSet {
             .server_name
             .as_deref()
             .and_then(|name| self.by_name(name));
-        if let Some(tag) = by_server_name.or_else(|| self.by_certificate(facts)) {
+        if let Some(mut tag) = by_server_name.or_else(|| self.by_certificate(facts)) {
+            // Without an encrypted hello it is a name like any other.
+            if tag.evidence == Evidence::OuterName && !facts.ech {
+                tag.evidence = Evidence::ServerName;
+            }
             found.push(tag);
         }
         self.facts.find(opening, facts, &self.addresses, &mut found);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::address::{AddressTable, Prefix};
 use super::file::Ports;
-use crate::flow::Opening;
+use crate::flow::{Opening, Transport};
 use crate::verdict::{RuleId, Tag};
 
 /// The tables of the language that hold rules, for lists and names.
@@ -260,7 +260,8 @@ fn narrow(range: Range<usize>) -> Range<u32> {
 pub(super) struct Guard {
     /// One end must use one of these; empty: any port.
     pub(super) ports: Box<[Ports]>,
-    /// One end's address must be in the prefixes of the file so numbered.
+    /// The server's address must be in the prefixes of the file so numbered; where it is a guess
+    /// who that is, either end's.
     pub(super) address_of: Option<u16>,
     /// Neither end's address may be here.
     pub(super) excluded: Box<[Prefix]>,
@@ -281,9 +282,14 @@ impl Guard {
     /// Whether the addresses are right.
     pub(super) fn allows_addresses(&self, opening: &Opening<'_>, table: &AddressTable) -> bool {
         let ends = [opening.server_ip, opening.client_ip];
+        // A SYN told who is the server: a client in an operator's network uses nothing of it.
+        let is_sure = opening.transport == Transport::Tcp
+            && !opening.client.mid_stream
+            && !opening.server.mid_stream;
+        let servers = if is_sure { 1 } else { ends.len() };
         let owned = self
             .address_of
-            .is_none_or(|file| ends.iter().any(|&end| table.owns(file, end)));
+            .is_none_or(|file| ends.iter().take(servers).any(|&end| table.owns(file, end)));
         owned
             && !self
                 .excluded

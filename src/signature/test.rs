@@ -1,6 +1,11 @@
-//! `[[test]]`: what must and must not match, run as the rules run in a flow, message by message.
+//! `[[test]]`: what must and must not match.
+//!
+//! Who runs them is a [`Runner`]: what a flow is called is decided by stages after this one, and a
+//! rule that another one outranks there must not pass its test here.
 
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -10,9 +15,7 @@ use super::file::{MessageName, Ports, SignatureFile, TestTable, TransportName};
 use super::source::SourceFile;
 use super::{Diagnostic, Severity, SignatureSet};
 use crate::app::Service;
-use crate::dissect::{DISSECTORS, Facts, Over};
-use crate::flow::opening::{PerSide, Script};
-use crate::flow::{Opening, Side, Transport};
+use crate::flow::{Side, Transport};
 use crate::verdict::RuleId;
 
 /// A message longer than this belongs into a capture.
@@ -29,6 +32,50 @@ pub struct Observed {
     pub proto: Option<String>,
 }
 
+/// A conversation of literal messages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// What carries it.
+    pub transport: Transport,
+    /// The client; its port is zero where there are none.
+    pub client: SocketAddr,
+    /// The server.
+    pub server: SocketAddr,
+    /// Who says what, in order.
+    pub messages: Vec<(Side, Vec<u8>)>,
+    /// Its beginning was not seen.
+    pub is_joined: bool,
+}
+
+/// What became of a rule in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It did not hold at any message.
+    Missed,
+    /// It held, and the flow is called otherwise.
+    Outranked(Observed),
+    /// It held, and the flow is called what it says.
+    Named,
+}
+
+/// What runs tests as captures are read.
+pub trait Runner {
+    /// What each flow of a capture is.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be read.
+    fn capture(&mut self, set: &Arc<SignatureSet>, path: &Path) -> Result<Vec<Observed>, String>;
+
+    /// What becomes of `rules`, any of which will do, in `conversation`.
+    fn converse(
+        &mut self,
+        set: &Arc<SignatureSet>,
+        conversation: &Conversation,
+        rules: &[RuleId],
+    ) -> Fate;
+}
+
 /// How one test went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestResult {
@@ -42,8 +89,7 @@ pub struct TestResult {
     pub failure: Option<String>,
 }
 
-/// Runs all tests of `files`. Captures are looked for under `captures` and read by
-/// `read_capture`, which says what each of their flows is.
+/// Runs all tests of `files` by `runner`. Captures are looked for under `captures`.
 ///
 /// # Errors
 ///
@@ -51,7 +97,7 @@ pub struct TestResult {
 pub fn test(
     files: &[SourceFile],
     captures: &Path,
-    read_capture: &mut dyn FnMut(&Path) -> Result<Vec<Observed>, String>,
+    runner: &mut dyn Runner,
 ) -> Result<Vec<TestResult>, Vec<Diagnostic>> {
     let (set, mut found) = SignatureSet::compile_leniently(files);
     let parsed = parse_all(files, &mut Vec::new());
@@ -67,6 +113,7 @@ pub fn test(
     {
         return Err(found);
     }
+    let set = Arc::new(set);
     let mut results = Vec::new();
     for one in &parsed {
         for table in &one.file.test {
@@ -74,11 +121,11 @@ pub fn test(
             let (subject, failure) = match (&test.capture, &test.rule) {
                 (Some(capture), _) => (
                     capture.clone(),
-                    run_capture(test, &captures.join(capture), read_capture),
+                    run_capture(test, &set, &captures.join(capture), runner),
                 ),
                 (None, rule) => {
                     let rule = rule.as_ref().map_or("", |rule| rule.get_ref());
-                    (rule.to_owned(), run_messages(test, rule, one, &set))
+                    (rule.to_owned(), run_messages(test, rule, one, &set, runner))
                 }
             };
             let path = one.source.path.to_string();
@@ -173,11 +220,12 @@ fn has_rule(file: &SignatureFile, name: &str) -> bool {
 
 fn run_capture(
     test: &TestTable,
+    set: &Arc<SignatureSet>,
     path: &Path,
-    read_capture: &mut dyn FnMut(&Path) -> Result<Vec<Observed>, String>,
+    runner: &mut dyn Runner,
 ) -> Option<String> {
     let expect = test.expect.clone().unwrap_or_default();
-    let observed = match read_capture(path) {
+    let observed = match runner.capture(set, path) {
         Ok(observed) => observed,
         Err(error) => return Some(format!("{}: {error}", path.display())),
     };
@@ -224,55 +272,52 @@ fn run_messages(
     test: &TestTable,
     rule: &str,
     parsed: &Parsed<'_>,
-    set: &SignatureSet,
+    set: &Arc<SignatureSet>,
+    runner: &mut dyn Runner,
 ) -> Option<String> {
-    let wanted = rules_named(set, parsed.source.stem(), rule);
-    let (transport, port) = where_to(test, rule, &parsed.file);
+    let rules = rules_named(set, parsed.source.stem(), rule);
+    let fate = runner.converse(set, &conversation(test, rule, &parsed.file), &rules);
+    match (fate, test.matches) {
+        (Fate::Named, true) | (Fate::Missed, false) => None,
+        (Fate::Missed, true) => Some("does not match, but must".to_owned()),
+        (Fate::Outranked(flow), true) => {
+            Some(format!("matches, but the flow is called {}", shown(&flow)))
+        }
+        (_, false) => Some("matches, but must not".to_owned()),
+    }
+}
+
+/// What the test says, with the sides taking turns.
+fn conversation(test: &TestTable, rule: &str, file: &SignatureFile) -> Conversation {
+    let (transport, port) = where_to(test, rule, file);
     let client_port = if matches!(transport, Transport::Other(_)) {
         0
     } else {
         50_000
     };
-    let mut script = Script::new(transport, client_port, port);
-    if let Some(address) = &test.server_ip {
-        script = script.server_ip(*address.get_ref());
-    }
-    let middle = test
-        .middle
-        .unwrap_or_else(|| is_about_middle(rule, &parsed.file));
-    let mut matched = false;
-    let mut number = 0;
+    let server_ip = match &test.server_ip {
+        Some(address) => *address.get_ref(),
+        None => IpAddr::from([203, 0, 113, 9]),
+    };
+    let client_ip = match server_ip {
+        IpAddr::V4(_) => IpAddr::from([10, 0, 0, 1]),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1)),
+    };
+    let mut messages = Vec::new();
     for turn in 0..test.client.len().max(test.server.len()) {
         for (side, texts) in [(Side::Client, &test.client), (Side::Server, &test.server)] {
-            let Some(text) = texts.get(turn) else {
-                continue;
-            };
-            let Ok(message) = parse_message(text.get_ref()) else {
-                continue;
-            };
-            script = script.message(side, &message);
-            number += 1;
-            let mut opening = script.opening();
-            opening.client.mid_stream = middle;
-            opening.server.mid_stream = middle;
-            matched |= matches_now(set, &opening, &wanted);
-            // As where the beginning is missing: each message may be the first of something.
-            let mut ends = PerSide::default();
-            let start = PerSide {
-                client: opening.client.last_start(),
-                server: opening.server.last_start(),
-            };
-            if middle {
-                let mut found = Vec::new();
-                set.by_middle(&opening.since(start, &mut ends), &mut found);
-                matched |= found.iter().any(|tag| wanted.contains(&tag.rule));
-            }
-            if matched && !test.matches {
-                return Some(format!("matches at message {number}, but must not"));
-            }
+            let text = texts.get(turn).map(Spanned::get_ref);
+            let message = text.and_then(|text| parse_message(text).ok());
+            messages.extend(message.map(|message| (side, message)));
         }
     }
-    (matched != test.matches).then(|| "does not match, but must".to_owned())
+    Conversation {
+        transport,
+        client: SocketAddr::new(client_ip, client_port),
+        server: SocketAddr::new(server_ip, port),
+        messages,
+        is_joined: test.middle.unwrap_or_else(|| is_about_middle(rule, file)),
+    }
 }
 
 /// Whether the rule is one about flows whose beginning was not captured.
@@ -294,38 +339,6 @@ fn rules_named(set: &SignatureSet, stem: &str, name: &str) -> Vec<RuleId> {
     of_file
         .filter(|&rule| set.rules.short_name(rule) == name)
         .collect()
-}
-
-fn matches_now(set: &SignatureSet, opening: &Opening<'_>, wanted: &[RuleId]) -> bool {
-    let facts = dissect(opening);
-    let mut found = Vec::new();
-    set.by_payload(opening, &mut found);
-    set.by_flow(opening, &mut found);
-    set.by_facts(opening, &facts, &mut found);
-    if found.iter().any(|tag| wanted.contains(&tag.rule)) {
-        return true;
-    }
-    let weak = [
-        set.by_address(opening.server_ip),
-        set.by_port(opening.transport, opening.server_port),
-    ];
-    weak.iter().flatten().any(|tag| wanted.contains(&tag.rule))
-}
-
-/// What the first dissector that is sure reads.
-fn dissect(opening: &Opening<'_>) -> Facts {
-    for dissector in DISSECTORS {
-        let over = match opening.transport {
-            Transport::Tcp => dissector.over != Over::Udp,
-            Transport::Udp => dissector.over != Over::Tcp,
-            Transport::Other(_) => false,
-        };
-        let mut facts = Facts::default();
-        if over && (dissector.dissect)(opening, &mut facts).is_sure() {
-            return facts;
-        }
-    }
-    Facts::default()
 }
 
 /// What carries the test's messages, and to which port: as the test says, else as its rule does.

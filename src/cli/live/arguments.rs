@@ -189,6 +189,14 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "SIZE", help_heading = "Flows")]
     record_memory: Option<Size>,
 
+    /// Bytes that what DNS taught takes at most, in each worker.
+    #[arg(long, value_name = "SIZE", help_heading = "Flows")]
+    dns_memory: Option<Size>,
+
+    /// Learn from DNS answers whose questions were not seen, as on a mirror of one direction.
+    #[arg(long, help_heading = "Flows")]
+    dns_unsolicited: bool,
+
     /// Keep flows with the same endpoints apart by this.
     #[arg(long, value_name = "SCOPE", help_heading = "Flows")]
     scope: Option<Scope>,
@@ -271,6 +279,8 @@ impl Arguments {
                 opening_packets: self.opening_packets,
                 opening_memory: self.opening_memory,
                 record_memory: self.record_memory,
+                dns_memory: self.dns_memory,
+                dns_unsolicited: given(self.dns_unsolicited, true),
                 scope: self.scope,
                 tunnel_depth: self.tunnel_depth,
             },

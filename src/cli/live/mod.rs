@@ -176,6 +176,7 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
             },
             decode: settings.decode.clone(),
             flow: settings.flow.clone(),
+            learning: settings.learning,
             usage: usage::Config {
                 interval: records.usage.is_some().then_some(records.interval),
                 clients: false,

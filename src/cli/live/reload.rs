@@ -125,6 +125,7 @@ impl Reload {
             ("metrics", before.metrics != now.metrics),
             ("privilege", before.privilege != now.privilege),
             ("flows.tunnel_depth", before.decode != now.decode),
+            ("flows.dns_*", before.learning != now.learning),
             (
                 "sizes and scope of flows",
                 sizes(&before.flow) != sizes(&now.flow),

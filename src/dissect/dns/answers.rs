@@ -71,6 +71,39 @@ pub fn answers_in_stream(bytes: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) {
     }
 }
 
+/// Which question a DNS message asks or answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transaction<'a> {
+    /// The number that the answer repeats.
+    pub id: u16,
+    /// It is an answer.
+    pub is_response: bool,
+    /// The name asked for: lower case, without trailing dot, at most 255 bytes.
+    pub name: &'a str,
+}
+
+/// What `read` makes of the transaction of `message`: a UDP payload, or what follows the length in
+/// TCP, as far as it has come. `None`: it is not a standard query for one name of the Internet, nor an
+/// answer to one.
+pub fn transaction<T>(message: &[u8], read: impl FnOnce(&Transaction<'_>) -> T) -> Option<T> {
+    let header = Header::read(message)?;
+    if header.opcode() != 0 || header.questions != 1 || header.has_reserved_bit() {
+        return None;
+    }
+    let mut name = NameText::new();
+    let end = name.read(message, HEADER_LEN)?;
+    let question = Question::read(message, end)?;
+    if question.class != CLASS_IN || name.as_str().is_empty() {
+        return None;
+    }
+    let &id = message.first_chunk()?;
+    Some(read(&Transaction {
+        id: u16::from_be_bytes(id),
+        is_response: header.is_response(),
+        name: name.as_str(),
+    }))
+}
+
 fn read(message: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) -> Option<()> {
     let header = Header::read(message)?;
     let plain = header.is_response() && header.opcode() == 0 && header.rcode() == RESPONSE_NOERROR;

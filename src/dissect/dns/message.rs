@@ -8,7 +8,7 @@ use super::super::plain::MAX_NAME;
 use crate::wire::reader::Reader;
 
 /// Length of the header of a message.
-pub(super) const HEADER_LEN: usize = 12;
+pub const HEADER_LEN: usize = 12;
 
 /// More pointers than any name needs that was compressed on purpose.
 const MAX_POINTERS: u32 = 16;
@@ -59,11 +59,6 @@ impl Header {
     /// OPCODE.
     pub(super) const fn opcode(self) -> u8 {
         (self.flags >> 11) as u8 & 0x0f
-    }
-
-    /// TC: the message was cut to fit.
-    pub(super) const fn is_truncated(self) -> bool {
-        self.flags & 0x0200 != 0
     }
 
     /// RCODE, without the bits of EDNS.

@@ -8,9 +8,10 @@
 mod answers;
 mod message;
 
-pub use answers::{NameAnswer, answers, answers_in_stream};
+pub use answers::{NameAnswer, Transaction, answers, answers_in_stream, transaction};
+pub use message::HEADER_LEN;
 
-use self::message::{HEADER_LEN, Header, NameText, Question, Record};
+use self::message::{Header, NameText, Question, Record};
 use super::{Facts, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Transport};
@@ -148,7 +149,8 @@ fn read_framed(
     unusual(message, header, name).ok_or(Outcome::NotMine)
 }
 
-/// A message on its own port: the header must add up or the question must be one.
+/// A message on its own port: its question must be one, as far as it is there, or its header must
+/// add up.
 fn usual(
     message: &[u8],
     header: Header,
@@ -156,32 +158,56 @@ fn usual(
     service: Service,
     name: &mut NameText,
 ) -> Option<Read> {
-    if !known_opcode(header.opcode()) {
+    // RFC 9619: a query, and what answers it, has one question or none.
+    let is_query = header.opcode() == 0;
+    let is_multicast = service.proto == Proto::MDNS;
+    if !known_opcode(header.opcode()) || is_query && !is_multicast && header.questions > 1 {
         return None;
     }
     let entries = u32::from(header.questions) + header.records();
     let adds_up = header.least_len() <= len && (entries > 0 || header.is_response());
     // An announcement asks nothing: the name of its first record is what it is about, and the
     // type and class stand where a question has them.
-    let announces = header.is_response() && service.proto == Proto::MDNS;
+    let announces = header.is_response() && is_multicast;
     let question = (header.questions > 0 || announces)
         .then(|| name.read(message, HEADER_LEN))
         .flatten()
         .and_then(|end| Question::read(message, end));
-    let known = |q: Question| known_class(q.class) && known_type(q.rr_type);
-    // One standard question, as nearly every message has, is enough of a header. Not in a stream:
-    // there a TLS ClientHello of 512 bytes has its handshake type where this count is.
-    let asks = header.opcode() == 0 && header.questions == 1 && !header.has_reserved_bit();
-    let asks = asks && service.udp;
-    // A truncated response still counts the records it left out.
-    let truncated = header.is_truncated() && header.is_response() && header.questions <= 1;
-    if !adds_up && !asks && !truncated && !question.is_some_and(known) {
+    // A type of somebody's own may be asked for, if all else is sound.
+    let known = |q: Question| known_class(q.class) && (known_type(q.rr_type) || adds_up);
+    // One standard question, as nearly every message has, is enough of a header where the capture or
+    // the sender cut the rest. In a stream all counts have to add up: there a TLS ClientHello of 512
+    // bytes has its handshake type where this one is.
+    let asks = is_query && header.questions == 1 && !header.has_reserved_bit();
+    let cut = asks && (service.udp || adds_up) && is_cut(message);
+    // Some ask nothing: an answer of a header alone, an inverse query, a notice of a session.
+    let bare = header.questions == 0
+        && adds_up
+        && match header.records() {
+            0 => message.len() == HEADER_LEN,
+            _ => Record::read(message, HEADER_LEN).is_some_and(|r| known_class(r.class)),
+        };
+    if !cut && !bare && !question.is_some_and(known) {
         return None;
     }
     Some(Read {
         header,
         rr_type: question.map(|q| q.rr_type),
     })
+}
+
+/// Whether the question ends where the bytes do, sound so far.
+fn is_cut(message: &[u8]) -> bool {
+    let mut at = HEADER_LEN;
+    loop {
+        match message.get(at) {
+            None => return true,
+            // Then type and class.
+            Some(0) => return message.len() < at + 5,
+            Some(&len @ 1..=63) => at += 1 + usize::from(len),
+            Some(_) => return false,
+        }
+    }
 }
 
 /// A message on a port that says nothing: every byte must have its place.
@@ -377,14 +403,6 @@ mod tests {
                 message(0x0100, [1, 0, 0, 0], b"\x03www\x07exa"),
             ),
             (
-                "label too long",
-                message(0x0100, [1, 0, 0, 0], b"\x7fwww\0\0\x01\0\x01"),
-            ),
-            (
-                "pointer loop",
-                message(0x0100, [1, 0, 0, 0], b"\xc0\x0c\0\x01\0\x01"),
-            ),
-            (
                 "unknown type",
                 message(0x0100, [1, 0, 0, 0], b"\x01a\0\x77\x77\0\x01"),
             ),
@@ -394,10 +412,6 @@ mod tests {
                 message(0x0900, [0, 1, 0, 0], b"\0\0\x01\0\x01\0\0\0\0\0\x04abcd"),
             ),
             ("header alone", message(0x8184, [0, 0, 0, 0], b"")),
-            (
-                "garbage behind the question count",
-                message(0x0100, [1, 0xaaaa, 0xaaaa, 0xaaaa], b"\xaa\xaa"),
-            ),
             ("cut off", message(0x8380, [1, 9, 0, 0], QUESTION)),
             (
                 "NetBIOS name",
@@ -431,6 +445,22 @@ mod tests {
             (
                 "no entries in a query",
                 message(0x0100, [0, 0, 0, 0], QUESTION),
+            ),
+            (
+                "label too long",
+                message(0x0100, [1, 0, 0, 0], b"\x7fwww\0\0\x01\0\x01"),
+            ),
+            (
+                "pointer loop",
+                message(0x0100, [1, 0, 0, 0], b"\xc0\x0c\0\x01\0\x01"),
+            ),
+            (
+                "garbage behind the question count",
+                message(0x0100, [1, 0xaaaa, 0xaaaa, 0xaaaa], b"\xaa\xaa"),
+            ),
+            (
+                "two questions of which the first is none",
+                message(2, [2, 2, 2, 2], &[0, 2].repeat(60)),
             ),
             ("opcode 3", message(0x1900, [1, 0, 0, 0], QUESTION)),
             ("opcode 15", message(0x7900, [1, 0, 0, 0], QUESTION)),

@@ -76,7 +76,8 @@ fn datagrams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             message.proof != Proof::HeaderOnly || on_stun_port(opening) || is_answered(opening)
         }
         Datagram::Channel(number) => {
-            let same = |datagram: &&[u8]| channel(datagram) == Some(number);
+            let same =
+                |datagram: &&[u8]| channel(datagram) == Some(number) && carries_media(datagram);
             let sent = opening.client.messages().chain(opening.server.messages());
             sent.filter(same).take(ENOUGH_CHANNEL_DATA).count() == ENOUGH_CHANNEL_DATA
         }
@@ -139,6 +140,17 @@ impl<'a> Datagram<'a> {
             keep_alive if keep_alive.len() <= 4 => Self::Other,
             _ => Self::Foreign,
         }
+    }
+}
+
+/// Whether ChannelData holds what calls send between peers, told by the first octet (RFC 7983
+/// section 7): STUN with its cookie, DTLS, RTP.
+fn carries_media(datagram: &[u8]) -> bool {
+    let data = datagram.get(4..).unwrap_or_default();
+    match data {
+        [0..=3, ..] => Message::in_datagram(data).is_some_and(|m| m.proof == Proof::Cookie),
+        [20..=63 | 128..=191, ..] => true,
+        _ => false,
     }
 }
 

@@ -279,7 +279,10 @@ fn stun_may_begin_late_or_never() {
         run_all(9999, &[rtp, dtls, (Side::Server, RFC5769_REQUEST)]).0,
         Outcome::Partial
     );
-    let channel: (Side, &[u8]) = (Side::Server, b"\x40\x07\x00\x05hello");
+    let channel: (Side, &[u8]) = (Side::Server, b"\x40\x07\x00\x05\x80\x60\0\x01a");
+    // What nobody sends to a peer is no proof, however often it comes.
+    let other: (Side, &[u8]) = (Side::Server, b"\x40\x07\x00\x05hello");
+    assert_eq!(run_all(9999, &[other; 3]).0, Outcome::NeedMore);
     assert_eq!(run_all(9999, &[channel, channel]).0, Outcome::NeedMore);
     let (outcome, facts) = run_all(9999, &[channel, channel, channel]);
     assert_eq!(

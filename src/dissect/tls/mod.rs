@@ -126,6 +126,7 @@ impl<'a> SideView<'a> {
         let shows = if chain.headers > 0 {
             match hello_shown(&handshake) {
                 Shows::Records if chain.broken && !searching => Shows::Other,
+                Shows::Records if !stream.mid_stream && is_no_hello(&chain) => Shows::Other,
                 shown => shown,
             }
         } else if let Some(shown) = sslv2::shown(stream.bytes) {
@@ -164,6 +165,13 @@ fn hello_shown(handshake: &[u8]) -> Shows {
     }
 }
 
+/// Whether the handshake, which begins in the clear, has the type of a hello and a length or version
+/// that no hello has.
+fn is_no_hello(chain: &Chain<'_>) -> bool {
+    let handshake = chain.handshake();
+    handshake.len() >= 6 && matches!(handshake.first(), Some(&(CLIENT_HELLO | SERVER_HELLO)))
+}
+
 /// Whether `handshake` begins with a Certificate of a server, its three lengths agreeing. After
 /// that of a client comes a ClientKeyExchange (RFC 5246 section 7.3).
 fn is_server_certificate(handshake: &[u8]) -> bool {
@@ -182,9 +190,10 @@ fn is_server_certificate(handshake: &[u8]) -> bool {
 /// Whether records alone prove TLS: two headers, each where the record before it ends (their
 /// fixed bits are some 50), or one whole record that ends where the bytes end (some 35).
 fn is_chain(client: &SideView<'_>, server: &SideView<'_>) -> bool {
-    if client.chain.headers > 0 && client.chain.broken
-        || server.chain.headers > 0 && server.chain.broken
-    {
+    let contradicts = |side: &SideView<'_>| {
+        side.chain.headers > 0 && (side.chain.broken || side.shows == Shows::Other)
+    };
+    if contradicts(client) || contradicts(server) {
         return false;
     }
     let no_other = client.shows != Shows::Other && server.shows != Shows::Other;

@@ -85,6 +85,7 @@ struct Compiler {
     domains: DomainTable,
     prefixes: Vec<(Prefix, RuleId)>,
     owned: Vec<Vec<Prefix>>,
+    spoken: Vec<(AppId, Proto)>,
     ports: PortTable,
     tcp: Vec<PayloadRule>,
     udp: Vec<PayloadRule>,
@@ -244,7 +245,10 @@ impl Compiler {
                         .map_or(shown.as_str(), |name| name.get_ref()),
                     service: table.service,
                     proto: None,
-                    evidence: Evidence::ServerName,
+                    evidence: match table.placeholder {
+                        true => Evidence::OuterName,
+                        false => Evidence::ServerName,
+                    },
                     source: table.source.as_deref().unwrap_or_default(),
                     weight: labels + u32::from(exact),
                 },
@@ -264,6 +268,13 @@ impl Compiler {
         let table = table.get_ref();
         if table.prefix.is_empty() {
             findings.error(at, "expected `prefix`");
+        }
+        for name in &table.proto {
+            if !is_slug(name.get_ref()) {
+                findings.error(name.span(), "expected the slug of a protocol");
+            } else if let (Some(app), Some(proto)) = (context.app, self.intern(name.get_ref())) {
+                self.spoken.push((app, proto));
+            }
         }
         for text in &table.prefix {
             let Some(prefix) = prefix(text, findings) else {
@@ -428,7 +439,7 @@ impl Compiler {
             hash: String::new(),
             rules: self.rules.finish(),
             domains: self.domains,
-            addresses: AddressTable::new(&self.prefixes, &self.owned),
+            addresses: AddressTable::new(&self.prefixes, &self.owned, self.spoken),
             ports: self.ports,
             payloads: PayloadTable::new(self.tcp, self.udp, self.other),
             facts: FactTable::new(self.facts, self.protos),

@@ -52,6 +52,8 @@ pub struct DomainTable {
     /// Exactly these names.
     #[schemars(with = "Vec<String>")]
     pub exact: Vec<Spanned<String>>,
+    /// Public names of encrypted ClientHellos (RFC 9849): outside one, they stand for the name inside.
+    pub placeholder: bool,
     /// What is done there.
     pub service: Option<Service>,
     /// The rule's name, where `domain:NAME` is not wanted.
@@ -495,6 +497,10 @@ pub struct AddressTable {
     pub prefix: Vec<Spanned<String>>,
     /// Other people's services live there as well: never names a flow by itself.
     pub shared: bool,
+    /// Protocols that are this application's when they are spoken there: what carries applications
+    /// (`tls`, `http`, `quic`, ...) is in any case, anything else that is recognised is not.
+    #[schemars(with = "Vec<String>")]
+    pub proto: Vec<Spanned<String>>,
     /// What is done there.
     pub service: Option<Service>,
     /// The rule's name, where `address:PREFIX` is not wanted.

@@ -1,0 +1,282 @@
+//! Bytes that mean nothing have no name: every rule and every dissector, through the real
+//! classifier, over constant, counting, repeating and random messages.
+//!
+//! `OTTOMETER_NOISE=all cargo test --profile quick noise` looks at all lengths and ports.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::trial::Trial;
+use crate::flow::{Side, Transport};
+use crate::signature::{Conversation, SignatureSet};
+use crate::verdict::Evidence;
+
+/// How the bytes of a conversation go on.
+#[derive(Clone, Debug)]
+enum Noise {
+    Constant(u8),
+    /// From this byte on, in steps of the other.
+    Counting(u8, u8),
+    Repeating(Vec<u8>),
+    Random(u64),
+}
+
+impl Noise {
+    /// Message `number` of a conversation.
+    fn message(&self, number: usize, len: usize) -> Vec<u8> {
+        match self {
+            Self::Constant(byte) => vec![*byte; len],
+            Self::Counting(first, step) => {
+                let byte = |at: usize| first.wrapping_add((at as u8).wrapping_mul(*step));
+                (0..len).map(byte).collect()
+            }
+            Self::Repeating(period) => period.iter().copied().cycle().take(len).collect(),
+            Self::Random(seed) => {
+                let mut state = seed ^ ((number as u64) << 32);
+                let next = || {
+                    // SplitMix64.
+                    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                    let mut z = state;
+                    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+                    (z ^ (z >> 31)) as u8
+                };
+                std::iter::repeat_with(next).take(len).collect()
+            }
+        }
+    }
+}
+
+/// Who sends, message by message.
+const SHAPES: &[&[Side]] = {
+    use Side::{Client as C, Server as S};
+    &[
+        &[C],
+        &[C, S],
+        &[C, C, S, S, C, S, C, S, C, S],
+        &[C, C, C, C, C, C, C, C],
+    ]
+};
+
+fn noises(all: bool) -> Vec<Noise> {
+    let mut noises: Vec<_> = (0..=255).map(Noise::Constant).collect();
+    let starts: &[u8] = &[0, 1, 2, 5, 16, 20, 22, 32, 48, 64, 65, 97, 128, 255];
+    for &start in starts {
+        for step in [1, 2, 255] {
+            noises.push(Noise::Counting(start, step));
+        }
+    }
+    if all {
+        noises.extend((0..=255).map(|start| Noise::Counting(start, 1)));
+    }
+    let periods: &[&[u8]] = &[
+        b"\0\x01",
+        b"\x01\0",
+        b"\0\xff",
+        b"\xff\0",
+        b"\0\0\0\x01",
+        b"\x01\0\0\0",
+        b"\0\0\x01",
+        b"\r\n",
+        b"A\r\n",
+        b"AB",
+        b"abc",
+        b"0123456789",
+        b"0123456789abcdef",
+        b"Hello, world! ",
+        b"The quick brown fox\r\n",
+        b"\xaa\x55",
+        b"\xde\xad\xbe\xef",
+        b"\x80\0",
+        b"\0\x02",
+        b"\0\x04",
+        b"\0\x08",
+        b"\x02\0",
+        b"\x04\0",
+        b"\x08\0",
+        b"\x10\0",
+        b"\0\x10",
+        b"\x20\0\0",
+        b"\x01\x01\0\0",
+        b"a b ",
+        b"key=value&",
+        b"{\"a\":1},",
+        b"<a/>",
+        b"\x7f\x7f\0",
+        b"x\0",
+        b"\0x",
+    ];
+    noises.extend(
+        periods
+            .iter()
+            .map(|period| Noise::Repeating(period.to_vec())),
+    );
+    for (seed, len) in (0..if all { 400 } else { 40 }).zip((2..=16).cycle()) {
+        let period = Noise::Random(1_000 + seed).message(0, len);
+        noises.push(Noise::Repeating(period));
+    }
+    noises.extend((0..if all { 2_000 } else { 100 }).map(Noise::Random));
+    noises
+}
+
+/// Ports that rules and dissectors look at.
+fn ports(transport: &str) -> Vec<u16> {
+    let mut ports = vec![
+        21, 22, 23, 25, 53, 67, 68, 69, 80, 88, 110, 123, 137, 138, 139, 143, 161, 162, 389, 443,
+        445, 464, 500, 514, 546, 547, 554, 587, 636, 853, 993, 995, 1080, 1194, 1701, 1812, 1813,
+        1883, 1900, 1935, 3306, 3389, 3478, 4500, 5060, 5061, 5222, 5223, 5349, 5353, 5355, 6379,
+        6881, 8000, 8080, 8443, 9987, 11211, 19302, 27015, 27017, 51413, 51820,
+    ];
+    for file in crate::signature::builtin_files() {
+        let table: toml::Table = file.text.parse().unwrap();
+        for kind in ["payload", "flow"] {
+            let rules = table.get(kind).and_then(toml::Value::as_array);
+            for rule in rules.into_iter().flatten() {
+                let is_mine = rule
+                    .get("transport")
+                    .is_none_or(|given| given.to_string().contains(transport));
+                let wants = rule
+                    .get("port_required")
+                    .is_some_and(|wants| wants.as_bool() == Some(true));
+                let given = rule.get("port").and_then(toml::Value::as_array);
+                for port in given.into_iter().flatten().filter(|_| is_mine && wants) {
+                    match port {
+                        toml::Value::Integer(port) => ports.push(*port as u16),
+                        other => {
+                            let text = other.as_str().unwrap_or_default();
+                            ports.extend(
+                                text.split('-')
+                                    .next()
+                                    .and_then(|port| port.parse::<u16>().ok()),
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// Runs one conversation; what it is called, unless by port or address alone.
+fn name(
+    trial: &mut Trial,
+    set: &SignatureSet,
+    transport: Transport,
+    port: u16,
+    noise: &Noise,
+    len: usize,
+    shape: &[Side],
+) -> Option<String> {
+    let messages = (0..)
+        .zip(shape)
+        .map(|(number, &side)| (side, noise.message(number, len)));
+    let named = trial
+        .run(&Conversation {
+            transport,
+            client: SocketAddr::from(([10, 0, 0, 1], 50_000)),
+            server: SocketAddr::from(([203, 0, 113, 9], port)),
+            messages: messages.collect(),
+            is_joined: false,
+        })
+        .named;
+    if named.app.is_none() && named.proto.is_none() || named.evidence == Some(Evidence::Port) {
+        return None;
+    }
+    let app = named.app.map_or("-", |app| set.catalog().app_name(app));
+    let proto = named
+        .proto
+        .map_or("-", |proto| set.catalog().protocol_name(proto));
+    let rule = match named.decider {
+        Some(crate::classify::Decider::Rule(rule)) => set.rule_name(rule).to_owned(),
+        Some(crate::classify::Decider::Dissector(place)) => format!(
+            "dissector {}",
+            crate::dissect::DISSECTORS[usize::from(place)].name
+        ),
+        _ => String::new(),
+    };
+    Some(format!("{app}/{proto} by {rule}"))
+}
+
+#[test]
+fn noise_has_no_name() {
+    let all = std::env::var_os("OTTOMETER_NOISE").is_some();
+    let set = Arc::new(SignatureSet::builtin());
+    let noises = noises(all);
+    let lens: Vec<usize> = if all {
+        (1..=300).chain((301..=1500).step_by(7)).collect()
+    } else {
+        vec![
+            1, 2, 4, 8, 12, 16, 20, 23, 24, 28, 32, 40, 48, 56, 64, 76, 100, 123, 148, 200, 256,
+            512, 1000, 1200, 1472, 1500,
+        ]
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let found = std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..threads)
+            .map(|part| {
+                let (set, noises, lens) = (Arc::clone(&set), &noises, &lens);
+                scope.spawn(move || look(&set, noises, lens, part, threads, all))
+            })
+            .collect();
+        let mut found = BTreeMap::<String, (usize, String)>::new();
+        for part in parts {
+            for (name, (count, example)) in part.join().unwrap() {
+                found.entry(name).or_insert((0, example)).0 += count;
+            }
+        }
+        found
+    });
+    let lines: Vec<_> = found
+        .iter()
+        .map(|(name, (count, example))| format!("{name}: {count}, as {example}"))
+        .collect();
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+}
+
+fn look(
+    set: &Arc<SignatureSet>,
+    noises: &[Noise],
+    lens: &[usize],
+    part: usize,
+    parts: usize,
+    all: bool,
+) -> BTreeMap<String, (usize, String)> {
+    let mut trial = Trial::new(set);
+    let mut found = BTreeMap::<String, (usize, String)>::new();
+    for (transport, slug) in [(Transport::Udp, "udp"), (Transport::Tcp, "tcp")] {
+        let ports = ports(slug);
+        for (place, noise) in noises
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| place % parts == part)
+        {
+            for (turn, &len) in lens.iter().enumerate() {
+                for (number, shape) in SHAPES.iter().enumerate() {
+                    // A port of its own for each conversation, beside one that says nothing.
+                    let own = ports[(place * 31 + turn * 7 + number * 3) % ports.len()];
+                    let chosen = if all && len % 16 == 0 && number == 2 {
+                        ports.clone()
+                    } else {
+                        vec![own]
+                    };
+                    for port in chosen.into_iter().chain([40_000]) {
+                        if let Some(name) =
+                            name(&mut trial, set, transport, port, noise, len, shape)
+                        {
+                            let example = format!(
+                                "{slug} {port} {noise:?} {len} bytes, {} messages",
+                                shape.len()
+                            );
+                            found.entry(name).or_insert((0, example)).0 += 1;
+                        }
+                    }
+                }
+            }
+        }
+    }
+    found
+}
