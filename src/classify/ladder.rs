@@ -226,6 +226,12 @@ fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
     });
     let (evidence, decider) = match (best_app, recognised, tagged) {
         (Some(tag), ..) => (Some(tag.evidence), Some(Decider::Rule(tag.rule))),
+        // A rule that proves what a dissector has recognised says more than that.
+        (None, Some(proto), Some(tag))
+            if tag.proto == Some(proto) && tag.evidence == Evidence::PayloadProof =>
+        {
+            (Some(tag.evidence), Some(Decider::Rule(tag.rule)))
+        }
         (None, Some(_), _) => (
             Some(Evidence::Payload),
             outermost.owner.map(Decider::Dissector),

@@ -14,6 +14,9 @@ use crate::wire::reader::Reader;
 const PRELOGIN: u8 = 0x12;
 const RESPONSE: u8 = 0x04;
 
+/// The type of TLS's records in a handshake.
+const HANDSHAKE: u8 = 22;
+
 /// Type, status, length, process, number, window (section 2.2.3.1).
 const HEADER: usize = 8;
 
@@ -80,8 +83,13 @@ pub(super) fn unpack(bytes: &[u8], mut each: impl FnMut(&[u8])) {
             packet.skip(4)?;
             Some((kind, usize::from(len)))
         };
-        match header() {
-            Some((PRELOGIN, len)) if len > HEADER => {
+        let header = header();
+        let hello = packet.rest().first() == Some(&HANDSHAKE);
+        match header {
+            // Some servers go on as they have answered.
+            Some((kind, len))
+                if len > HEADER && (kind == PRELOGIN || kind == RESPONSE && hello) =>
+            {
                 let len = (len - HEADER).min(packet.left());
                 each(packet.take(len).unwrap_or_default());
                 reader = packet;
@@ -205,6 +213,9 @@ mod tests {
             unpack(&whole[..end], |part| found.extend(part));
             assert_eq!(found, unpacked, "{end}");
         }
+        let mut response = packed(b"\x16ab");
+        response[0] = RESPONSE;
+        unpack(&response, |part| assert_eq!(part, b"\x16ab"));
         let mut found = 0;
         unpack(&packed(b"x").repeat(100), |_| found += 1);
         assert_eq!(found, MAX_PACKETS);
