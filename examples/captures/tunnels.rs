@@ -300,7 +300,7 @@ fn signalling(trace: &mut Trace) {
         (4754, "gre", with(&[0, 0, 0x65, 0x58], &arp)),
         (37008, "tzsp", with(&[1, 0, 0, 0x12, 1], &beacon)),
         (37008, "tzsp", vec![1, 4, 0, 0, 1]),
-        (5072, "ayiya", with(&[0x44, 0x52, 0x10, 59], &[7; 40][..36])),
+        (5072, "ayiya", with(&[0x44, 0x52, 0x10, 59], &[7; 40])),
         (1701, "l2tp", with(&[0, 3, 0, 0, 0, 0, 0, 5], &arp)),
     ];
     for (number, (port, meant, payload)) in rows.iter().enumerate() {
