@@ -193,6 +193,7 @@ impl Walker {
                 None => listing.watermark(),
             },
             link: interface.link,
+            interface: packet.interface,
             offset: start + HEADER_LEN + body.len() - packet.room,
             captured,
             original,
