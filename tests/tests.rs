@@ -9,6 +9,9 @@ mod golden;
 // The ledger closes, and any number of workers gives the same output.
 mod threads;
 
+// Mirrors that show traffic twice, by half or cut, and captures that overlap.
+mod mirror;
+
 // Arguments, exit codes, formats, damaged files.
 mod cli;
 

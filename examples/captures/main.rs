@@ -49,6 +49,9 @@ mod peers;
 // Links, tunnels, fragments, disorder.
 mod links;
 
+// What is wrong with a mirror.
+mod mirror;
+
 /// File name, what it shows, builder.
 type Capture = (&'static str, &'static str, fn(&mut Trace));
 
@@ -63,6 +66,7 @@ const FAMILIES: &[&[Capture]] = &[
     plain::CAPTURES,
     peers::CAPTURES,
     links::CAPTURES,
+    mirror::CAPTURES,
 ];
 
 fn main() -> anyhow::Result<()> {

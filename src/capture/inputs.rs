@@ -11,10 +11,10 @@ use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::capture::Block;
 use crate::capture::error::{Damage, Error};
 use crate::capture::file::{Counts, Options, Reader};
 use crate::capture::input;
-use crate::capture::Block;
 use crate::time::Timestamp;
 
 /// Files that overlap and still have blocks of the whole size. More have smaller ones, so that
@@ -278,7 +278,13 @@ impl Inputs {
         // What is left of a single file is merged to the end of what is at hand, then read by itself.
         Ok(match self.open.as_slice() {
             [] => false,
-            [file] => file.next > 0 || self.waiting.front().is_some_and(|w| w.turn.0 <= Some(file.held.watermark)),
+            [file] => {
+                file.next > 0
+                    || self
+                        .waiting
+                        .front()
+                        .is_some_and(|w| w.turn.0 <= Some(file.held.watermark))
+            }
             _ => true,
         })
     }

@@ -191,7 +191,11 @@ fn merged(files: &[&[u32]]) -> Vec<(u64, u64, String)> {
         .filter_map(|file| Some((*files[file].get(next[file])?, file)))
         .min()
     {
-        all.push((all.len() as u64 + 1, at.into(), format!("{file}.{}", next[file])));
+        all.push((
+            all.len() as u64 + 1,
+            at.into(),
+            format!("{file}.{}", next[file]),
+        ));
         next[file] += 1;
     }
     all
@@ -213,7 +217,11 @@ fn files_that_overlap_are_merged_by_time() {
     for files in rows {
         // A block that holds one frame, some, all.
         for block_size in [64, 150, 1 << 16] {
-            assert_eq!(read_times(files, block_size), merged(files), "{files:?} {block_size}");
+            assert_eq!(
+                read_times(files, block_size),
+                merged(files),
+                "{files:?} {block_size}"
+            );
         }
     }
 }

@@ -128,6 +128,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     }
     let config = Config {
         workers: arguments.workers,
+        duplicates: arguments.input.duplicates(),
         decode: arguments.flow_table.decode(),
         flow: arguments.flow_table.flow(),
         usage: usage::Config {
@@ -177,7 +178,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         summary::write(&mut out, &summary, &set, by, arguments.top, format)?;
         if matches!(arguments.format, Format::Table) {
             writeln!(out, "{}", summary.ledger)?;
+            summary::write_health(&mut out, &summary)?;
         }
+    }
+    if arguments.quiet || matches!(arguments.format, Format::Csv) {
+        summary::warn_of_health(&mut io::stderr(), &summary)?;
     }
     if let Some(stats) = &summary.stats {
         writeln!(out, "{stats}")?;

@@ -6,8 +6,10 @@
 //!
 //! The way of a frame: `link` finds the IP packet behind the link-layer headers, `ip` reads it and
 //! its transport header, `tunnel` looks for a packet inside, `fragment` holds parts of datagrams.
-//! [`Decoder`] joins them.
+//! [`Decoder`] joins them. [`Copies`] tells frames of which a copy came just before.
 #![deny(clippy::indexing_slicing)]
+
+mod copies;
 
 mod decoder;
 
@@ -24,6 +26,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 
+pub use copies::Copies;
 pub use decoder::Decoder;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -232,11 +235,13 @@ pub enum DropReason {
     FragmentConflict,
     /// Fragments for which the reassembly buffer had no room.
     FragmentLimit,
+    /// Second copies of frames, where these are to be left out.
+    Duplicate,
 }
 
 impl DropReason {
     /// Every reason, in the order of the ledger.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NonIp,
         Self::Truncated,
         Self::Malformed,
@@ -245,6 +250,7 @@ impl DropReason {
         Self::FragmentIncomplete,
         Self::FragmentConflict,
         Self::FragmentLimit,
+        Self::Duplicate,
     ];
 
     /// The slug of the ledger.
@@ -258,6 +264,7 @@ impl DropReason {
             Self::FragmentIncomplete => "fragment-incomplete",
             Self::FragmentConflict => "fragment-conflict",
             Self::FragmentLimit => "fragment-limit",
+            Self::Duplicate => "duplicate",
         }
     }
 }

@@ -9,7 +9,9 @@ use crate::export::Exporter;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Drops;
-use crate::usage::{Cells, Clients, FlowRecord, Stats, Summary};
+use crate::usage::{Cells, Clients, FlowRecord, Health, Stats, Summary};
+
+use super::halves::Halves;
 
 /// What one worker says after a block.
 #[derive(Debug)]
@@ -29,6 +31,9 @@ pub(super) struct Report {
 pub(super) struct Last {
     pub(super) clients: Clients,
     pub(super) drops: Drops,
+    pub(super) health: Health,
+    /// Flows that showed one direction, where other threads may have the other.
+    pub(super) halves: Halves,
     pub(super) flows: u64,
     pub(super) stats: Option<Stats>,
 }
@@ -78,6 +83,7 @@ impl Collector {
             if let Some(last) = report.last {
                 self.summary.flows += last.flows;
                 self.summary.ledger.drops.add(&last.drops);
+                self.summary.health.add(&last.health);
                 for (key, totals) in last.clients {
                     self.summary.clients.entry(key).or_default().add(&totals);
                 }

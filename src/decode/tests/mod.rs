@@ -3,6 +3,8 @@
 
 mod build;
 
+mod copies;
+
 mod fragments;
 
 mod headers;
