@@ -11,6 +11,8 @@ mod threads;
 
 // Protocols inside others.
 mod wrapped;
+// Mirrors that show traffic twice, by half or cut, and captures that overlap.
+mod mirror;
 
 // Arguments, exit codes, formats, damaged files.
 mod cli;

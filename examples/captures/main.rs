@@ -63,6 +63,8 @@ mod tags;
 mod tunnels;
 // Where connections begin and end.
 mod connections;
+// What is wrong with a mirror.
+mod mirror;
 
 /// File name, what it shows, builder.
 type Capture = (&'static str, &'static str, fn(&mut Trace));
@@ -84,6 +86,7 @@ const FAMILIES: &[&[Capture]] = &[
     tags::CAPTURES,
     tunnels::CAPTURES,
     connections::CAPTURES,
+    mirror::CAPTURES,
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -20,6 +20,9 @@ const START_MICROS: u64 = 1_767_323_045_000_000;
 
 const STEP_MICROS: u64 = 1_000;
 
+/// What a switch takes from one port to the other.
+const SECOND_MICROS: u64 = 40;
+
 /// Ethernet's 1500 octets less the headers of IPv6 and TCP, for both families.
 const SEGMENT: usize = 1440;
 
@@ -37,6 +40,12 @@ pub struct Trace {
     numbers: u64,
     wrap: Wrap,
     link: u32,
+    /// How each packet is seen a second time, if it is.
+    again: Option<Wrap>,
+    /// Which packets are captured at all.
+    shows: Box<dyn Fn(&[u8]) -> bool>,
+    /// Octets of a frame that are captured.
+    snap_len: usize,
 }
 
 impl Trace {
@@ -48,12 +57,30 @@ impl Trace {
             numbers: 0x0001_2345_6789,
             wrap: Box::new(ethernet),
             link: 1,
+            again: None,
+            shows: Box::new(|_| true),
+            snap_len: usize::MAX,
         }
     }
 
     /// The link type of the capture; Ethernet unless told.
     pub fn link(&mut self, link: u32) {
         self.link = link;
+    }
+
+    /// From now on, each IP packet is seen twice, the second time as this frame.
+    pub fn see_again(&mut self, again: impl Fn(&[u8]) -> Vec<u8> + 'static) {
+        self.again = Some(Box::new(again));
+    }
+
+    /// From now on, only these IP packets are captured; time passes for the others too.
+    pub fn show_only(&mut self, shows: impl Fn(&[u8]) -> bool + 'static) {
+        self.shows = Box::new(shows);
+    }
+
+    /// So many octets of each frame are captured.
+    pub fn cut(&mut self, snap_len: usize) {
+        self.snap_len = snap_len;
     }
 
     /// From now on, how an IP packet becomes a frame.
@@ -79,8 +106,15 @@ impl Trace {
 
     /// An IP packet, as a frame.
     pub fn packet(&mut self, ip: &[u8]) {
+        if !(self.shows)(ip) {
+            self.now += STEP_MICROS;
+            return;
+        }
         let frame = (self.wrap)(ip);
+        let again = self.again.as_ref().map(|again| again(ip));
+        let second = self.now + SECOND_MICROS;
         self.frame(frame);
+        self.frames.extend(again.map(|frame| (second, frame)));
     }
 
     /// The next number of a fixed series (splitmix64).
@@ -141,11 +175,12 @@ impl Trace {
         to.write_all(&self.link.to_le_bytes())?;
         for (at, frame) in &self.frames {
             let len = frame.len() as u32;
+            let captured = &frame[..frame.len().min(self.snap_len)];
             let seconds = (at / 1_000_000) as u32;
-            for field in [seconds, (at % 1_000_000) as u32, len, len] {
+            for field in [seconds, (at % 1_000_000) as u32, captured.len() as u32, len] {
                 to.write_all(&field.to_le_bytes())?;
             }
-            to.write_all(frame)?;
+            to.write_all(captured)?;
         }
         to.flush()
     }

@@ -62,6 +62,8 @@ pub struct Reader {
     counts: Counts,
     first_at: Option<Timestamp>,
     watermark: Timestamp,
+    /// Its place among the files of a run; those of 256 are told apart.
+    order: u8,
     ended: bool,
     damage: Option<Damage>,
 }
@@ -131,6 +133,7 @@ impl Reader {
             counts: Counts::default(),
             first_at: None,
             watermark: Timestamp::default(),
+            order: 0,
             ended: false,
             damage: None,
         })
@@ -172,7 +175,8 @@ impl Reader {
                 &mut self.counts,
                 &mut self.first_at,
                 self.watermark,
-            );
+            )
+            .of_file(self.order);
             let walked = match &mut self.format {
                 Format::Pcap(walker) => walker.walk(held, &mut listing),
                 Format::Pcapng(walker) => walker
@@ -231,6 +235,13 @@ impl Reader {
             target = walked.needed.max(filled + 1);
             fit(&mut block.bytes, target, self.block_size);
         }
+    }
+
+    /// Makes it the file with this place among those of a run, for [`FrameRef::origin`].
+    ///
+    /// [`FrameRef::origin`]: crate::capture::FrameRef::origin
+    pub const fn set_order(&mut self, order: usize) {
+        self.order = (order & 0xff) as u8;
     }
 
     /// What is wrong with the file, as far as it has been read.

@@ -1,7 +1,11 @@
-//! Several capture files as one stream, in the order of their first frames.
+//! Several capture files as one stream, merged by the times of their frames.
 //!
-//! The front door of stage 1 for files: [`Inputs`] looks at the head of each file, then reads one
-//! after the other with [`Reader`]. Frames are numbered through, and the watermark never falls.
+//! The front door of stage 1 for files. [`Inputs`] looks at the head of each file. A file that
+//! overlaps with no other is read by itself, and its frames stay where [`Reader`] put them. Files
+//! that overlap are merged: the next frame is always the earliest of those that come next in their
+//! files, and of two with the same time the one of the file that was named first. So a file whose
+//! own frames are out of order keeps its order, as with `mergecap`. Only files that overlap at the
+//! moment are open. Frames are numbered through, and the watermark never falls.
 
 use std::collections::VecDeque;
 use std::fs;
@@ -13,68 +17,129 @@ use crate::capture::file::{Counts, Options, Reader};
 use crate::capture::input;
 use crate::time::Timestamp;
 
+/// Files that overlap and still have blocks of the whole size. More have smaller ones, so that
+/// what is held of all of them hardly grows.
+const WHOLE_BLOCKS: usize = 4;
+
+/// The smallest block a file is read by for that reason.
+const LEAST_BLOCK: usize = 16 * 1024;
+
 /// Capture files as one stream of blocks.
 #[derive(Debug)]
 pub struct Inputs {
     options: Options,
+    /// Files whose turn has not come, in the order in which it comes.
     waiting: VecDeque<Waiting>,
-    current: Option<Reader>,
+    /// Files that are read now: more than one where they overlap.
+    open: Vec<Open>,
     size: Option<u64>,
-    /// What the files before the current one held.
+    /// What the files that have ended held.
     counts: Counts,
+    /// Frames given so far, those that a filter left out among them.
+    given: u64,
     watermark: Timestamp,
+    /// Bytes of the files that have ended.
     position: u64,
     damages: Vec<Damage>,
 }
 
+/// Where a file stands in the merged stream: its next frame's time, then the order given.
+type Turn = (Option<Timestamp>, usize);
+
 /// A file whose turn has not come.
 #[derive(Debug)]
-enum Waiting {
+struct Waiting {
+    turn: Turn,
+    file: Unread,
+}
+
+#[derive(Debug)]
+enum Unread {
     /// To be opened again, so that a thousand files do not take a thousand descriptors.
     Closed(PathBuf),
     /// Cannot be opened again; with the block that was read to see its time.
     Open(Box<Reader>, Option<Block>),
 }
 
+/// A file that is read.
+#[derive(Debug)]
+struct Open {
+    /// Its place in the order given.
+    order: usize,
+    reader: Reader,
+    /// What was read of it last, unless that was given as it was.
+    held: Block,
+    /// The frame of `held` that comes next; all have been given where there is none.
+    next: usize,
+    /// The number, in its own file, of the last frame given.
+    last_number: u64,
+}
+
+impl Open {
+    fn turn(&self) -> Option<Turn> {
+        let frame = self.held.frames.get(self.next)?;
+        Some((Some(frame.at), self.order))
+    }
+
+    /// What is held has been given. Its bytes may stay: the reader writes over them.
+    fn hold_nothing(&mut self) {
+        self.held.frames.clear();
+        self.held.left_out.clear();
+        self.next = 0;
+    }
+
+    /// The frames of `block`, all that was read last, are given: the number of the first in the
+    /// stream after `given` frames, and how many frames the stream has then.
+    fn give_all(&mut self, block: &Block, given: u64) -> (u64, u64) {
+        let first = given + block.first_number.saturating_sub(self.last_number);
+        let read = self.reader.counts().frames;
+        let given = given + read.saturating_sub(self.last_number);
+        self.last_number = read;
+        (first, given)
+    }
+}
+
 impl Inputs {
-    /// Opens all of `paths` and orders them by the times of their first frames; files with the
-    /// same time stay in the order given.
+    /// Opens all of `paths` and looks for the times of their first frames.
     ///
     /// # Errors
     ///
     /// As for [`Reader::open`], for any of them.
     pub fn open<P: AsRef<Path>>(paths: &[P], options: &Options) -> Result<Self, Error> {
         let mut size = Some(0_u64);
-        let mut ordered = Vec::with_capacity(paths.len());
+        let mut waiting = Vec::with_capacity(paths.len());
         let mut block = Block::default();
-        for path in paths {
+        for (order, path) in paths.iter().enumerate() {
             let path = path.as_ref();
             let mut reader = Reader::open(path, options)?;
+            reader.set_order(order);
             size = size
                 .zip(reader.size())
                 .map(|(sum, size)| sum.saturating_add(size));
             if paths.len() == 1 {
-                let waiting = Waiting::Open(Box::new(reader), None);
-                ordered.push((None, waiting));
+                waiting.push(Waiting {
+                    turn: (None, order),
+                    file: Unread::Open(Box::new(reader), None),
+                });
                 break;
             }
             while reader.first_at().is_none() && reader.next_block(&mut block)? {}
-            let first_at = reader.first_at();
-            let waiting = if can_be_reopened(path) {
-                Waiting::Closed(path.to_owned())
+            let turn = (reader.first_at(), order);
+            let file = if can_be_reopened(path) {
+                Unread::Closed(path.to_owned())
             } else {
-                Waiting::Open(Box::new(reader), Some(std::mem::take(&mut block)))
+                Unread::Open(Box::new(reader), Some(std::mem::take(&mut block)))
             };
-            ordered.push((first_at, waiting));
+            waiting.push(Waiting { turn, file });
         }
-        // The sort is stable: equal times keep their order.
-        ordered.sort_by_key(|&(first_at, _)| first_at);
+        waiting.sort_by_key(|file| file.turn);
         Ok(Self {
             options: options.clone(),
-            waiting: ordered.into_iter().map(|(_, waiting)| waiting).collect(),
-            current: None,
+            waiting: waiting.into(),
+            open: Vec::new(),
             size,
             counts: Counts::default(),
+            given: 0,
             watermark: Timestamp::default(),
             position: 0,
             damages: Vec::new(),
@@ -90,32 +155,30 @@ impl Inputs {
     /// that turns up.
     pub fn next_block(&mut self, block: &mut Block) -> Result<bool, Error> {
         loop {
-            let read = match &mut self.current {
-                Some(reader) => reader.next_block(block)?,
-                None => match self.waiting.pop_front() {
-                    Some(waiting) => self.start(waiting, block)?,
-                    None => false,
-                },
-            };
-            if read {
-                block.first_number += self.counts.frames;
-                block.position = block.position.saturating_add(self.position);
-                self.watermark = self.watermark.max(block.watermark);
-                block.watermark = self.watermark;
-                return Ok(true);
-            }
-            match self.current.take() {
-                Some(reader) => self.finish(&reader),
-                None if self.waiting.is_empty() => {
+            self.open_due()?;
+            let given = match self.open.len() {
+                0 => {
                     block.frames.clear();
                     block.left_out.clear();
-                    block.first_number = self.counts.frames + 1;
-                    block.position = self.position;
-                    block.watermark = self.watermark;
-                    return Ok(false);
+                    block.first_number = self.given + 1;
+                    false
                 }
-                None => {}
-            }
+                1 => {
+                    if !self.alone(block)? {
+                        continue;
+                    }
+                    true
+                }
+                _ => {
+                    if !self.merge(block)? {
+                        continue;
+                    }
+                    true
+                }
+            };
+            block.position = self.read_so_far();
+            block.watermark = self.watermark;
+            return Ok(given);
         }
     }
 
@@ -127,8 +190,8 @@ impl Inputs {
     /// What has been read so far, of all files.
     pub fn counts(&self) -> Counts {
         let mut counts = self.counts;
-        if let Some(reader) = &self.current {
-            counts.add(reader.counts());
+        for file in &self.open {
+            counts.add(file.reader.counts());
         }
         counts
     }
@@ -138,26 +201,172 @@ impl Inputs {
         self.size
     }
 
-    /// Makes `waiting` the current file. Whether `block` holds frames of it already.
-    fn start(&mut self, waiting: Waiting, block: &mut Block) -> Result<bool, Error> {
-        let (reader, first) = match waiting {
-            Waiting::Closed(path) => (Reader::open(&path, &self.options)?, None),
-            Waiting::Open(reader, first) => (*reader, first),
+    fn read_so_far(&self) -> u64 {
+        let open = self.open.iter().map(|file| file.reader.position());
+        open.fold(self.position, u64::saturating_add)
+    }
+
+    /// The only open file's next block, as it was read. `false` when the file has ended, or has
+    /// come to where another begins: then it waits to be merged.
+    fn alone(&mut self, block: &mut Block) -> Result<bool, Error> {
+        let Some(file) = self.open.first_mut() else {
+            return Ok(false);
         };
-        let reader = self.current.insert(reader);
-        match first {
-            Some(first) if reader.counts().frames > 0 => {
-                *block = first;
-                Ok(true)
+        if file.next > 0 && file.turn().is_some() {
+            return self.merge(block);
+        }
+        if file.turn().is_some() {
+            std::mem::swap(block, &mut file.held);
+        } else if !file.reader.next_block(block)? {
+            self.finish(0);
+            return Ok(false);
+        }
+        file.hold_nothing();
+        let until: Turn = (Some(block.watermark), file.order);
+        let overlaps = self
+            .waiting
+            .front()
+            .is_some_and(|waiting| waiting.turn < until);
+        if overlaps && !block.frames.is_empty() {
+            std::mem::swap(block, &mut file.held);
+            return self.merge(block);
+        }
+        (block.first_number, self.given) = file.give_all(block, self.given);
+        self.watermark = self.watermark.max(block.watermark);
+        Ok(true)
+    }
+
+    /// Copies the next frames of all open files into `block`. `false` when there are none.
+    fn merge(&mut self, block: &mut Block) -> Result<bool, Error> {
+        block.clear();
+        while block.bytes.len() < self.options.block_size.max(1) {
+            if !self.refill(block.frames.is_empty())? {
+                break;
             }
-            _ => reader.next_block(block),
+            self.open_due()?;
+            // Files that were just opened have nothing at hand yet.
+            if self.open.iter().any(|file| file.turn().is_none()) {
+                continue;
+            }
+            let first = self.open.iter().enumerate();
+            let first = first.min_by_key(|(_, file)| file.turn());
+            let Some(index) = first.map(|(index, _)| index) else {
+                break;
+            };
+            self.take_run(index, block);
+        }
+        Ok(!block.frames.is_empty())
+    }
+
+    /// Reads on in the files of which nothing is at hand, if `may_read`. `false` when there is
+    /// nothing to be given before more is read, or nothing to be merged any more.
+    fn refill(&mut self, may_read: bool) -> Result<bool, Error> {
+        let mut index = 0;
+        while let Some(file) = self.open.get_mut(index) {
+            if file.turn().is_some() {
+                index += 1;
+                continue;
+            }
+            if !may_read {
+                return Ok(false);
+            }
+            file.hold_nothing();
+            if !file.reader.next_block(&mut file.held)? {
+                self.finish(index);
+            }
+        }
+        // What is left of a single file is merged to the end of what is at hand, then read by itself.
+        Ok(match self.open.as_slice() {
+            [] => false,
+            [file] => {
+                file.next > 0
+                    || self
+                        .waiting
+                        .front()
+                        .is_some_and(|w| w.turn.0 <= Some(file.held.watermark))
+            }
+            _ => true,
+        })
+    }
+
+    /// Copies frames of the file at `index` as long as no other file's turn comes.
+    fn take_run(&mut self, index: usize, block: &mut Block) {
+        let others = self.open.iter().enumerate();
+        let others = others.filter(|&(other, _)| other != index);
+        let others = others.filter_map(|(_, file)| file.turn());
+        let waiting = self.waiting.front().map(|waiting| waiting.turn);
+        let until = others.chain(waiting).min();
+        let Some(file) = self.open.get_mut(index) else {
+            return;
+        };
+        while let (Some(turn), Some(&entry)) = (file.turn(), file.held.frames.get(file.next)) {
+            let is_due = until.is_none_or(|until| turn < until);
+            if !is_due || block.bytes.len() >= self.options.block_size {
+                return;
+            }
+            let frame = file.held.frame(file.next);
+            file.next += 1;
+            let Some(frame) = frame else {
+                continue;
+            };
+            self.given += frame.number.saturating_sub(file.last_number);
+            file.last_number = frame.number;
+            self.watermark = self.watermark.max(frame.at);
+            block.push(self.given, entry, frame.bytes);
         }
     }
 
-    fn finish(&mut self, reader: &Reader) {
-        self.counts.add(reader.counts());
-        self.position = self.position.saturating_add(reader.position());
-        self.damages.extend(reader.damage().cloned());
+    /// Opens the files that begin before the next frame of all that are open; the next, where none
+    /// is.
+    fn open_due(&mut self) -> Result<(), Error> {
+        loop {
+            let next = self.open.iter().filter_map(Open::turn).min();
+            let is_due = |waiting: &mut Waiting| match next {
+                Some(next) => waiting.turn < next,
+                None => self.open.is_empty(),
+            };
+            let Some(waiting) = self.waiting.pop_front_if(is_due) else {
+                return Ok(());
+            };
+            self.start(waiting)?;
+        }
+    }
+
+    fn start(&mut self, Waiting { turn, file }: Waiting) -> Result<(), Error> {
+        let order = turn.1;
+        let (reader, held) = match file {
+            Unread::Closed(path) => {
+                let share = (self.open.len() + 1).div_ceil(WHOLE_BLOCKS);
+                let whole = self.options.block_size;
+                let options = Options {
+                    block_size: (whole / share).max(LEAST_BLOCK.min(whole)),
+                    ..self.options.clone()
+                };
+                let mut reader = Reader::open(&path, &options)?;
+                reader.set_order(order);
+                (reader, Block::default())
+            }
+            Unread::Open(reader, first) => (*reader, first.unwrap_or_default()),
+        };
+        self.open.push(Open {
+            order,
+            reader,
+            held,
+            next: 0,
+            last_number: 0,
+        });
+        Ok(())
+    }
+
+    /// Ends the file at `index`, of which nothing is at hand.
+    fn finish(&mut self, index: usize) {
+        let file = self.open.remove(index);
+        let counts = file.reader.counts();
+        // What a filter left out after the last frame given.
+        self.given += counts.frames.saturating_sub(file.last_number);
+        self.counts.add(counts);
+        self.position = self.position.saturating_add(file.reader.position());
+        self.damages.extend(file.reader.damage().cloned());
     }
 }
 
@@ -167,152 +376,5 @@ fn can_be_reopened(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::capture::error::Fault;
-    use crate::capture::samples;
-
-    /// Files of one frame each, whose bytes are the name: name, microseconds.
-    fn write(folder: &Path, files: &[(&str, Vec<u8>)]) -> Vec<PathBuf> {
-        files
-            .iter()
-            .map(|(name, bytes)| {
-                let path = folder.join(name);
-                fs::write(&path, bytes).unwrap();
-                path
-            })
-            .collect()
-    }
-
-    fn read(inputs: &mut Inputs) -> Vec<(u64, u64, String)> {
-        let mut block = Block::default();
-        let mut seen = Vec::new();
-        let (mut watermark, mut position) = (Timestamp::default(), 0);
-        while inputs.next_block(&mut block).unwrap() {
-            assert!(block.watermark >= watermark && block.position >= position);
-            (watermark, position) = (block.watermark, block.position);
-            for index in 0..block.frames.len() {
-                let frame = block.frame(index).unwrap();
-                assert!(frame.at <= watermark);
-                let text = String::from_utf8(frame.bytes.to_vec()).unwrap();
-                seen.push((frame.number, frame.at.0 / 1_000, text));
-            }
-        }
-        assert_eq!(block.watermark, watermark);
-        assert!(block.frames.is_empty());
-        seen
-    }
-
-    #[test]
-    fn several_files_are_one_stream() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = [
-            ("late", samples::pcap(&[(30, b"late"), (31, b"later")])),
-            ("tie-1", samples::pcapng(&[(20, b"tie 1"), (99, b"ahead")])),
-            ("none", samples::pcap(&[])),
-            ("tie-2", samples::gzip(&samples::pcap(&[(20, b"tie 2")]))),
-            (
-                "early",
-                samples::zstd(&samples::pcapng(&[(10, b"early"), (5, b"before")])),
-            ),
-        ];
-        let paths = write(folder.path(), &files);
-        let mut inputs = Inputs::open(&paths, &Options::default()).unwrap();
-        let size: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
-        assert_eq!(inputs.size(), Some(size as u64));
-        let wanted = [
-            (1, 10, "early"),
-            (2, 5, "before"),
-            (3, 20, "tie 1"),
-            (4, 99, "ahead"),
-            (5, 20, "tie 2"),
-            (6, 30, "late"),
-            (7, 31, "later"),
-        ]
-        .map(|(number, at, text)| (number, at, text.to_owned()));
-        assert_eq!(read(&mut inputs), wanted);
-        assert_eq!(inputs.counts().frames, 7);
-        assert_eq!(inputs.damages(), []);
-        assert_eq!(inputs.position, size as u64);
-    }
-
-    #[test]
-    fn damage_ends_a_file_and_not_the_stream() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut cut = samples::pcap(&[(1, b"whole"), (2, b"cut")]);
-        cut.pop();
-        let files = [("cut", cut), ("good", samples::pcap(&[(3, b"good")]))];
-        let paths = write(folder.path(), &files);
-        let mut inputs = Inputs::open(&paths, &Options::default()).unwrap();
-        let texts: Vec<String> = read(&mut inputs).into_iter().map(|seen| seen.2).collect();
-        assert_eq!(texts, ["whole", "good"]);
-        let [damage] = inputs.damages() else {
-            panic!("{:?}", inputs.damages());
-        };
-        assert_eq!(damage.path, paths[0]);
-        assert_eq!(damage.offset, 45);
-        assert_eq!(
-            damage.fault,
-            Fault::CutShort {
-                present: 18,
-                needed: 19
-            }
-        );
-        assert!(
-            damage
-                .to_string()
-                .ends_with("damaged at byte 45: the file ends inside a record: 18 of 19 bytes")
-        );
-    }
-
-    #[test]
-    fn the_order_is_that_of_all_frames_the_filter_that_of_some() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = [
-            (
-                "second",
-                samples::pcap(&[(5, b"short"), (6, b"a longer text")]),
-            ),
-            (
-                "first",
-                samples::pcap(&[(1, b"brief"), (9, b"a long text")]),
-            ),
-        ];
-        let paths = write(folder.path(), &files);
-        let options = Options {
-            filter: Some("greater 10".to_owned()),
-            ..Options::default()
-        };
-        let mut inputs = Inputs::open(&paths, &options).unwrap();
-        let wanted = [
-            (2, 9, "a long text".to_owned()),
-            (4, 6, "a longer text".to_owned()),
-        ];
-        assert_eq!(read(&mut inputs), wanted);
-        let counts = inputs.counts();
-        assert_eq!((counts.frames, counts.left_out_frames), (4, 2));
-        assert_eq!(counts.left_out_bytes, 10);
-    }
-
-    #[test]
-    fn a_bad_file_is_refused_before_any_is_read() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = [
-            ("good", samples::pcap(&[(3, b"good")])),
-            ("bad", b"text".to_vec()),
-        ];
-        let paths = write(folder.path(), &files);
-        let error = Inputs::open(&paths, &Options::default()).unwrap_err();
-        assert!(
-            error.to_string().contains("bad: not a capture file"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn no_files_are_an_empty_stream() {
-        let mut inputs = Inputs::open::<&Path>(&[], &Options::default()).unwrap();
-        assert_eq!(inputs.size(), Some(0));
-        assert_eq!(read(&mut inputs), []);
-    }
-}
+#[path = "inputs_tests.rs"]
+mod tests;

@@ -73,6 +73,8 @@ pub struct FrameRef {
     pub at: Timestamp,
     /// What its first header is.
     pub link: LinkType,
+    /// Tells apart the files and interfaces that frames come from.
+    pub origin: u16,
     /// Its first byte in [`Block::bytes`].
     pub offset: u32,
     /// How many bytes were captured.
@@ -141,6 +143,56 @@ impl Block {
         }
         self.frames.truncate(index);
         later
+    }
+
+    /// Adds a copy of a frame, with the `number` it has in the stream.
+    pub(crate) fn push(&mut self, number: u64, entry: FrameRef, bytes: &[u8]) {
+        if self.frames.is_empty() {
+            self.first_number = number;
+        }
+        let place = self.frames.len();
+        let left_out = number.saturating_sub(self.first_number + place as u64);
+        if left_out > 0 || !self.left_out.is_empty() {
+            self.left_out.resize(place, 0);
+            // No more than there are frames in a block that was filtered.
+            self.left_out
+                .push(u32::try_from(left_out).unwrap_or(u32::MAX));
+        }
+        // Blocks are never longer than the longest record and what a block holds.
+        let offset = u32::try_from(self.bytes.len()).unwrap_or(u32::MAX);
+        self.frames.push(FrameRef { offset, ..entry });
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Takes out the frames that `is_out` says so of; the others keep their numbers.
+    pub(crate) fn leave_out(&mut self, mut is_out: impl FnMut(Frame<'_>) -> bool) {
+        let mut kept = 0;
+        let mut first_number = self.first_number;
+        for place in 0..self.frames.len() {
+            let Some(frame) = self.frame(place) else {
+                continue;
+            };
+            let number = frame.number;
+            if is_out(frame) {
+                continue;
+            }
+            if kept == 0 {
+                first_number = number;
+            }
+            let left_out = number.saturating_sub(first_number + kept as u64);
+            if self.left_out.is_empty() && left_out > 0 {
+                self.left_out.resize(self.frames.len(), 0);
+            }
+            let left_out = u32::try_from(left_out).unwrap_or(u32::MAX);
+            self.frames.swap(kept, place);
+            if let Some(place) = self.left_out.get_mut(kept) {
+                *place = left_out;
+            }
+            kept += 1;
+        }
+        self.frames.truncate(kept);
+        self.left_out.truncate(kept);
+        self.first_number = first_number;
     }
 
     /// Empties it for another use; the allocations stay.

@@ -210,6 +210,7 @@ impl Walker {
             let record = Record {
                 at: Timestamp(seconds + fraction),
                 link: self.link,
+                interface: 0,
                 offset: consumed + header_len,
                 captured,
                 original,

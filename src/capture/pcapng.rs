@@ -213,6 +213,7 @@ impl Walker {
         let record = Record {
             at,
             link: interface.link,
+            interface: packet.interface,
             offset: start + HEADER_LEN + body.len() - packet.room,
             captured,
             original,

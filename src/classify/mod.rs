@@ -164,6 +164,11 @@ impl Classification {
         matches!(self.verdict, Verdict::Settled { .. })
     }
 
+    /// Whether the flow has settled under a name, not for want of one.
+    pub const fn is_named(&self) -> bool {
+        matches!(self.verdict, Verdict::Settled { named, .. } if named.unknown.is_none())
+    }
+
     /// Bytes of all that hangs on it, about.
     pub fn memory(&self) -> usize {
         self.facts.as_deref().map_or(0, Facts::memory)

@@ -68,6 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let mut inputs = arguments.input.open(&stop)?;
     let config = Config {
         workers: 1,
+        duplicates: arguments.input.duplicates(),
         decode: arguments.flow_table.decode(),
         flow: arguments.flow_table.flow(),
         learning: arguments.flow_table.learning(),

@@ -210,6 +210,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     outputs.chooser = extract.as_ref().map(Extract::chooser);
     let config = Config {
         workers: arguments.workers,
+        duplicates: arguments.input.duplicates(),
         decode: arguments.flow_table.decode(),
         flow: arguments.flow_table.flow(),
         learning: arguments.flow_table.learning(),
@@ -268,7 +269,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         summary::write(&mut out, &summary, &set, by, arguments.top, format)?;
         if matches!(arguments.format, Format::Table) {
             writeln!(out, "{}", summary.ledger)?;
+            summary::write_health(&mut out, &summary)?;
         }
+    }
+    if arguments.quiet || matches!(arguments.format, Format::Csv) {
+        summary::warn_of_health(&mut io::stderr(), &summary)?;
     }
     if let Some(stats) = &summary.stats {
         writeln!(out, "{stats}")?;

@@ -13,6 +13,7 @@ use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file};
 use crate::classify::names::Learning;
 use crate::export::number::grouped;
+use crate::pipeline::Duplicates;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::usage::ledger::Ledger;
 use crate::{decode, flow};
@@ -20,13 +21,21 @@ use crate::{decode, flow};
 /// What is read.
 #[derive(Debug, Args)]
 pub(super) struct Input {
-    /// Capture files: pcap or pcapng, also .gz and .zst; `-` is standard input. Several are one stream, in time order of their first frames.
+    /// Capture files: pcap or pcapng, also .gz and .zst; `-` is standard input. Several are one stream, merged by time where they overlap.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 
     /// Read only the frames this BPF filter passes (pcap-filter(7)).
     #[arg(long, value_name = "EXPRESSION")]
     pub(super) filter: Option<String>,
+
+    /// Leave out second copies of frames, as a mirror of several ports gives: the same IP packet but for TTL and checksum. They are counted as `duplicate`.
+    #[arg(long)]
+    deduplicate: bool,
+
+    /// How long after a frame the same bytes are its copy.
+    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = window)]
+    duplicate_window: Duration,
 
     /// A damaged or cut capture file is a failure (exit code 1), not only a warning.
     #[arg(long)]
@@ -50,6 +59,14 @@ impl Input {
                 | Error::Read { .. },
             ) if stop.is_asked() => Ok(Inputs::open::<&Path>(&[], &options)?),
             opened => Ok(opened?),
+        }
+    }
+
+    /// What is done about second copies of frames.
+    pub(super) const fn duplicates(&self) -> Duplicates {
+        Duplicates {
+            leave_out: self.deduplicate,
+            window: self.duplicate_window,
         }
     }
 
@@ -249,6 +266,14 @@ fn dns_memory(text: &str) -> Result<usize, String> {
     match positive(text)? {
         bytes if bytes < 1 << 20 => Err("must be at least 1048576".to_owned()),
         bytes => Ok(bytes),
+    }
+}
+
+fn window(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(window) if window > Duplicates::LONGEST_WINDOW => Err("must be at most 1s".to_owned()),
+        Ok(window) => Ok(window),
+        Err(error) => Err(error.to_string()),
     }
 }
 

@@ -173,6 +173,11 @@ tables! {
         /// Frames that do not pass this BPF filter stay in the kernel (pcap-filter(7)). Empty: all
         /// pass.
         filter: String = "\"\"",
+        /// Leave out second copies of frames, as a mirror of several ports gives of what passes two
+        /// of them: the same IP packet but for TTL and checksum. They are counted as `duplicate`.
+        deduplicate: bool = "false",
+        /// How long after a frame the same bytes are its copy.
+        duplicate_window: Period = "\"5ms\"",
     }
 
     /// What is kept of flows.

@@ -11,7 +11,7 @@ use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Stee
 use crate::capture::live;
 use crate::classify::names::Learning;
 use crate::export::rotate;
-use crate::pipeline::CAPTURE_THREADS;
+use crate::pipeline::{CAPTURE_THREADS, Duplicates};
 use crate::{decode, flow};
 
 /// Settings of a live run.
@@ -48,6 +48,8 @@ pub struct Capture {
     pub workers: usize,
     /// How frames are shared.
     pub steer: Steer,
+    /// What is done about second copies of frames.
+    pub duplicates: Duplicates,
     /// How each interface is opened; its name and its group are left to the run.
     pub options: live::Options,
 }
@@ -232,11 +234,23 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
             format!("{ring} bytes are not between 1MiB and 2GiB"),
         ));
     }
+    let window = table.duplicate_window.map(|period| period.0);
+    let window = window.unwrap_or(Duplicates::default().window);
+    if window > Duplicates::LONGEST_WINDOW {
+        found.push(Problem::of_key(
+            "capture.duplicate_window",
+            "must be at most 1s: a copy comes at once, what is sent again comes later",
+        ));
+    }
     Capture {
         interfaces,
         threads,
         workers,
         steer,
+        duplicates: Duplicates {
+            leave_out: table.deduplicate.unwrap_or(false),
+            window,
+        },
         options: live::Options {
             promiscuous: table.promiscuous.unwrap_or(defaults.promiscuous),
             snap_len,

@@ -225,6 +225,14 @@ fn plain_ethernet(link: LinkType, span: Span<'_>) -> Option<Network<'_>> {
     }
 }
 
+/// The outermost IP packet of a frame, if there is one.
+#[inline]
+pub(super) fn outermost<'a>(frame: &Frame<'a>) -> Option<Network<'a>> {
+    let span = Span::new(frame.bytes, frame.wire_len as usize);
+    plain_ethernet(frame.link, span)
+        .or_else(|| first_network(frame.link, span, &mut Around::default()).ok())
+}
+
 /// The outermost IP packet of a frame.
 #[inline(never)]
 fn first_network<'a>(

@@ -8,7 +8,10 @@
 //! `tag` passes the tags of switches, `device` what capture devices add, `pseudowire` weighs what no
 //! header names, `network` says how sure an IP packet is), `ip` reads it and its transport header,
 //! `tunnel` looks for a packet inside, `fragment` holds parts of datagrams. [`Decoder`] joins them.
+//! [`Copies`] tells frames of which a copy came just before.
 #![deny(clippy::indexing_slicing)]
+
+mod copies;
 
 mod decoder;
 
@@ -35,6 +38,7 @@ mod span;
 #[cfg(test)]
 mod tests;
 
+pub use copies::Copies;
 pub use decoder::Decoder;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -278,11 +282,13 @@ pub enum DropReason {
     FragmentConflict,
     /// Fragments for which the reassembly buffer had no room.
     FragmentLimit,
+    /// Second copies of frames, where these are to be left out.
+    Duplicate,
 }
 
 impl DropReason {
     /// Every reason, in the order of the ledger.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NonIp,
         Self::Truncated,
         Self::Malformed,
@@ -291,6 +297,7 @@ impl DropReason {
         Self::FragmentIncomplete,
         Self::FragmentConflict,
         Self::FragmentLimit,
+        Self::Duplicate,
     ];
 
     /// The slug of the ledger.
@@ -304,6 +311,7 @@ impl DropReason {
             Self::FragmentIncomplete => "fragment-incomplete",
             Self::FragmentConflict => "fragment-conflict",
             Self::FragmentLimit => "fragment-limit",
+            Self::Duplicate => "duplicate",
         }
     }
 }

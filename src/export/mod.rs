@@ -4,6 +4,7 @@
 //! format is a file here.
 
 pub mod csv;
+pub mod health;
 pub mod json;
 pub mod lines;
 pub mod prometheus;

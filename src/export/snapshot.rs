@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Volume;
-use crate::usage::{Cells, FlowRecord, Ledger, Stats};
+use crate::usage::{Cells, FlowRecord, Health, Ledger, Stats};
 
 /// All that is known of a live run. Counters only grow from one snapshot to the next.
 #[derive(Clone, Debug, Default)]
@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub cells: Arc<Cells>,
     /// Where every byte went since the start, what waits for its name included.
     pub ledger: Ledger,
+    /// Whether the mirror shows all traffic once and whole.
+    pub health: Health,
     /// Flows that began.
     pub flows: u64,
     /// Flows held now.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use super::health;
 use super::number::{
     bits_per_second, brief_percent, bytes, grouped, packets_per_second, per_second,
 };
@@ -210,6 +211,9 @@ fn alarms(before: &Snapshot, now: &Snapshot) -> String {
     } else if now.reloads.accepted > before.reloads.accepted {
         let hash = now.set.hash();
         let _ = write!(text, "; signatures now {}", hash.get(..8).unwrap_or(hash));
+    }
+    for fault in health::brief(&now.health.since(&before.health)) {
+        let _ = write!(text, "; mirror: {fault}");
     }
     let began = now.flows.saturating_sub(before.flows);
     // The table turns over faster than flows end by themselves: sizes should be looked at.

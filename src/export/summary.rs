@@ -7,6 +7,7 @@ use std::io::{self, Write};
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use serde::Serialize;
 
+use super::health;
 use super::number::{bytes as human, grouped, percent};
 use super::snapshot::{Snapshot, SourceReport};
 use crate::classify::UnknownReason;
@@ -228,6 +229,7 @@ pub fn write_live(
     let summary = Summary {
         cells: Cells::clone(&snapshot.cells),
         ledger: snapshot.ledger.clone(),
+        health: snapshot.health,
         flows: snapshot.flows,
         span: Some((snapshot.started, snapshot.at)),
         ..Summary::default()
@@ -259,6 +261,31 @@ pub fn write_live(
             writeln!(out, "lost: {flows} flow records, {usage} usage records")?;
         }
         writeln!(out, "{}", summary.ledger)?;
+        write_health(out, &summary)?;
+    }
+    Ok(())
+}
+
+/// Writes what is wrong with the mirror, a line each: nothing, as a rule.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write_health(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    for line in health::lines(&summary.health) {
+        writeln!(out, "mirror: {line}")?;
+    }
+    Ok(())
+}
+
+/// Writes the same where there is no summary for people, as warnings.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn warn_of_health(out: &mut dyn Write, summary: &Summary) -> io::Result<()> {
+    for line in health::lines(&summary.health) {
+        writeln!(out, "ottometer: warning: the mirror: {line}")?;
     }
     Ok(())
 }
@@ -309,12 +336,24 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
         .into_iter()
         .map(|(name, counted)| (name, volume(counted)))
         .collect();
+    let mirror: serde_json::Map<String, serde_json::Value> = summary
+        .health
+        .iter()
+        .map(|(fault, counted)| {
+            let counted = serde_json::json!({ "checked": counted.checked, "found": counted.found });
+            (fault.slug().to_owned(), counted)
+        })
+        .collect();
     serde_json::json!({
         "first": summary.span.map(|(first, _)| first.to_string()),
         "last": summary.span.map(|(_, last)| last.to_string()),
         "flows": summary.flows,
         "signature_set": set.hash(),
         "rows": rows,
+        "mirror": {
+            "checks": mirror,
+            "warnings": health::lines(&summary.health).collect::<Vec<_>>(),
+        },
         "ledger": {
             "wire": volume(ledger.wire),
             "filtered": volume(ledger.filtered),

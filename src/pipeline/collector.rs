@@ -11,7 +11,9 @@ use crate::export::Exporter;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Drops;
-use crate::usage::{Cells, Clients, FlowRecord, Stats, Summary};
+use crate::usage::{Cells, Clients, FlowRecord, Health, Stats, Summary};
+
+use super::halves::Halves;
 
 /// How long exporters may hold back what they were given, so that a reader of what they write sees
 /// it within a second.
@@ -37,6 +39,9 @@ pub(super) struct Report {
 pub(super) struct Last {
     pub(super) clients: Clients,
     pub(super) drops: Drops,
+    pub(super) health: Health,
+    /// Flows that showed one direction, where other threads may have the other.
+    pub(super) halves: Halves,
     pub(super) flows: u64,
     pub(super) stats: Option<Stats>,
     pub(super) dns_answers: Answers,
@@ -114,6 +119,7 @@ impl Collector {
         if let Some(last) = report.last {
             self.summary.flows += last.flows;
             self.summary.ledger.drops.add(&last.drops);
+            self.summary.health.add(&last.health);
             // Every worker reads all of them.
             self.summary.dns_answers = last.dns_answers;
             for (key, totals) in last.clients {

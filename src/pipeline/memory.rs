@@ -12,8 +12,9 @@ use crate::flow::FlowTable;
 use crate::signature::SignatureSet;
 use crate::usage::{FlowRecord, Usage};
 
+use super::halves::Matcher;
 use super::worker::State;
-use super::{BLOCKS_A_WORKER, Config, live};
+use super::{BLOCKS_A_WORKER, Config, duplicates, live};
 
 /// What one packet may add before it is looked at whether that is too much: its payload twice (an
 /// allocation that grows exists twice for a moment), and what can be read in it.
@@ -84,6 +85,9 @@ impl Memory {
         // Empty ones, those on their way to the slowest worker, and one each at both ends.
         let blocks = BLOCKS_A_WORKER * (workers + 1) + BLOCKS_A_WORKER + 2;
         memory.add("blocks", blocks * (MAX_RECORD + BLOCK_LISTS));
+        if config.duplicates.leave_out {
+            memory.add("duplicates", duplicates::MEMORY);
+        }
         memory
     }
 
@@ -96,6 +100,11 @@ impl Memory {
         let block = MAX_BLOCK + BLOCK_LISTS;
         if config.steering == live::Steering::Kernel && sources > 1 {
             memory.add("lessons", live::lessons_memory(sources));
+            memory.add("halves of flows", Matcher::MEMORY);
+        }
+        if config.run.duplicates.leave_out {
+            let threads = sources + config.run.workers.max(1);
+            memory.add("duplicates", threads.saturating_mul(duplicates::MEMORY));
         }
         let blocks = live::blocks_in_use(config, sources);
         memory.add("blocks", blocks.saturating_mul(block));

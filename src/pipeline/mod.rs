@@ -10,6 +10,8 @@
 //! ```
 
 mod collector;
+mod duplicates;
+mod halves;
 pub mod live;
 mod marks;
 pub mod memory;
@@ -38,9 +40,11 @@ use crate::time::Timestamp;
 use crate::usage::{self, Stats, Summary};
 
 use self::collector::{Collector, Report};
+use self::duplicates::Deduplicator;
 use self::steer::{Entry, Steer};
 use self::worker::Worker;
 
+pub use self::duplicates::Duplicates;
 pub use self::marks::FlowIds;
 
 #[cfg(test)]
@@ -59,6 +63,8 @@ pub const CAPTURE_THREADS: usize = 32;
 pub struct Config {
     /// How many workers; zero is taken for one.
     pub workers: usize,
+    /// What is done about second copies of frames.
+    pub duplicates: Duplicates,
     /// For each worker's decoder.
     pub decode: decode::Config,
     /// For all flow tables together: each worker has its share of `max_flows`.
@@ -150,6 +156,7 @@ pub fn run(
             .count(counts.left_out_frames, counts.left_out_bytes);
         summary.ledger.lying_lengths = counts.lying_lengths;
         summary.ledger.drops.add(&read.drops);
+        summary.health.add(&read.health);
         summary.span = read.span;
         if let (Some(stats), Some(sizes)) = (&mut summary.stats, read.stats) {
             stats.merge(&sizes);
@@ -162,6 +169,7 @@ pub fn run(
 struct Read {
     wire: usage::ledger::Volume,
     drops: usage::ledger::Drops,
+    health: usage::Health,
     span: Option<(Timestamp, Timestamp)>,
     stats: Option<Stats>,
 }
@@ -173,10 +181,12 @@ fn read(
     config: &Config,
     progress: &mut dyn FnMut(u64),
 ) -> Result<Read, Error> {
+    let mut duplicates = Deduplicator::new(config.duplicates);
     let mut steer = (jobs.len() > 1).then(|| Steer::new(&config.decode, jobs.len()));
     let mut read = Read {
         wire: usage::ledger::Volume::default(),
         drops: usage::ledger::Drops::default(),
+        health: usage::Health::default(),
         span: None,
         stats: config.stats.then(Stats::default),
     };
@@ -202,6 +212,8 @@ fn read(
             }
         }
         progress(block.position);
+        // Before frames are shared out: the same are left out with any number of workers.
+        duplicates.look(&mut block);
         let mut shares = steer
             .as_mut()
             .map(|steer| steer.split(&block))
@@ -225,6 +237,8 @@ fn read(
     if let Some(steer) = steer {
         read.drops = steer.finish();
     }
+    read.drops.add(duplicates.drops());
+    read.health.add(duplicates.health());
     outcome.map(|()| read)
 }
 

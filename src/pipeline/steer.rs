@@ -250,6 +250,7 @@ impl Lessons {
         let entry = FrameRef {
             at: frame.at,
             link: frame.link,
+            origin: 0,
             offset: place(self.block.bytes.len()),
             captured: place(frame.bytes.len()),
             wire_len: frame.wire_len,

@@ -8,11 +8,13 @@ use crate::decode::{Datagram, Decoded, Decoder, Packet};
 use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Unplaced};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
+use crate::usage::health::Seen;
 use crate::usage::ledger::{Drops, Volume};
-use crate::usage::{CellId, CellKey, Cells, FlowRecord, Stats, Usage};
+use crate::usage::{CellId, CellKey, Cells, FlowRecord, Health, Stats, Usage};
 
 use super::Config;
 use super::collector::{Last, Report};
+use super::halves::Halves;
 use super::marks::Marks;
 use super::steer::{Entry, drop_frame};
 use super::stopwatch::Stopwatch;
@@ -27,6 +29,8 @@ pub(super) struct State {
     class: Classification,
     /// Where the flow's bytes are counted, once it has settled.
     cell: Option<CellId>,
+    /// What its opening shows of the mirror.
+    seen: Seen,
 }
 
 impl State {
@@ -81,7 +85,8 @@ impl Indices {
     }
 }
 
-type Located<'a> = (Packet<'a>, (FlowKey, flow::End, u64));
+/// A packet, its place in the table, and where its frame came from.
+type Located<'a> = (Packet<'a>, (FlowKey, flow::End, u64), Option<u16>);
 
 /// One of the pipeline's workers.
 #[derive(Debug)]
@@ -110,6 +115,8 @@ pub(super) struct Tally {
     pub(super) flows: u64,
     /// Flows in the table.
     pub(super) flows_held: u64,
+    /// What tells of the mirror, since the start.
+    pub(super) health: Health,
     /// Distributions since the start.
     pub(super) stats: Option<Stats>,
 }
@@ -125,6 +132,10 @@ struct Desk {
     flows: u64,
     /// Volume of flows that have not settled.
     unsettled: Volume,
+    /// What ended flows tell of the mirror.
+    health: Health,
+    /// Flows that showed one direction, where another thread may have the other.
+    halves: Option<Halves>,
     /// Where somebody watches.
     watch: Option<Watch>,
 }
@@ -147,6 +158,8 @@ impl Worker {
                 closed: Vec::new(),
                 flows: 0,
                 unsettled: Volume::default(),
+                health: Health::default(),
+                halves: None,
                 watch: None,
             },
             drops: Drops::default(),
@@ -277,6 +290,17 @@ impl Worker {
         self.desk.watch = Some(Watch::default());
     }
 
+    /// Keeps note of flows that show one direction, for [`Worker::take_halves`].
+    pub(super) fn tell_halves(&mut self) {
+        self.desk.halves = Some(Halves::default());
+    }
+
+    /// Flows that have ended and showed one direction, if they are kept note of.
+    pub(super) fn take_halves(&mut self) -> Halves {
+        let halves = self.desk.halves.as_mut();
+        halves.map(std::mem::take).unwrap_or_default()
+    }
+
     /// What has become of the flows followed, if any are.
     pub(super) fn take_news(&mut self) -> Vec<FlowRecord> {
         let watch = self.desk.watch.as_mut();
@@ -306,6 +330,7 @@ impl Worker {
             unsettled,
             flows: self.desk.flows,
             flows_held: self.flows.len() as u64,
+            health: self.desk.health,
             stats: self.desk.stats.clone(),
         }
     }
@@ -341,6 +366,8 @@ impl Worker {
             last: Some(Box::new(Last {
                 clients: desk.usage.take_clients(),
                 drops: self.drops,
+                health: desk.health,
+                halves: desk.halves.take().unwrap_or_default(),
                 flows: desk.flows,
                 stats: desk.stats.take(),
                 dns_answers: desk.classifier.dns_answers(),
@@ -381,7 +408,8 @@ impl Worker {
             match self.decoder.decode(frame) {
                 Decoded::Packet(packet) => {
                     let located = self.flows.locate(&packet);
-                    *slot = Some((packet, located));
+                    let origin = block.frames.get(index).map(|entry| entry.origin);
+                    *slot = Some((packet, located, origin));
                 }
                 Decoded::Fragment => {}
                 Decoded::Dropped(reason) => drop_frame(&mut self.drops, reason, frame),
@@ -393,7 +421,7 @@ impl Worker {
             }
         }
         let mut known = 0;
-        for (_, (_, _, hash)) in batch.iter().flatten() {
+        for (_, (_, _, hash), _) in batch.iter().flatten() {
             known += usize::from(self.flows.warm(*hash));
         }
         std::hint::black_box(known);
@@ -407,7 +435,7 @@ impl Worker {
     }
 
     #[inline]
-    fn on_packet(&mut self, (packet, located): &Located<'_>) {
+    fn on_packet(&mut self, (packet, located, origin): &Located<'_>) {
         if Classifier::teaches(packet) {
             self.desk.classifier.learn(packet);
         }
@@ -447,14 +475,23 @@ impl Worker {
             }
         }
         match flow.class.cell {
-            Some(cell) => desk.usage.count(cell, side, packet),
+            Some(cell) => {
+                if !flow.class.seen.knows(side) {
+                    flow.class.seen.packet(packet, side, *origin);
+                }
+                desk.usage.count(cell, side, packet);
+            }
             None => {
                 desk.unsettled
                     .count(u64::from(packet.frames), u64::from(packet.wire_len));
-                if desk
-                    .classifier
-                    .on_packet(flow, State::class, packet, side, &self.flow_config)
-                {
+                flow.class.seen.packet(packet, side, *origin);
+                let settles =
+                    desk.classifier
+                        .on_packet(flow, State::class, packet, side, &self.flow_config);
+                if !flow.class.class.is_named() {
+                    flow.class.seen.nameless(packet);
+                }
+                if settles {
                     desk.settle(flow, packet.at);
                 }
                 self.flows
@@ -483,7 +520,7 @@ impl Worker {
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&datagram.numbers);
                     }
-                    self.on_packet(&(packet, located));
+                    self.on_packet(&(packet, located, None));
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&[]);
                     }
@@ -566,6 +603,13 @@ impl Desk {
         if let Some(cell) = flow.class.cell {
             self.usage
                 .count_client(flow.ip(Side::Client), cell, &flow.counters);
+        }
+        let (protocol, seen) = (flow.protocol(), &flow.class.seen);
+        self.health.flow_ended(protocol, &flow.counters, seen);
+        if let Some(halves) = &mut self.halves
+            && seen.has_payload()
+        {
+            halves.add(&flow);
         }
         if let Some(watch) = &mut self.watch {
             watch.ended(&flow, reason);

@@ -3,11 +3,13 @@
 //!
 //! The next stage, `export`, writes them.
 
+pub mod health;
 pub mod ledger;
 pub mod links;
 pub mod record;
 pub mod stats;
 
+pub use health::Health;
 pub use ledger::Ledger;
 pub use record::FlowRecord;
 pub use stats::Stats;
@@ -101,6 +103,8 @@ pub struct Summary {
     pub clients: Clients,
     /// Where every byte went.
     pub ledger: Ledger,
+    /// Whether the mirror showed all traffic once and whole.
+    pub health: Health,
     /// Flows that were seen.
     pub flows: u64,
     /// Times of the first and the last frame.

@@ -76,6 +76,7 @@ mod tests {
                 .map(|&millis| FrameRef {
                     at: at(millis),
                     link: LinkType::ETHERNET,
+                    origin: 0,
                     offset: 0,
                     captured: 0,
                     wire_len: 0,

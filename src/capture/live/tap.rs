@@ -178,6 +178,7 @@ impl Tap {
             frames.push(FrameRef {
                 at: timestamp(&packet),
                 link: *link,
+                origin: 0,
                 // A block holds little more than BLOCK_BYTES.
                 offset: bytes.len() as u32,
                 captured,

@@ -65,6 +65,14 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "EXPRESSION", help_heading = "Capture")]
     filter: Option<String>,
 
+    /// Leave out second copies of frames, as a mirror of several ports gives: the same IP packet but for TTL and checksum. They are counted as `duplicate`.
+    #[arg(long, help_heading = "Capture")]
+    deduplicate: bool,
+
+    /// How long after a frame the same bytes are its copy.
+    #[arg(long, value_name = "DURATION", help_heading = "Capture")]
+    duplicate_window: Option<Period>,
+
     /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv. Records that are in it stay; a capture, or a file that is read, is refused.
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub(super) flows: Option<PathBuf>,
@@ -268,6 +276,8 @@ impl Arguments {
                 snap_length: self.snap_length,
                 ring_size: self.ring_size,
                 filter: self.filter.clone(),
+                deduplicate: given(self.deduplicate, true),
+                duplicate_window: self.duplicate_window,
             },
             flows: FlowsTable {
                 max_flows: self.max_flows,

@@ -174,6 +174,7 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
                 Steer::Fanout => capture.interfaces.len() * capture.threads,
                 Steer::Inner => capture.workers,
             },
+            duplicates: capture.duplicates,
             decode: settings.decode.clone(),
             flow: settings.flow.clone(),
             learning: settings.learning,

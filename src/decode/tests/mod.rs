@@ -3,7 +3,10 @@
 
 mod build;
 
+mod copies;
+
 mod devices;
+
 mod encapsulations;
 
 mod fragments;

@@ -29,6 +29,7 @@ use super::snapshot::{Snapshot, SourceReport};
 use crate::classify::UnknownReason;
 use crate::flow::Counters;
 use crate::time::Timestamp;
+use crate::usage::health::Checked;
 use crate::usage::ledger::Volume;
 
 /// Label sets of volume by name that get series of their own unless told otherwise.
@@ -168,6 +169,13 @@ static ROWS: &[Row] = &[
     row(Gauge, "ottometer_overloaded", None, &[],
         "Whether new flows are counted without a look at them, to keep up: 1 or 0.",
         |c| one(u64::from(c.snapshot.overloaded))),
+    // The mirror.
+    row(Counter, "ottometer_mirror_checked", None, FAULT,
+        "Frames (duplicate) and flows (all else) that were looked at for a fault of the mirror.",
+        |c| c.mirror(|counted| counted.checked)),
+    row(Counter, "ottometer_mirror_faults", None, FAULT,
+        "Those of them that showed it.",
+        |c| c.mirror(|counted| counted.found)),
     // The flow table.
     row(Counter, "ottometer_flows_started", None, &[],
         "Flows that began.",
@@ -227,6 +235,8 @@ static ROWS: &[Row] = &[
 
 const REASON: &[&str] = &["reason"];
 
+const FAULT: &[&str] = &["fault"];
+
 /// What families are made of.
 struct Context<'a> {
     snapshot: &'a Snapshot,
@@ -285,6 +295,13 @@ impl Context<'_> {
         let drops = self.snapshot.ledger.drops.iter();
         drops
             .map(|(reason, volume)| sample([reason.slug().into()], pick(&volume)))
+            .collect()
+    }
+
+    fn mirror(&self, pick: fn(&Checked) -> u64) -> Vec<Sample> {
+        let faults = self.snapshot.health.iter();
+        faults
+            .map(|(fault, counted)| sample([fault.slug().into()], pick(&counted)))
             .collect()
     }
 

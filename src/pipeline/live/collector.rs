@@ -8,10 +8,13 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use crate::capture::live::{now, steady};
+use crate::export::health;
 use crate::export::snapshot::{Snapshot, SourceReport};
+use crate::pipeline::halves::Matcher;
 use crate::pipeline::watch::Recent;
 use crate::time::Timestamp;
-use crate::usage::{Cells, FlowRecord, Ledger, Stats};
+use crate::usage::health::Fault;
+use crate::usage::{Cells, FlowRecord, Health, Ledger, Stats};
 
 use super::Control;
 use super::report::{Report, Room, State};
@@ -35,6 +38,11 @@ pub(super) struct Collector<'a> {
     snapshots: u64,
     started: Timestamp,
     recent: Option<Recent>,
+    /// Flows whose directions came by two threads.
+    matcher: Matcher,
+    split: Health,
+    /// Faults of the mirror that the log has.
+    told: Vec<Fault>,
 }
 
 /// What one thread said last.
@@ -78,6 +86,9 @@ impl<'a> Collector<'a> {
             snapshots: 0,
             started: control.latest().load().started,
             recent: config.follow.then(Recent::default),
+            matcher: Matcher::default(),
+            split: Health::default(),
+            told: Vec::new(),
         }
     }
 
@@ -133,6 +144,8 @@ impl<'a> Collector<'a> {
         for record in report.news {
             self.remember(record);
         }
+        let (told, found) = self.matcher.take(report.part, report.halves);
+        self.split.count(Fault::Split, told, found);
         for (start, cells) in report.closed {
             let interval = self.closing.entry(start).or_default();
             for (key, totals) in cells {
@@ -196,6 +209,12 @@ impl<'a> Collector<'a> {
         if !snapshot.ledger.closes() {
             tracing::error!(ledger = %snapshot.ledger, "the ledger does not close");
         }
+        for (fault, checked) in snapshot.health.faults() {
+            if !self.told.contains(&fault) {
+                self.told.push(fault);
+                tracing::warn!("the mirror: {}", health::line(fault, checked));
+            }
+        }
         self.control.publish(snapshot);
     }
 
@@ -219,6 +238,7 @@ impl<'a> Collector<'a> {
                 .collect(),
             ..Snapshot::default()
         };
+        snapshot.health = self.split;
         let mut cells = self.closed.clone();
         let mut ledger = Ledger::default();
         let mut stats = Stats::default();
@@ -230,6 +250,7 @@ impl<'a> Collector<'a> {
             ledger.unsettled.add(state.unsettled);
             ledger.channel.add(state.channel);
             ledger.drops.add(&state.drops);
+            snapshot.health.add(&state.health);
             snapshot.flows += state.flows;
             snapshot.flows_held += state.flows_held;
             snapshot.records_lost += state.records_lost;

@@ -7,6 +7,7 @@ use crate::capture::Block;
 use crate::capture::live::{Arrival, Source, steady};
 use crate::export::snapshot::SourceReport;
 use crate::pipeline::CAPTURE_THREADS;
+use crate::pipeline::duplicates::Deduplicator;
 use crate::time::Timestamp;
 use crate::usage::Stats;
 use crate::usage::ledger::Volume;
@@ -45,6 +46,8 @@ pub(super) struct Intake {
     ended: bool,
     next_ask: Instant,
     report: SourceReport,
+    /// Second copies among the frames of this source.
+    pub(super) duplicates: Deduplicator,
 }
 
 /// What a look at the source gave.
@@ -60,7 +63,7 @@ pub(super) enum Taken {
 }
 
 impl Intake {
-    pub(super) fn new(source: Box<dyn Source>, thread: usize) -> Self {
+    pub(super) fn new(source: Box<dyn Source>, thread: usize, duplicates: Deduplicator) -> Self {
         let report = SourceReport {
             interface: source.name().to_owned(),
             thread,
@@ -77,6 +80,7 @@ impl Intake {
             ended: false,
             next_ask: steady(),
             report,
+            duplicates,
         }
     }
 
@@ -105,7 +109,8 @@ impl Intake {
         match arrival {
             Arrival::Frames => {
                 block.first_number += self.thread as u64 * NUMBERS_A_THREAD;
-                self.count(&block);
+                self.count(&mut block);
+                self.duplicates.look(&mut block);
                 Taken::Block(block)
             }
             Arrival::Quiet => {
@@ -160,8 +165,9 @@ impl Intake {
         &self.sizes
     }
 
-    fn count(&mut self, block: &Block) {
-        for frame in &block.frames {
+    fn count(&mut self, block: &mut Block) {
+        for frame in &mut block.frames {
+            frame.origin = self.thread as u16;
             self.wire.count(1, u64::from(frame.wire_len));
             self.sizes.packet(frame.wire_len);
         }

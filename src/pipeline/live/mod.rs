@@ -49,6 +49,7 @@ pub(super) use self::tide::lessons_memory;
 pub(super) use self::writer::intervals_memory;
 pub use self::writer::{Output, Records};
 
+use super::duplicates::Deduplicator;
 use super::steer::Steer;
 use super::worker::Worker;
 
@@ -137,7 +138,22 @@ pub fn run(
         if config.follow {
             worker.follow();
         }
+        if config.steering == Steering::Kernel && threads > 1 {
+            worker.tell_halves();
+        }
         worker
+    };
+    let duplicates = config.run.duplicates;
+    // What several capture threads give to one worker is looked at there, which finds copies that
+    // came by two interfaces. Only copies of fragments have to be left out before they are put together.
+    let meet = config.steering == Steering::Inner && threads > 1;
+    let at_source = || match meet && !duplicates.leave_out {
+        true => Deduplicator::idle(),
+        false => Deduplicator::new(duplicates),
+    };
+    let at_worker = || match meet {
+        true => Deduplicator::new(duplicates),
+        false => Deduplicator::idle(),
     };
     let reports = report_out.clone();
     let room = Room::default();
@@ -147,7 +163,7 @@ pub fn run(
         let intakes = sources
             .into_iter()
             .enumerate()
-            .map(|(thread, source)| Intake::new(source, thread));
+            .map(|(thread, source)| Intake::new(source, thread, at_source()));
         match config.steering {
             Steering::Kernel => {
                 let mut tides = Tide::among(threads).into_iter();
@@ -192,6 +208,7 @@ pub fn run(
                         outbox: outbox(threads + number),
                         tick: config.tick,
                         flow: control.flow(),
+                        duplicates: at_worker(),
                         marks: vec![Mark::default(); threads],
                         set_back: 0,
                     };

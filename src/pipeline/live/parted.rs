@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use crate::capture::Block;
 use crate::capture::live::steady;
 use crate::flow::{self, EndReason};
+use crate::pipeline::duplicates::Deduplicator;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
@@ -87,8 +88,8 @@ impl Taker<'_> {
             }
         }
         let mut state = self.state(lost);
-        let drops = self.steer.finish();
-        state.drops = drops;
+        state.drops = self.steer.finish();
+        state.drops.add(self.intake.duplicates.drops());
         state.unsettled = Volume::default();
         state.wire = own(&state);
         self.outbox.close(watermark, state);
@@ -125,11 +126,13 @@ impl Taker<'_> {
     }
 
     fn state(&mut self, channel: Volume) -> State {
-        let (drops, unsettled) = self.steer.tally();
+        let (mut drops, unsettled) = self.steer.tally();
+        drops.add(self.intake.duplicates.drops());
         let mut state = State {
             drops,
             unsettled,
             channel,
+            health: *self.intake.duplicates.health(),
             stats: Some(self.intake.sizes().clone()),
             source: Some(self.intake.report()),
             sheds: self.intake.sheds(),
@@ -165,6 +168,8 @@ pub(super) struct Hand<'a> {
     pub(super) empty: Sender<Block>,
     pub(super) outbox: Outbox,
     pub(super) tick: Duration,
+    /// Second copies that came by way of several capture threads.
+    pub(super) duplicates: Deduplicator,
     /// How far each capture thread has come.
     pub(super) marks: Vec<Mark>,
     /// How often all of them have seen the clock set back.
@@ -201,11 +206,12 @@ impl Hand<'_> {
         }
         self.outbox.collect(&mut self.worker);
         let state = self.state(wire, false);
-        self.outbox.close_with(self.worker, state, None);
+        let drops = *self.duplicates.drops();
+        self.outbox.close_with(self.worker, state, drops);
     }
 
     /// Works on a share. Returns the time all capture threads have passed.
-    fn on_job(&mut self, job: Job) -> Timestamp {
+    fn on_job(&mut self, mut job: Job) -> Timestamp {
         self.control.update(&mut self.worker, &mut self.flow);
         self.worker.shed(job.sheds);
         if let Some(mark) = self.marks.get_mut(job.source) {
@@ -221,6 +227,7 @@ impl Hand<'_> {
             self.worker.end_all(EndReason::ClockSetBack);
         }
         let began = self.worker.stopwatch();
+        self.duplicates.look_in_share(&job.block, &mut job.entries);
         self.worker.run_share(&job.block, job.entries, &mut ());
         let marks = self.marks.iter().map(|mark| mark.watermark);
         let passed = marks.min().unwrap_or_default();
@@ -232,11 +239,14 @@ impl Hand<'_> {
     }
 
     fn state(&self, wire: Volume, sheds: bool) -> State {
-        let tally = self.worker.tally();
+        let mut tally = self.worker.tally();
+        tally.drops.add(self.duplicates.drops());
+        tally.health.add(self.duplicates.health());
         State {
             wire,
             open: tally.open,
             drops: tally.drops,
+            health: tally.health,
             unsettled: tally.unsettled,
             flows: tally.flows,
             flows_held: tally.flows_held,

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crossbeam::channel::{Sender, TrySendError};
 
 use crate::export::snapshot::SourceReport;
+use crate::pipeline::halves::Halves;
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
-use crate::usage::{Cells, FlowRecord, Stats};
+use crate::usage::{Cells, FlowRecord, Health, Stats};
 
 /// Bytes of records that may be under way to a collector that is behind, over all threads; any
 /// further ones are lost, and counted.
@@ -70,6 +71,8 @@ pub(super) struct Report {
     pub(super) record_bytes: usize,
     /// Flows that settled since, where somebody watches.
     pub(super) news: Vec<FlowRecord>,
+    /// Flows that ended since and showed one direction, where others may have seen the other.
+    pub(super) halves: Halves,
     /// Intervals that closed since.
     pub(super) closed: Vec<(Timestamp, Cells)>,
     /// How things are.
@@ -95,6 +98,8 @@ pub(super) struct State {
     pub(super) flows: u64,
     /// Flows in the table.
     pub(super) flows_held: u64,
+    /// What tells of the mirror.
+    pub(super) health: Health,
     /// Distributions.
     pub(super) stats: Option<Stats>,
     /// The source, if the thread has one.
@@ -144,22 +149,31 @@ impl Outbox {
     pub(super) fn collect(&mut self, worker: &mut Worker) {
         self.collect_records(worker);
         self.held.news = worker.take_news();
+        let earlier = std::mem::take(&mut self.held.halves);
+        self.held.halves = worker.take_halves();
+        self.held.halves.join(earlier);
     }
 
-    /// The last report of a thread with a `worker`, whose flows end with it. `steered`: what else the
+    /// The last report of a thread with a `worker`, whose flows end with it. `drops`: what else the
     /// thread dropped.
     ///
     /// Its flows had their place in the table; nothing more comes, so none of their records is lost.
-    pub(super) fn close_with(mut self, worker: Worker, state: State, steered: Option<Drops>) {
+    pub(super) fn close_with(mut self, worker: Worker, state: State, mut drops: Drops) {
+        let counted = worker.tally().health;
         let end = worker.finish();
         self.held.closed.extend(end.closed);
         self.add_records(end.records);
-        let mut drops = steered.unwrap_or_default();
+        let mut health = state.health;
         if let Some(last) = end.last {
             drops.add(&last.drops);
+            // Of flows that end now.
+            health.add(&last.health.since(&counted));
+            let earlier = std::mem::replace(&mut self.held.halves, last.halves);
+            self.held.halves.join(earlier);
         }
         let state = State {
             drops,
+            health,
             open: Cells::new(),
             unsettled: Volume::default(),
             flows_held: 0,

@@ -428,3 +428,67 @@ fn a_clock_set_back_ends_flows_and_intervals_and_all_goes_on() {
         );
     }
 }
+
+/// What `file` holds, from a source of its own.
+fn source(file: &str) -> Box<dyn Source> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("pcaps")
+        .join(file);
+    sources(&path, 1).remove(0)
+}
+
+#[test]
+fn two_directions_on_two_interfaces_are_noticed() {
+    use crate::usage::health::Fault;
+    for (steering, flows, one_sided) in [(Steering::Kernel, 48, 48), (Steering::Inner, 24, 0)] {
+        let both = vec![source("mirror-there.pcap"), source("mirror-back.pcap")];
+        let (_, snapshot) = live(both, &config(steering, 2));
+        let found = |fault| {
+            let mut counts = snapshot.health.iter();
+            counts.find(|(other, _)| *other == fault).unwrap().1.found
+        };
+        assert_eq!(snapshot.flows, flows, "{steering:?}");
+        assert_eq!(found(Fault::OneSided), one_sided, "{steering:?}");
+        // Which interface is first to be worked on is not certain; that there are two is.
+        let split = found(Fault::Split);
+        assert!(split > 12, "{steering:?}: {:?}", snapshot.health);
+        let faults: Vec<Fault> = snapshot.health.faults().map(|(fault, _)| fault).collect();
+        assert!(faults.contains(&Fault::Split), "{steering:?} {faults:?}");
+    }
+}
+
+#[test]
+fn copies_are_left_out_where_they_meet() {
+    let (_, once) = live(vec![source("http.pcap")], &config(Steering::Kernel, 1));
+    let twice = || vec![source("http.pcap"), source("http.pcap")];
+    let one = || vec![source("mirror-twice.pcap")];
+    // (how frames are shared out, sources, copies are found)
+    type Sources<'a> = &'a dyn Fn() -> Vec<Box<dyn Source>>;
+    let rows: [(Steering, Sources<'_>, u64); 4] = [
+        (Steering::Kernel, &one, 192),
+        (Steering::Inner, &one, 192),
+        (Steering::Inner, &twice, once.ledger.wire.packets),
+        // Each interface has a thread and a table of its own.
+        (Steering::Kernel, &twice, 0),
+    ];
+    for (steering, sources, copies) in rows {
+        let mut config = config(steering, 3);
+        let (_, snapshot) = live(sources(), &config);
+        let mut found = snapshot.health.iter();
+        let (_, checked) = found.next().unwrap();
+        assert_eq!(checked.found, copies, "{steering:?}");
+        assert!(snapshot.ledger.closes());
+
+        config.run.duplicates.leave_out = true;
+        let (_, snapshot) = live(sources(), &config);
+        assert!(snapshot.ledger.closes(), "{}", snapshot.ledger);
+        let duplicate = crate::decode::DropReason::Duplicate;
+        let mut drops = snapshot.ledger.drops.iter();
+        let (_, left_out) = drops.find(|&(reason, _)| reason == duplicate).unwrap();
+        assert_eq!(left_out.packets, copies, "{steering:?}");
+        assert_eq!(snapshot.health.faults().count(), 0, "{steering:?}");
+        if copies == once.ledger.wire.packets {
+            assert_eq!(*snapshot.cells, *once.cells);
+        }
+    }
+}

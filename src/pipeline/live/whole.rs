@@ -196,6 +196,7 @@ impl<'a> Whole<'a> {
             channel: Volume::default(),
             flows: tally.flows,
             flows_held: tally.flows_held,
+            health: tally.health,
             stats: tally.stats,
             source: Some(self.intake.report()),
             sheds: self.intake.sheds(),
@@ -204,6 +205,8 @@ impl<'a> Whole<'a> {
         if let Some(stats) = &mut state.stats {
             stats.merge(self.intake.sizes());
         }
+        state.drops.add(self.intake.duplicates.drops());
+        state.health.add(self.intake.duplicates.health());
         if let Some(shared) = &self.shared {
             let (drops, waiting) = shared.steer.tally();
             state.drops.add(&drops);
@@ -234,7 +237,9 @@ impl<'a> Whole<'a> {
         self.work(0);
         self.outbox.collect(&mut self.worker);
         let state = self.state();
-        let drops = self.shared.map(|shared| shared.steer.finish());
+        let steered = self.shared.map(|shared| shared.steer.finish());
+        let mut drops = *self.intake.duplicates.drops();
+        drops.add(&steered.unwrap_or_default());
         self.outbox.close_with(self.worker, state, drops);
     }
 }
