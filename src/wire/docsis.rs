@@ -61,7 +61,7 @@ mod tests {
     #[test]
     fn headers_of_each_kind() {
         #[rustfmt::skip]
-        let rows: &[(&[u8], Result<(usize, usize, Next), WireError>)] = &[
+        let rows: &[(&[u8], Result<_, WireError>)] = &[
             (&[0x00, 0, 0, 64, 1, 2], Ok((6, 64, Next::Ethernet))),
             (&[0x01, 4, 0, 68, 1, 2], Ok((10, 64, Next::Ethernet))),
             (&[0x80, 0, 0, 64, 1, 2], Ok((6, 64, Next::Ethernet))),

@@ -68,9 +68,9 @@ impl Ipoib {
                 });
             }
         };
-        let payload = match bytes.get(transport).ok_or(WireError::Truncated)? {
-            &SEND => transport + BASE_TRANSPORT + DATAGRAM,
-            &SEND_IMMEDIATE => transport + BASE_TRANSPORT + DATAGRAM + 4,
+        let payload = match *bytes.get(transport).ok_or(WireError::Truncated)? {
+            SEND => transport + BASE_TRANSPORT + DATAGRAM,
+            SEND_IMMEDIATE => transport + BASE_TRANSPORT + DATAGRAM + 4,
             _ => {
                 return Ok(Self {
                     len: transport,
@@ -95,7 +95,10 @@ mod tests {
         }
         let other = [&[7; 40][..], &[8, 6, 0, 0, 0]].concat();
         assert_eq!(Ipoib::parse(&other), ok(44, Some(EtherType::ARP)));
-        assert_eq!(Ipoib::parse(&other[..43]), Err(WireError::Truncated));
+        assert_eq!(
+            Ipoib::parse(other.get(..43).unwrap()),
+            Err(WireError::Truncated)
+        );
         assert_eq!(Ipoib::parse(&[]), Err(WireError::Truncated));
     }
 
@@ -117,7 +120,7 @@ mod tests {
         assert_eq!(Ipoib::parse_packet(&packet(2, 0, 0x04)), ok(8, None));
         assert_eq!(Ipoib::parse_packet(&packet(0, 0, 0x64)), ok(8, None));
         for end in 0..local.len() {
-            let cut = Ipoib::parse_packet(&local[..end]);
+            let cut = Ipoib::parse_packet(local.get(..end).unwrap());
             assert_eq!(cut, Err(WireError::Truncated), "{end}");
         }
     }

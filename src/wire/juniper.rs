@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn with_and_without_extensions() {
         #[rustfmt::skip]
-        let rows: &[(&[u8], Result<(usize, bool), WireError>)] = &[
+        let rows: &[(&[u8], Result<_, WireError>)] = &[
             (b"MGC\x01", Ok((4, true))),
             (b"MGC\x03", Ok((8, false))),
             (b"MGC\x80\0\x06\x03\x01\x0e\x04\x01\x0e\x02", Ok((12, true))),

@@ -81,7 +81,7 @@ mod tests {
     #[test]
     fn the_packet_among_attributes_of_both_orders() {
         #[rustfmt::skip]
-        let rows: &[(&[u8], Result<(u8, usize, Option<usize>), WireError>)] = &[
+        let rows: &[(&[u8], Result<_, WireError>)] = &[
             (&[2, 0, 0, 0, 24, 0, 9, 0, 0x45], Ok((2, 8, Some(20)))),
             (&[10, 0, 0, 5, 0, 8, 0, 1, 0x86, 0xdd, 3, 0, 0, 44, 0, 9], Ok((10, 16, Some(40)))),
             // A prefix of five octets with its padding.

@@ -55,7 +55,8 @@ mod tests {
             (header([0, 1, 1], le), Err(WireError::BadLength)),
         ] {
             assert_eq!(Pktap::parse(&bytes), expected, "{bytes:02x?}");
-            assert_eq!(Pktap::parse(&bytes[..11]), Err(WireError::Truncated));
+            let cut = bytes.get(..11).unwrap();
+            assert_eq!(Pktap::parse(cut), Err(WireError::Truncated));
         }
     }
 }

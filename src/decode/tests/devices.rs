@@ -22,7 +22,7 @@ fn frames() -> Vec<(&'static str, LinkType, Vec<u8>)> {
     let len = ip.len() as u16;
     let frame = ethernet(0x0800, &ip);
     let checked = with(&frame, &[0xee; 4]);
-    let (le, be): (fn(u32) -> [u8; 4], fn(u32) -> [u8; 4]) = (u32::to_le_bytes, u32::to_be_bytes);
+    let (le, be) = (u32::to_le_bytes, u32::to_be_bytes);
     let nflog = |payload: [u8; 2], kind: [u8; 2], rest: &[u8]| {
         let head = [&[2, 0, 0, 5][..], rest, &payload, &kind].concat();
         with(&head, &ip)
