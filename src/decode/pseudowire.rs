@@ -101,7 +101,7 @@ fn frame_agreement(span: Span<'_>) -> Option<u32> {
     let mut rest = span.skip(Ethernet::LEN).ok()?;
     let mut types = KNOWN_TYPE;
     for _ in 0..MAX_TAGS {
-        if !is_vlan(ether_type) {
+        if !ether_type.is_vlan_tag() {
             break;
         }
         let Ok(tag) = Tag::parse(rest.bytes) else {
@@ -146,7 +146,7 @@ fn packet_agreement(span: Span<'_>, version: u8) -> Option<u32> {
     let is_cut = span.bytes.len() < span.len.min(HEADERS);
     match network.agreement() {
         Some(bits) => Some(bits),
-        None if is_cut => Some(4),
+        None if is_cut => Some(8),
         None => None,
     }
 }
@@ -164,31 +164,40 @@ fn llc_agreement(len: usize, rest: Span<'_>) -> Option<u32> {
     (is_llc && len <= rest.len).then_some(28)
 }
 
-const fn is_vlan(ether_type: EtherType) -> bool {
-    matches!(
-        ether_type.0,
-        0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300 | 0x8200
-    )
-}
-
 /// Types that frames have and that say nothing to compare: tags, label stacks, and the protocols
 /// of switches.
 const fn is_known(ether_type: EtherType) -> bool {
     matches!(
-        ether_type.0,
-        0x8847 | 0x8848 // MPLS
-            | 0x8863 // PPPoE discovery
+        ether_type,
+        EtherType::MPLS
+            | EtherType::MPLS_MULTICAST
+            | EtherType::PPPOE_DISCOVERY
+            | EtherType::BACKBONE
+            | EtherType::METADATA
+            | EtherType::FABRIC_PATH
+            | EtherType::VN_TAG
+            | EtherType::E_TAG
+            | EtherType::TTAG
+            | EtherType::HSR
+            | EtherType::TRILL
+            | EtherType::MACSEC
+            | EtherType::NSH
+    ) || is_control(ether_type)
+}
+
+/// The protocols of switches and hosts themselves, by their numbers at IEEE.
+const fn is_control(EtherType(number): EtherType) -> bool {
+    matches!(
+        number,
+        0x8035 // reverse ARP
             | 0x8809 // slow protocols
             | 0x888e // port authentication
             | 0x88cc // LLDP
-            | 0x88e5 // MACsec
-            | 0x88e7 // provider backbone
-            | 0x88f5 | 0x88f6 // registration of VLANs
+            | 0x88f5 // registration of VLANs
+            | 0x88f6 // registration of addresses
             | 0x88f7 // PTP
             | 0x8902 // connectivity fault management
-            | 0x8903 | 0x8909 | 0x8926 | 0x892f | 0x893f | 0x894f | 0x8988 // tags
             | 0x9000 // loopback
-            | 0x8035 | 0x22f3
     )
 }
 

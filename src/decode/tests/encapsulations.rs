@@ -16,10 +16,6 @@ pub(super) fn rows() -> Vec<Row> {
     let eth = ethernet(0x0800, &ip);
     let eth_len = eth.len() as u8;
     let tagged = ethernet(0x8100, &vlan(7, 0x0800, &ip));
-    let mut likely_v4 = eth.clone();
-    likely_v4[..6].copy_from_slice(&[0x45, 0, 0, eth_len, 0, 1]);
-    let mut likely_v6 = eth.clone();
-    likely_v6[..6].copy_from_slice(&[0x60, 0, 0, 0, 0, eth_len - 40]);
     let aruba = |protocol: u8, frame: &[u8]| outer(47, &with(&[0, 0, 0x82, protocol], frame));
     let gtp = |flags: u8, optional: &[u8], content: &[u8]| {
         let length = ((optional.len() + content.len()) as u16).to_be_bytes();
@@ -63,8 +59,6 @@ pub(super) fn rows() -> Vec<Row> {
         ("FOU of GUE", Tunnel::Gue, 0, outer_udp(7777, &with(&[0, 4, 0, 0], &ip))),
         ("GTP-U of Ethernet", Tunnel::GtpU, 0x1234, gtp(0x30, &[], &eth)),
         ("GTP-U of VLAN", Tunnel::GtpU, 0x1234, gtp(0x34, &[0, 0, 0, 0x85, 1, 0x10, 9, 0], &tagged)),
-        ("GTP-U of Ethernet to 45-...", Tunnel::GtpU, 0x1234, gtp(0x30, &[], &likely_v4)),
-        ("GTP-U of Ethernet to 60-...", Tunnel::GtpU, 0x1234, gtp(0x30, &[], &likely_v6)),
         ("GTP-U, every field", Tunnel::GtpU, 0x1234, gtp(0x37, &[0, 1, 5, 0xc0, 1, 2, 3, 0x85, 2, 0, 9, 1, 2, 3, 4, 0], &ip)),
         ("GTP 0", Tunnel::GtpU, 0x1234, gtp_0(&ip)),
         ("GTP 0 of Ethernet", Tunnel::GtpU, 0x1234, gtp_0(&eth)),
@@ -95,30 +89,40 @@ pub(super) fn rows() -> Vec<Row> {
     rows
 }
 
+/// Addresses of frames that would also be the version and the very length of a packet.
+#[test]
+fn frames_like_packets() {
+    let eth = ethernet(0x0800, &udp_packet());
+    let len = eth.len() as u8;
+    for destination in [[0x45, 0, 0, len, 0, 1], [0x60, 0, 0, 0, 0, len - 40]] {
+        let frame = with(&destination, &eth[6..]);
+        for bytes in [
+            outer_udp(2152, &with(&[0x30, 0xff, 0, len, 0, 0, 0, 9], &frame)),
+            outer(137, &with(&[0, 1, 0x31, 64], &frame)),
+        ] {
+            let packet = decode(LinkType::RAW, &bytes).unwrap();
+            assert!(packet.tunnel.is_some());
+            assert_innermost(&packet);
+        }
+    }
+}
+
+/// How a tunnel is sent: to a port of UDP, or under a protocol number.
+#[derive(Clone, Copy)]
+enum Way {
+    Udp(u16),
+    Ip(u8),
+}
+
+/// Name, header, the bits in it that are ignored, content.
+type Ignored<'a> = (&'a str, &'a [u8], &'a [u8], &'a [u8], Way);
+
 /// All combinations of bits that a receiver is to ignore, or as good as all.
 #[test]
 fn bits_in_reserve_are_ignored() {
     let ip = udp_packet();
     let len = ip.len() as u8;
     let eth = ethernet(0x0800, &ip);
-    let gre = |bytes: &[u8]| outer(47, bytes);
-    // (name, header, its bits in reserve, content, how it is sent)
-    type Sent<'a> = &'a dyn Fn(&[u8]) -> Vec<u8>;
-    let (vxlan, geneve, gtp, gtp_0, l2tp, ip_115): (
-        Sent<'_>,
-        Sent<'_>,
-        Sent<'_>,
-        Sent<'_>,
-        Sent<'_>,
-        Sent<'_>,
-    ) = (
-        &|bytes| outer_udp(4789, bytes),
-        &|bytes| outer_udp(6081, bytes),
-        &|bytes| outer_udp(2152, bytes),
-        &|bytes| outer_udp(3386, bytes),
-        &|bytes| outer_udp(1701, bytes),
-        &|bytes| outer(97, bytes),
-    );
     let ppp = with(&[0xff, 3, 0, 0x21], &ip);
     let gtp_0_header = [
         0x10, 0xff, 0, len, 0, 1, 0, 9, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8,
@@ -127,20 +131,20 @@ fn bits_in_reserve_are_ignored() {
     gtp_0_bits[0] = 0x0f;
     gtp_0_bits[8..12].fill(0xff);
     #[rustfmt::skip]
-    let rows: [(&str, &[u8], &[u8], &[u8], Sent<'_>); 11] = [
-        ("VXLAN", &[8, 0, 0, 0, 0, 1, 2, 0], &[0xf7, 0xff, 0xff, 0xff, 0, 0, 0, 0xff], &eth, vxlan),
-        ("GENEVE", &[0, 0, 0x65, 0x58, 0, 1, 2, 0], &[0, 0x7f, 0, 0, 0, 0, 0, 0xff], &eth, geneve),
-        ("GRE", &[0, 0, 8, 0], &[0x0f, 0xf8, 0, 0], &ip, &gre),
-        ("GRE, key", &[0x20, 0, 8, 0, 0, 0, 0, 9], &[0x0f, 0xf8, 0, 0, 0xff, 0xff, 0xff, 0xff], &ip, &gre),
-        ("GRE, checksum", &[0x80, 0, 8, 0, 0, 0, 0, 0], &[0x0f, 0xf8, 0, 0, 0xff, 0xff, 0xff, 0xff], &ip, &gre),
-        ("PPTP", &[0x20, 1, 0x88, 0x0b, 0, 4 + len, 0, 7], &[0x0f, 0x78, 0, 0, 0, 0, 0xff, 0xff], &ppp, &gre),
-        ("GTP-U", &[0x30, 0xff, 0, len, 0, 0, 0, 9], &[0x08, 0, 0, 0, 0, 0, 0, 0], &ip, gtp),
-        ("GTP 0", &gtp_0_header, &gtp_0_bits, &ip, gtp_0),
-        ("L2TP", &[0, 2, 0, 7, 0, 9], &[0x34, 0xf0, 0, 0, 0, 0], &ppp, l2tp),
-        ("L2TP 3", &[0, 3, 0, 0, 0, 0, 0, 5], &[0x7f, 0xf0, 0xff, 0xff, 0, 0, 0, 0], &eth, l2tp),
-        ("EtherIP", &[0x30, 0], &[0x0f, 0xff], &eth, ip_115),
+    let rows: [Ignored<'_>; 11] = [
+        ("VXLAN", &[8, 0, 0, 0, 0, 1, 2, 0], &[0xf7, 0xff, 0xff, 0xff, 0, 0, 0, 0xff], &eth, Way::Udp(4789)),
+        ("GENEVE", &[0, 0, 0x65, 0x58, 0, 1, 2, 0], &[0, 0x7f, 0, 0, 0, 0, 0, 0xff], &eth, Way::Udp(6081)),
+        ("GRE", &[0, 0, 8, 0], &[0x0f, 0xf8, 0, 0], &ip, Way::Ip(47)),
+        ("GRE, key", &[0x20, 0, 8, 0, 0, 0, 0, 9], &[0x0f, 0xf8, 0, 0, 0xff, 0xff, 0xff, 0xff], &ip, Way::Ip(47)),
+        ("GRE, checksum", &[0x80, 0, 8, 0, 0, 0, 0, 0], &[0x0f, 0xf8, 0, 0, 0xff, 0xff, 0xff, 0xff], &ip, Way::Ip(47)),
+        ("PPTP", &[0x20, 1, 0x88, 0x0b, 0, 4 + len, 0, 7], &[0x0f, 0x78, 0, 0, 0, 0, 0xff, 0xff], &ppp, Way::Ip(47)),
+        ("GTP-U", &[0x30, 0xff, 0, len, 0, 0, 0, 9], &[0x08, 0, 0, 0, 0, 0, 0, 0], &ip, Way::Udp(2152)),
+        ("GTP 0", &gtp_0_header, &gtp_0_bits, &ip, Way::Udp(3386)),
+        ("L2TP", &[0, 2, 0, 7, 0, 9], &[0x34, 0xf0, 0, 0, 0, 0], &ppp, Way::Udp(1701)),
+        ("L2TP 3", &[0, 3, 0, 0, 0, 0, 0, 5], &[0x7f, 0xf0, 0xff, 0xff, 0, 0, 0, 0], &eth, Way::Udp(1701)),
+        ("EtherIP", &[0x30, 0], &[0x0f, 0xff], &eth, Way::Ip(97)),
     ];
-    for (name, header, bits, content, send) in rows {
+    for (name, header, bits, content, way) in rows {
         let single = (0..header.len() * 8).map(|bit| {
             let mut set = vec![0_u8; header.len()];
             set[bit / 8] = 0x80 >> (bit % 8);
@@ -152,7 +156,11 @@ fn bits_in_reserve_are_ignored() {
                 .zip(bits.iter().zip(&set))
                 .map(|(octet, (bits, set))| octet | (bits & set))
                 .collect();
-            let bytes = send(&with(&header, content));
+            let message = with(&header, content);
+            let bytes = match way {
+                Way::Udp(port) => outer_udp(port, &message),
+                Way::Ip(protocol) => outer(protocol, &message),
+            };
             let packet = decode(LinkType::RAW, &bytes).unwrap();
             assert!(packet.tunnel.is_some(), "{name} {header:02x?}");
             assert_innermost(&packet);
