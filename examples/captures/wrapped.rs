@@ -18,6 +18,9 @@ pub const CAPTURES: &[Capture] = &[
     ),
 ];
 
+/// Whether the client sends it, and what it is.
+type Line<'a> = (bool, &'a [u8]);
+
 const NAME: &str = "www.youtube.com";
 
 /// The PROXY protocol's header, version 1: whose connection it is.
@@ -157,7 +160,7 @@ fn upgraded(trace: &mut Trace) {
         .close()
         .is("mysql", "youtube", "-");
     tds(trace, &hello, &reply);
-    let text = |trace: &mut Trace, port: u16, proto: &str, lines: &[(bool, &[u8])]| {
+    let text = |trace: &mut Trace, port: u16, proto: &str, lines: &[Line<'_>]| {
         let client = format!("10.58.0.5:5{port:04}");
         let tcp = open(trace, &client, &format!("192.0.2.101:{port}"));
         let tcp = lines
@@ -174,7 +177,7 @@ fn upgraded(trace: &mut Trace) {
     let stream = "<stream:stream to='example.com' version='1.0' xmlns='jabber:client' \
         xmlns:stream='http://etherx.jabber.org/streams'>";
     let (client, server) = (true, false);
-    let conversations: &[(u16, &str, &[(bool, &[u8])])] = &[
+    let conversations: &[(u16, &str, &[Line<'_>])] = &[
         (
             143,
             "imap",

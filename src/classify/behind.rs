@@ -15,6 +15,9 @@ use crate::flow::{Opening, Transport};
 /// Wrappers in one another that are looked behind.
 pub(super) const MAX_DEPTH: usize = 3;
 
+/// Bytes for the ends of messages at all depths.
+const MESSAGES: usize = 16 << 10;
+
 /// What is known of a protocol that another one carries.
 #[derive(Debug, Default)]
 pub(super) struct Inner {
@@ -62,6 +65,14 @@ pub(super) fn merge(facts: &mut Option<Box<Facts>>, inspection: &mut Inspection)
 }
 
 impl Classifier {
+    /// The most bytes that getting out what is inside of openings of so many bytes takes.
+    pub const fn unpacking_memory(opening_bytes: usize) -> usize {
+        // As a list grows it doubles. Messages are few beside their bytes.
+        opening_bytes
+            .saturating_mul(2 * 2 * MAX_DEPTH)
+            .saturating_add(MESSAGES)
+    }
+
     /// Shows a grown opening, and what is inside it, to dissectors and rules.
     pub(super) fn read_whole(
         &mut self,

@@ -140,7 +140,7 @@ impl<'a> View<'a> {
         let proved = proved.filter(|tag| tag.evidence == Evidence::PayloadProof);
         proved
             .and_then(|tag| tag.proto)
-            .or(self.recognised())
+            .or_else(|| self.recognised())
             .or_else(|| self.best(|tag| tag.proto.is_some())?.proto)
     }
 

@@ -43,7 +43,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         dialogue::lines(client)
             .any(|line| dialogue::is_one_of(dialogue::word(line), &[verb]) && line.len() > 5)
     };
-    if !negotiates && !(says("NICK") && says("USER")) {
+    if !(negotiates || says("NICK") && says("USER")) {
         let waiting = match dialogue::split_line(server) {
             Some((line, _)) if is_message(line) => None,
             Some(_) => Some(Outcome::NotMine),

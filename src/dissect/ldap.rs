@@ -173,6 +173,7 @@ fn message(bytes: &[u8]) -> Option<Message> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::trial::{Trial, hex, withstands};
     use super::*;

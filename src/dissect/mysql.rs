@@ -31,7 +31,7 @@ enum Answer {
 
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let (client, server) = (opening.client.bytes, opening.server.bytes);
-    let swapped = client.first().is_some() && greeting(client).is_some_and(|it| it.is_some());
+    let swapped = !client.is_empty() && greeting(client).is_some_and(|it| it.is_some());
     let (client, server) = match swapped {
         true => (server, client),
         false => (client, server),

@@ -206,6 +206,7 @@ impl Header {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::super::trial::{Trial, hex, withstands};
     use super::*;
@@ -221,13 +222,15 @@ mod tests {
     }
 
     /// What, header and what follows, length of the header, port behind it, name.
-    fn recognised() -> Vec<(
+    type Case = (
         &'static str,
         Vec<u8>,
         usize,
         Option<u16>,
         Option<&'static str>,
-    )> {
+    );
+
+    fn recognised() -> Vec<Case> {
         vec![
             (
                 "4",

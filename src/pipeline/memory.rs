@@ -38,6 +38,7 @@ impl Memory {
         let share = config.flow.share(workers);
         let flows = workers.saturating_mul(share.max_flows);
         let at_once = workers.saturating_mul(share.opening_bytes.saturating_add(AT_ONCE));
+        let unpacking = Classifier::unpacking_memory(share.opening_bytes);
         let mut parts = vec![
             (
                 "flow table",
@@ -45,7 +46,11 @@ impl Memory {
             ),
             (
                 "openings",
-                config.flow.opening_memory.saturating_add(at_once),
+                config
+                    .flow
+                    .opening_memory
+                    .saturating_add(at_once)
+                    .saturating_add(workers.saturating_mul(unpacking)),
             ),
         ];
         if config.records {
