@@ -182,3 +182,25 @@ fn a_flood_takes_no_place_of_those_that_stand() {
     // The order keeps its limit, whatever comes.
     assert!(table.leaving.memory() <= Leaving::memory_limit(100));
 }
+
+/// Whoever makes it end and go on does not make the table remember each time.
+#[test]
+fn a_connection_that_ends_again_and_again_takes_no_more() {
+    let mut table = table(10);
+    let client = (1, 1);
+    touch(&mut table, &tcp(1, client, B, (ACK, 100), b"x"))
+        .0
+        .unwrap();
+    touch(&mut table, &tcp(1, client, B, (ACK, 101), b"x"))
+        .0
+        .unwrap();
+    for round in 0..20_000 {
+        let rst = tcp(1, client, B, (TcpSegment::RST, 102 + round), b"");
+        touch(&mut table, &rst).0.unwrap();
+        let more = tcp(1, client, B, (ACK, 102 + round), b"x");
+        touch(&mut table, &more).0.unwrap();
+    }
+    assert_eq!((table.len(), table.leaving.count()), (1, 0));
+    assert!(table.wheel.len() <= 3, "{}", table.wheel.len());
+    assert!(table.leaving.memory() < 1000, "{}", table.leaving.memory());
+}

@@ -264,12 +264,18 @@ impl<T: Default> FlowTable<T> {
         (key, end, key.hash_with(&self.state))
     }
 
-    /// Loads the table lines of a key about to be used, so that many loads overlap.
+    /// Loads the table lines of a key about to be used, so that many loads overlap. What it returns
+    /// means nothing.
     #[inline]
-    pub fn warm(&self, hash: u64) -> bool {
-        self.index
-            .find(hash, |&slot| flow_at(&self.chunks, slot).is_some())
-            .is_some()
+    pub fn warm(&self, hash: u64) -> u64 {
+        let mut read = 0;
+        self.index.find(hash, |&slot| {
+            flow_at(&self.chunks, slot).is_some_and(|flow| {
+                read ^= flow.warm();
+                true
+            })
+        });
+        read
     }
 
     /// Finds or makes the flow of `packet` and counts the packet in it. A packet that has no place is
@@ -298,8 +304,10 @@ impl<T: Default> FlowTable<T> {
         if let Some(slot) = found
             && let Some(flow) = flow_at_mut(&mut self.chunks, slot)
         {
-            let may_be_idle = packet.at.0.saturating_sub(flow.last.0) > self.least_idle;
-            let fate = if may_be_idle && packet.at.since(flow.last) > flow.idle(&self.config) {
+            // Most packets come so soon that how long their flow lasts need not be asked.
+            let is_idle = packet.at.0.saturating_sub(flow.last.0) > self.least_idle
+                && packet.at.since(flow.last) > flow.idle(&self.config);
+            let fate = if is_idle {
                 Fate::Over(flow.end_reason(EndReason::Idle))
             } else {
                 flow.fate(packet, end, || settled(&flow.class))
@@ -324,7 +332,7 @@ impl<T: Default> FlowTable<T> {
                     return Err(Unplaced::Held);
                 }
                 Fate::Over(reason) => {
-                    if is_syn(packet) && !may_be_idle {
+                    if is_syn(packet) && !is_idle {
                         next = flow.held.take();
                     }
                     reason
@@ -381,9 +389,11 @@ impl<T: Default> FlowTable<T> {
             slot,
             generation: flow.generation,
         };
-        let is_slight = flow.may_leave_first();
+        // Once: who makes a connection end and go on again and again gets no entry for each time.
+        let is_slight = flow.may_leave_first() && !flow.has_turned;
         let was_slight = std::mem::replace(&mut flow.is_slight, is_slight);
         if is_slight {
+            flow.has_turned = true;
             // It is idle sooner than the reminder it has.
             let until = flow.last.after(flow.idle(&self.config));
             self.wheel.remind(reminder, at, until);

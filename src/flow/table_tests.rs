@@ -45,11 +45,6 @@ fn expire(table: &mut Table, at: u64) -> Vec<(u64, EndReason)> {
     ended
 }
 
-fn settle(table: &mut Table, packet: &Packet<'_>) {
-    let touch = touch(table, packet).0.unwrap();
-    table.flow(touch).unwrap().class = true;
-}
-
 #[test]
 fn the_client_is_who_began() {
     let cases = [
