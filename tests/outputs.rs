@@ -860,10 +860,10 @@ fn explain_shows_what_has_no_name_and_drafts_a_rule() {
         "nothing is left for a terminal to obey: {text:?}"
     );
     for part in [
-        "messages   c 13, s 14, c 22, c 8, s 1200",
-        "client     43 bytes inspected, entropy ",
+        "messages   c 14, s 14, c 22, c 8, s 1200",
+        "client     44 bytes inspected, entropy ",
         "server     1,214 bytes inspected, entropy ",
-        "  00000000  b7 4f 03 00 08 1b 5b 32  4a 68 65 6c 6c 6f b7 4f  |.O....[2Jhello.O|",
+        "  00000000  b7 4f 03 00 09 1b 5b 32  4a 68 65 6c 6c 6f b7 4f  |.O....[2Jhello.O|",
         "  000000f0 ",
         "... 958 more",
         "DRAFT",
