@@ -20,6 +20,12 @@ mod cli;
 // What is written: nothing over a capture, in time, whole.
 mod outputs;
 
+// Every shape of the summary.
+mod summaries;
+
+// What is shown and written of flows: frames, bytes of those without a name.
+mod frames;
+
 // The signature files that are built in.
 mod signatures;
 

@@ -54,6 +54,8 @@ pub(super) struct FirstReading {
 pub(super) struct Written {
     pub(super) frames: u64,
     pub(super) flows: u64,
+    /// A signal ended it before all frames of the first reading had their turn.
+    pub(super) is_cut: bool,
 }
 
 impl Extract {
@@ -145,14 +147,16 @@ impl Extract {
         stop: &Stop,
     ) -> anyhow::Result<Written> {
         let flows = first.flows.len() as u64;
+        let was_asked = stop.is_asked();
         // Neither goes further than the reading before it.
         let (marked, until) = mark(input, first, set, config, stop)?;
         let mut writer = Writer::new(out, self.format);
         let mut frames = 0;
-        let was_asked = stop.is_asked();
+        // Where a signal has ended a reading, this one follows it to there; else one may come now.
+        let follows = stop.is_asked();
         let mut inputs = input.open(&Stop::default())?;
         let mut block = Block::default();
-        'blocks: while inputs.next_block(&mut block)? && (was_asked || !stop.is_asked()) {
+        'blocks: while inputs.next_block(&mut block)? && (follows || !stop.is_asked()) {
             for index in 0..block.frames.len() {
                 let Some(frame) = block.frame(index) else {
                     continue;
@@ -167,7 +171,11 @@ impl Extract {
             }
         }
         writer.finish().map_err(|error| self.failed(error))?;
-        Ok(Written { frames, flows })
+        Ok(Written {
+            frames,
+            flows,
+            is_cut: !was_asked && stop.is_asked(),
+        })
     }
 
     /// What cannot be written whole is not left behind to be taken for it.

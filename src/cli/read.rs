@@ -293,6 +293,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             position: reached,
         };
         let written = extract.run(out, &arguments.input, first, &set, &config, &stop)?;
+        if written.is_cut {
+            eprintln!("ottometer: ended by a signal: not all frames of the flows are written");
+        }
         if !arguments.quiet {
             eprintln!(
                 "ottometer: {} frames of {} flows written to {}",

@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn what_messages_have_in_common_is_drafted() {
-        let cases: &[(IpProtocol, &[&[u8]], &[&str])] = &[
+        type Case<'a> = (IpProtocol, &'a [&'a [u8]], &'a [&'a str]);
+        let cases: &[Case<'_>] = &[
             (
                 IpProtocol::UDP,
                 &[b"\x07\x09\x00\x04abcd", b"\x07\x09\x00\x02xy"],

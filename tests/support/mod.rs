@@ -2,6 +2,7 @@
 
 pub(crate) mod live;
 pub(crate) mod netns;
+pub(crate) mod packets;
 pub(crate) mod services;
 
 use std::ffi::OsStr;
