@@ -187,12 +187,24 @@ fn usual(
             0 => message.len() == HEADER_LEN,
             _ => Record::read(message, HEADER_LEN).is_some_and(|r| known_class(r.class)),
         };
-    if !cut && !bare && !question.is_some_and(known) {
+    // Damage in one place leaves the others: a header of one question whose counts add up, and the
+    // first label of a name behind it, are some 60 bits that agree.
+    let mostly = asks && adds_up && begins_name(message);
+    if !cut && !bare && !mostly && !question.is_some_and(known) {
         return None;
     }
     Some(Read {
         header,
         rr_type: question.map(|q| q.rr_type),
+    })
+}
+
+/// Whether the first label of a host or service name stands where the question does.
+fn begins_name(message: &[u8]) -> bool {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    message.get(HEADER_LEN).is_some_and(|&len| {
+        let label = message.get(HEADER_LEN + 1..HEADER_LEN + 1 + usize::from(len));
+        (1..=63).contains(&len) && label.is_some_and(|label| label.iter().all(in_name))
     })
 }
 
