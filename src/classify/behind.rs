@@ -6,8 +6,10 @@
 //! [`ladder`] weighs what all levels said.
 
 use super::explain::Trace;
+use super::inspection::Inspection;
 use super::ladder::{self, View};
-use super::{Classifier, Inspection, Named, undecided};
+use super::reading::undecided;
+use super::{Classifier, Named};
 use crate::dissect::Facts;
 use crate::dissect::inside::{Buffer, Inside, Shown};
 use crate::flow::{Opening, Transport};

@@ -10,29 +10,32 @@ pub mod calls;
 pub mod explain;
 mod generations;
 mod hosts;
+mod inspection;
 pub mod ladder;
 mod middle;
 pub mod names;
+mod reading;
 mod remembered;
 mod roles;
 mod streams;
 mod transfers;
+mod weak;
 
 use std::sync::Arc;
 
 use crate::app::{AppId, Proto, Service};
 use crate::decode::Packet;
-use crate::dissect::inside::{Buffer, Inside};
-use crate::dissect::{self, DISSECTORS, Facts, Outcome, Over};
-use crate::flow::{self, EndReason, Flow, Opening, PerSide, Side, Transport};
+use crate::dissect::inside::Buffer;
+use crate::dissect::{self, DISSECTORS, Facts};
+use crate::flow::{self, EndReason, Flow, PerSide, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
-use self::behind::{Inner, MAX_DEPTH};
+use self::behind::MAX_DEPTH;
 use self::calls::Calls;
-use self::explain::{Keep, Step, Trace};
+use self::explain::{Keep, Trace};
 use self::hosts::Mac;
-use self::middle::{Middle, Reading};
+use self::inspection::Inspection;
 use self::names::{Answers, Learning, Names};
 use self::remembered::Remembered;
 use self::transfers::Transfers;
@@ -182,150 +185,6 @@ impl Classification {
         self.steps = None;
     }
 }
-
-/// State of a flow whose opening is being read; freed when the flow settles.
-#[derive(Debug, Default)]
-struct Inspection {
-    /// Dissectors that said [`Outcome::NotMine`], by their place in `DISSECTORS`.
-    ruled_out: u64,
-    /// Dissectors that said [`Outcome::NeedMore`] to the latest message.
-    asking: u64,
-    /// The dissector whose protocol it is.
-    owner: Option<u8>,
-    /// The owner has nothing more to learn.
-    done: bool,
-    mid_stream: bool,
-    /// Where the flow is read from.
-    middle: Middle,
-    /// The client spoke before the server.
-    asked: bool,
-    /// What the server said first has been held against what the client's bytes claim.
-    answered: bool,
-    /// The server speaks another protocol than the client's bytes claim: only it is read.
-    server_only: bool,
-    /// All that is known was said by the client of a TCP connection: the server's answer may refute it.
-    is_claim: bool,
-    /// What rules said, the first [`MAX_TAGS`].
-    tags: Vec<Tag>,
-    /// Bytes of each side at the last look.
-    looked_at: PerSide<usize>,
-    /// Where the owner says that another protocol begins.
-    inside: Option<Inside>,
-    /// That other one.
-    inner: Option<Box<Inner>>,
-}
-
-impl Inspection {
-    /// Bytes it takes, about.
-    fn memory(&self) -> usize {
-        size_of::<Self>()
-            + self.tags.capacity() * size_of::<Tag>()
-            + self.inner.as_deref().map_or(0, Inner::memory)
-    }
-
-    /// Whether `opening` has grown enough since the last look for another one; notes the look.
-    ///
-    /// Each look reads the whole opening. A byte stream that is long already and grows by drops
-    /// would be read in full for each drop; so it is looked at again when it has grown by a quarter,
-    /// when it has ended, and when the other side speaks.
-    fn is_due(&mut self, opening: &Opening<'_>) -> bool {
-        let stream = opening.stream(opening.latest);
-        let looked_at = &mut self.looked_at[opening.latest];
-        let grown = stream.bytes.len() - (*looked_at).min(stream.bytes.len());
-        let due = opening.transport != Transport::Tcp
-            || stream.ended
-            || *looked_at < LONG_STREAM
-            || grown >= *looked_at / 4;
-        if due {
-            *looked_at = stream.bytes.len();
-        }
-        due
-    }
-
-    /// The dissector at `place` says for sure that it is its protocol.
-    fn claim(&mut self, place: u8, outcome: Outcome) {
-        self.owner = Some(place);
-        self.done = outcome == Outcome::Done;
-        self.inside = match outcome {
-            Outcome::Wraps(inside) => Some(inside),
-            _ => None,
-        };
-    }
-
-    /// Adds what is new in `found`, and tells it.
-    fn remember(&mut self, found: &[Tag], mut new: impl FnMut(Tag)) {
-        for &tag in found {
-            if self.tags.len() < MAX_TAGS && !self.tags.iter().any(|known| known.rule == tag.rule) {
-                self.tags.push(tag);
-                new(tag);
-            }
-        }
-    }
-
-    /// Gives up what the client's bytes alone claim if the server's first bytes are clearly of
-    /// another protocol. Returns which, where that is sure.
-    fn judge_answer(
-        &mut self,
-        opening: &Opening<'_>,
-        facts: &mut Option<Box<Facts>>,
-    ) -> Option<(u8, Proto)> {
-        if self.answered || !self.asked || self.inside.is_some() {
-            return None;
-        }
-        match answer::said(opening, self.owner) {
-            answer::Said::Short => None,
-            answer::Said::Nothing => {
-                self.answered = true;
-                None
-            }
-            answer::Said::Other(sure) => {
-                self.answered = true;
-                self.server_only = true;
-                self.ruled_out = 0;
-                self.owner = None;
-                self.done = false;
-                // A rule that knows an application may know how it is answered.
-                self.tags.retain(|tag| tag.app.is_some());
-                *facts = None;
-                sure
-            }
-        }
-    }
-
-    /// Whether all that is known was said by the client of a TCP connection: a claim that the
-    /// server's answer may refute.
-    fn is_claimed_alone(&self, opening: &Opening<'_>) -> bool {
-        opening.transport == Transport::Tcp && self.asked && !self.answered && !opening.server.ended
-    }
-
-    /// Whether a rule has proved what this is.
-    fn is_proved(&self) -> bool {
-        self.tags
-            .iter()
-            .any(|tag| tag.evidence == Evidence::PayloadProof)
-    }
-
-    /// Whether who was taken for the client is the server.
-    fn is_swapped(&self, facts: Option<&Facts>) -> bool {
-        facts.is_some_and(|facts| facts.swapped) != self.middle.reading.turned
-    }
-}
-
-/// What was found in a reading of a flow.
-#[derive(Clone, Copy, Debug)]
-enum Found {
-    Dissected(u8, Outcome),
-    Matched(Tag),
-}
-
-/// Streams shorter than this are looked at whenever they grow: most hellos and requests are.
-const LONG_STREAM: usize = 4 << 10;
-
-/// Different rules remembered of one flow.
-const MAX_TAGS: usize = 32;
-
-// `ruled_out` has a bit for each dissector.
-const _: () = assert!(DISSECTORS.len() <= 64);
 
 /// Decides flows of one worker.
 #[derive(Debug)]
@@ -584,290 +443,6 @@ impl Classifier {
         }
         settle(flow, &class, names);
     }
-
-    /// Shows a grown opening to dissectors and rules, but not what is inside it.
-    fn read(
-        &mut self,
-        opening: &Opening<'_>,
-        inspection: &mut Inspection,
-        facts: &mut Option<Box<Facts>>,
-        number: u32,
-        mut steps: Option<&mut Trace>,
-    ) {
-        inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
-        if inspection.middle.begins_anew(opening) && inspection.owner.is_none() {
-            inspection.ruled_out = 0;
-        }
-        let mut ends = std::mem::take(&mut self.ends);
-        let reading = inspection.middle.reading;
-        let shown = match reading.is_plain() {
-            true => *opening,
-            false => reading.show(opening, &mut ends),
-        };
-        let mut note = |step: Step| {
-            if let Some(trace) = steps.as_deref_mut() {
-                trace.remember(step);
-            }
-        };
-        let mut changed = false;
-        inspection.asked |= shown.server.is_empty();
-        let sure = inspection.judge_answer(&shown, facts);
-        let was_claimed = inspection.owner.is_some();
-        inspection.asking = 0;
-        if !inspection.done {
-            let mut ruled_out = inspection.ruled_out;
-            let mut asking = 0;
-            let asked = match inspection.server_only {
-                true => answer::alone(&shown),
-                false => shown,
-            };
-            let answer = self.ask(&asked, inspection.owner, &mut ruled_out, &mut asking, facts);
-            (inspection.ruled_out, inspection.asking) = (ruled_out, asking);
-            match answer {
-                // It was sure; what came since cannot be read.
-                Some((_, Outcome::NotMine)) => inspection.done = true,
-                Some((place, outcome)) => {
-                    inspection.claim(place, outcome);
-                    changed = true;
-                    note(Step::dissected(number, opening, place, outcome));
-                }
-                None => {}
-            }
-        }
-        if let (None, Some((place, proto))) = (inspection.owner, sure) {
-            *facts = Some(Box::new(Facts {
-                proto: Some(proto),
-                ..Facts::default()
-            }));
-            inspection.owner = Some(place);
-            changed = true;
-            note(Step::dissected(number, opening, place, Outcome::Partial));
-        }
-        self.found.clear();
-        // On the message a dissector claims, rules over bytes are asked as well: an application may
-        // speak a known protocol in a way of its own, if it can be proved.
-        if inspection.owner.is_none() || !was_claimed {
-            self.set.by_payload(&shown, &mut self.found);
-            if inspection.owner.is_some() {
-                self.found
-                    .retain(|tag| tag.evidence == Evidence::PayloadProof);
-            } else if self.found.is_empty() && inspection.tags.is_empty() {
-                self.set.by_flow(&shown, &mut self.found);
-            }
-        }
-        if changed && let Some(facts) = facts.as_deref() {
-            self.set.by_facts(&shown, facts, &mut self.found);
-        }
-        inspection.remember(&self.found, |tag| {
-            note(Step::matched(number, opening, tag));
-        });
-        if inspection.owner.is_none() && !inspection.is_proved() {
-            self.read_middle(opening, inspection, facts, &mut ends, |event| {
-                note(match event {
-                    Found::Dissected(place, outcome) => {
-                        Step::dissected(number, opening, place, outcome)
-                    }
-                    Found::Matched(tag) => Step::matched(number, opening, tag),
-                });
-            });
-        }
-        inspection.is_claim = inspection.is_claimed_alone(opening);
-        self.ends = ends;
-    }
-
-    /// Asks the dissectors that are not in `ruled_out`, or only the owner, of `shown`: the one that
-    /// is sure (or, if it is the owner, no longer so) and what it says. Facts are taken from it.
-    /// Those that need more are added to `asking`.
-    fn ask(
-        &mut self,
-        shown: &Opening<'_>,
-        owner: Option<u8>,
-        ruled_out: &mut u64,
-        asking: &mut u64,
-        facts: &mut Option<Box<Facts>>,
-    ) -> Option<(u8, Outcome)> {
-        for (place, dissector) in (0u8..).zip(DISSECTORS) {
-            let bit = 1u64 << place;
-            if *ruled_out & bit != 0
-                || owner.is_some_and(|owner| owner != place)
-                || !takes(dissector.over, shown.transport)
-            {
-                continue;
-            }
-            // The owner adds to what it has read; the others get a clean sheet each time.
-            let sheet = match facts.as_deref_mut() {
-                Some(facts) if owner.is_some() => facts,
-                _ => &mut self.scratch,
-            };
-            match (dissector.dissect)(shown, sheet) {
-                Outcome::NotMine if owner.is_some() => return Some((place, Outcome::NotMine)),
-                Outcome::NotMine => *ruled_out |= bit,
-                Outcome::NeedMore => *asking |= bit,
-                outcome @ (Outcome::Partial | Outcome::Done | Outcome::Wraps(_)) => {
-                    if owner.is_none() {
-                        *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
-                    }
-                    return Some((place, outcome));
-                }
-            }
-        }
-        None
-    }
-
-    /// Tries what has a strong check on other readings of the flow.
-    fn read_middle(
-        &mut self,
-        opening: &Opening<'_>,
-        inspection: &mut Inspection,
-        facts: &mut Option<Box<Facts>>,
-        ends: &mut PerSide<Vec<u32>>,
-        mut note: impl FnMut(Found),
-    ) {
-        if let Some((reading, mut ruled_out)) = inspection.middle.waiting.take() {
-            if self.try_reading(
-                (opening, reading),
-                &mut ruled_out,
-                inspection,
-                facts,
-                ends,
-                &mut note,
-            ) {
-                return;
-            }
-            if undecided(opening.transport, ruled_out) {
-                inspection.middle.waiting = Some((reading, ruled_out));
-            }
-        }
-        let mut middle = inspection.middle;
-        middle.readings(opening, |reading, rules_only| {
-            let mut ruled_out = match rules_only {
-                true => u64::MAX,
-                false => !dissect::strong_in_the_middle(),
-            };
-            if self.try_reading(
-                (opening, reading),
-                &mut ruled_out,
-                inspection,
-                facts,
-                ends,
-                &mut note,
-            ) {
-                return true;
-            }
-            if inspection.middle.waiting.is_none() && undecided(opening.transport, ruled_out) {
-                inspection.middle.waiting = Some((reading, ruled_out));
-            }
-            false
-        });
-        (middle.reading, middle.waiting) = (inspection.middle.reading, inspection.middle.waiting);
-        inspection.middle = middle;
-    }
-
-    /// Whether a dissector or a proof fits this reading, which then becomes the flow's.
-    fn try_reading(
-        &mut self,
-        (opening, reading): (&Opening<'_>, Reading),
-        ruled_out: &mut u64,
-        inspection: &mut Inspection,
-        facts: &mut Option<Box<Facts>>,
-        ends: &mut PerSide<Vec<u32>>,
-        note: &mut impl FnMut(Found),
-    ) -> bool {
-        let shown = reading.show(opening, ends);
-        let claimed = self.ask(&shown, None, ruled_out, &mut 0, facts);
-        self.found.clear();
-        self.set.by_middle(&shown, &mut self.found);
-        if let Some((place, outcome)) = claimed {
-            inspection.claim(place, outcome);
-            note(Found::Dissected(place, outcome));
-            if let Some(facts) = facts.as_deref() {
-                self.set.by_facts(&shown, facts, &mut self.found);
-            }
-        }
-        inspection.remember(&self.found, |tag| note(Found::Matched(tag)));
-        let fits = claimed.is_some() || !self.found.is_empty();
-        if fits {
-            inspection.middle.reading = reading;
-        }
-        fits
-    }
-
-    /// Names an application by what other flows taught, by address or by port, where nothing
-    /// better is known and nothing forbids it.
-    fn add_weak<T>(
-        &mut self,
-        flow: &mut Flow<T>,
-        class: &impl Fn(&mut T) -> &mut Classification,
-        names: &mut Named,
-        at: crate::time::Timestamp,
-    ) {
-        let state = class(&mut flow.class);
-        let facts = state.facts.as_deref();
-        let has_name = facts.is_some_and(|facts| facts.server_name.is_some())
-            && names.evidence != Some(Evidence::OuterName);
-        let dissected = facts.and_then(|facts| facts.proto);
-        // Behind a proxy the address it was told counts, not its own.
-        let behind = facts.and_then(|facts| facts.destination_ip);
-        let (is_syn_seen, client_mac) = (state.is_syn_seen, state.client_mac);
-        let number = packets(flow);
-        let before = self.remembered.of(flow).filter(|before| {
-            let app = before.app;
-            !has_name && app.is_none_or(|app| self.set.catalog().is_current(app))
-        });
-        // What was proved of the flow itself goes before what others teach of it.
-        let is_own = |before: &Named| before.evidence.is_some_and(|it| it < Evidence::CallFamily);
-        if let Some(before) = before.filter(is_own) {
-            remembered::complete(names, &before);
-        }
-        for &(evidence, ref vetoed) in ladder::WEAK {
-            // An outer name stands until something better is known.
-            let is_placeholder =
-                names.evidence == Some(Evidence::OuterName) && evidence < Evidence::OuterName;
-            let is_named = names.app.is_some() && !is_placeholder;
-            if is_named || vetoed(names, has_name) {
-                continue;
-            }
-            let tag = match evidence {
-                Evidence::CallFamily => self.calls.of(flow, at),
-                Evidence::Dns => self.names.of(flow, client_mac, &self.set),
-                Evidence::Address => behind
-                    .or_else(|| {
-                        roles::server(flow, is_syn_seen, dissected).map(|side| flow.ip(side))
-                    })
-                    .and_then(|address| self.set.by_address(address))
-                    .filter(|tag| {
-                        names.proto.is_none_or(|proto| {
-                            ladder::carries_applications(proto)
-                                || self.set.is_spoken_at_addresses(tag, proto)
-                        })
-                    }),
-                _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
-            };
-            let tag = tag.filter(|tag| !self.set.is_retired(tag));
-            let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
-                continue;
-            };
-            if let Some(trace) = class(&mut flow.class).steps.as_deref_mut() {
-                trace.remember(Step::inferred(number, tag));
-            }
-            if tag.app.is_some() {
-                if names.app.is_some() {
-                    names.service = None;
-                }
-                names.app = tag.app;
-                names.service = names.service.or(tag.service);
-            }
-            names.proto = names.proto.or(tag.proto);
-            if tag.app.is_some() || names.evidence.is_none() {
-                names.evidence = Some(evidence);
-                names.decider = Some(Decider::Rule(tag.rule));
-                names.remembered = false;
-            }
-        }
-        if let Some(before) = before {
-            remembered::complete(names, &before);
-        }
-    }
 }
 
 fn settle<T>(flow: &mut Flow<T>, class: &impl Fn(&mut T) -> &mut Classification, named: Named) {
@@ -894,21 +469,6 @@ fn transfer() -> Named {
 
 fn packets<T>(flow: &Flow<T>) -> u32 {
     u32::try_from(flow.counters.client.packets + flow.counters.server.packets).unwrap_or(u32::MAX)
-}
-
-const fn takes(over: Over, transport: Transport) -> bool {
-    match transport {
-        Transport::Tcp => matches!(over, Over::Tcp | Over::TcpAndUdp),
-        Transport::Udp => matches!(over, Over::Udp | Over::TcpAndUdp),
-        Transport::Other(_) => false,
-    }
-}
-
-/// Whether any dissector of `transport` may still recognise the flow.
-fn undecided(transport: Transport, ruled_out: u64) -> bool {
-    (0..)
-        .zip(DISSECTORS)
-        .any(|(place, dissector)| ruled_out & (1 << place) == 0 && takes(dissector.over, transport))
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Flows through the [`Classifier`] with a small signature set: what settles them, and when.
 
+use super::inspection::LONG_STREAM;
 use super::*;
 use crate::flow::opening::Script;
 use crate::flow::samples::{Host, dns_answer, dns_question, tcp, udp};

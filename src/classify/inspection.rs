@@ -1,0 +1,147 @@
+//! What is known of a flow while its opening is read.
+
+use super::answer;
+use super::behind::Inner;
+use super::middle::Middle;
+use crate::app::Proto;
+use crate::dissect::inside::Inside;
+use crate::dissect::{DISSECTORS, Facts, Outcome};
+use crate::flow::{Opening, PerSide, Transport};
+use crate::verdict::{Evidence, Tag};
+
+/// Streams shorter than this are looked at whenever they grow: most hellos and requests are.
+pub(super) const LONG_STREAM: usize = 4 << 10;
+
+/// Different rules remembered of one flow.
+pub(super) const MAX_TAGS: usize = 32;
+
+// `ruled_out` has a bit for each dissector.
+const _: () = assert!(DISSECTORS.len() <= 64);
+
+/// State of a flow whose opening is being read; freed when the flow settles.
+#[derive(Debug, Default)]
+pub(super) struct Inspection {
+    /// Dissectors that said [`Outcome::NotMine`], by their place in `DISSECTORS`.
+    pub(super) ruled_out: u64,
+    /// Dissectors that said [`Outcome::NeedMore`] to the latest message.
+    pub(super) asking: u64,
+    /// The dissector whose protocol it is.
+    pub(super) owner: Option<u8>,
+    /// The owner has nothing more to learn.
+    pub(super) done: bool,
+    pub(super) mid_stream: bool,
+    /// Where the flow is read from.
+    pub(super) middle: Middle,
+    /// The client spoke before the server.
+    pub(super) asked: bool,
+    /// What the server said first has been held against what the client's bytes claim.
+    pub(super) answered: bool,
+    /// The server speaks another protocol than the client's bytes claim: only it is read.
+    pub(super) server_only: bool,
+    /// All that is known was said by the client of a TCP connection: the server's answer may refute it.
+    pub(super) is_claim: bool,
+    /// What rules said, the first [`MAX_TAGS`].
+    pub(super) tags: Vec<Tag>,
+    /// Bytes of each side at the last look.
+    pub(super) looked_at: PerSide<usize>,
+    /// Where the owner says that another protocol begins.
+    pub(super) inside: Option<Inside>,
+    /// That other one.
+    pub(super) inner: Option<Box<Inner>>,
+}
+
+impl Inspection {
+    /// Bytes it takes, about.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + self.tags.capacity() * size_of::<Tag>()
+            + self.inner.as_deref().map_or(0, Inner::memory)
+    }
+
+    /// Whether `opening` has grown enough since the last look for another one; notes the look.
+    ///
+    /// Each look reads the whole opening. A byte stream that is long already and grows by drops
+    /// would be read in full for each drop; so it is looked at again when it has grown by a quarter,
+    /// when it has ended, and when the other side speaks.
+    pub(super) fn is_due(&mut self, opening: &Opening<'_>) -> bool {
+        let stream = opening.stream(opening.latest);
+        let looked_at = &mut self.looked_at[opening.latest];
+        let grown = stream.bytes.len() - (*looked_at).min(stream.bytes.len());
+        let due = opening.transport != Transport::Tcp
+            || stream.ended
+            || *looked_at < LONG_STREAM
+            || grown >= *looked_at / 4;
+        if due {
+            *looked_at = stream.bytes.len();
+        }
+        due
+    }
+
+    /// The dissector at `place` says for sure that it is its protocol.
+    pub(super) fn claim(&mut self, place: u8, outcome: Outcome) {
+        self.owner = Some(place);
+        self.done = outcome == Outcome::Done;
+        self.inside = match outcome {
+            Outcome::Wraps(inside) => Some(inside),
+            _ => None,
+        };
+    }
+
+    /// Adds what is new in `found`, and tells it.
+    pub(super) fn remember(&mut self, found: &[Tag], mut new: impl FnMut(Tag)) {
+        for &tag in found {
+            if self.tags.len() < MAX_TAGS && !self.tags.iter().any(|known| known.rule == tag.rule) {
+                self.tags.push(tag);
+                new(tag);
+            }
+        }
+    }
+
+    /// Gives up what the client's bytes alone claim if the server's first bytes are clearly of
+    /// another protocol. Returns which, where that is sure.
+    pub(super) fn judge_answer(
+        &mut self,
+        opening: &Opening<'_>,
+        facts: &mut Option<Box<Facts>>,
+    ) -> Option<(u8, Proto)> {
+        if self.answered || !self.asked || self.inside.is_some() {
+            return None;
+        }
+        match answer::said(opening, self.owner) {
+            answer::Said::Short => None,
+            answer::Said::Nothing => {
+                self.answered = true;
+                None
+            }
+            answer::Said::Other(sure) => {
+                self.answered = true;
+                self.server_only = true;
+                self.ruled_out = 0;
+                self.owner = None;
+                self.done = false;
+                // A rule that knows an application may know how it is answered.
+                self.tags.retain(|tag| tag.app.is_some());
+                *facts = None;
+                sure
+            }
+        }
+    }
+
+    /// Whether all that is known was said by the client of a TCP connection: a claim that the
+    /// server's answer may refute.
+    pub(super) fn is_claimed_alone(&self, opening: &Opening<'_>) -> bool {
+        opening.transport == Transport::Tcp && self.asked && !self.answered && !opening.server.ended
+    }
+
+    /// Whether a rule has proved what this is.
+    pub(super) fn is_proved(&self) -> bool {
+        self.tags
+            .iter()
+            .any(|tag| tag.evidence == Evidence::PayloadProof)
+    }
+
+    /// Whether who was taken for the client is the server.
+    pub(super) fn is_swapped(&self, facts: Option<&Facts>) -> bool {
+        facts.is_some_and(|facts| facts.swapped) != self.middle.reading.turned
+    }
+}
