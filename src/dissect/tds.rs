@@ -77,6 +77,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
 pub(super) fn unpack(bytes: &[u8], mut each: impl FnMut(&[u8])) {
     let mut reader = Reader::new(bytes);
     for _ in 0..MAX_PACKETS {
+        if reader.is_empty() {
+            return;
+        }
         let mut packet = reader;
         let mut header = || {
             let (kind, _, len) = (packet.u8()?, packet.u8()?, packet.be16()?);
