@@ -20,9 +20,15 @@ fuzz_target!(|input: &[u8]| {
             !answer.name.ends_with('.') && !answer.name.contains(|c: char| c.is_ascii_uppercase())
         );
     };
-    match choice % 4 {
+    match choice % 5 {
         0 => dns::answers(payload, &mut name),
         1 => dns::answers_in_stream(payload, &mut name),
+        4 => {
+            let read = dns::transaction(payload, |transaction| {
+                assert!(!transaction.name.is_empty() && transaction.name.len() <= 255);
+            });
+            count += usize::from(read.is_some());
+        }
         2 => stun::peers(payload, &mut |_| count += 1),
         _ => sip::media(payload, &mut |_| count += 1),
     }
