@@ -23,6 +23,12 @@ fuzz_target!(|input: &[u8]| {
     match choice % 5 {
         0 => dns::answers(payload, &mut name),
         1 => dns::answers_in_stream(payload, &mut name),
+        4 => {
+            let read = dns::transaction(payload, |transaction| {
+                assert!(!transaction.name.is_empty() && transaction.name.len() <= 255);
+            });
+            count += usize::from(read.is_some());
+        }
         2 => stun::peers(payload, &mut |_| count += 1),
         3 => sip::media(payload, &mut |_| count += 1),
         _ => count += usize::from(ftp_data::announced(payload).is_some()),
