@@ -32,6 +32,9 @@ const SERVER_MAC: MacAddr = MacAddr(0x02, 0, 0, 0, 0, 0x02);
 /// What packets are put into before they are frames.
 pub type Wrap = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
+/// What is asked of packets.
+pub type Test = Box<dyn Fn(&[u8]) -> bool>;
+
 /// The frames of a capture, and what each of its flows is meant to be.
 pub struct Trace {
     frames: Vec<(u64, Vec<u8>)>,
@@ -43,7 +46,7 @@ pub struct Trace {
     /// How each packet is seen a second time, if it is.
     again: Option<Wrap>,
     /// Which packets are captured at all.
-    shows: Box<dyn Fn(&[u8]) -> bool>,
+    shows: Test,
     /// Octets of a frame that are captured.
     snap_len: usize,
 }

@@ -235,7 +235,7 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
         ));
     }
     let window = table.duplicate_window.map(|period| period.0);
-    let window = window.unwrap_or(Duplicates::default().window);
+    let window = window.unwrap_or_else(|| Duplicates::default().window);
     if window > Duplicates::LONGEST_WINDOW {
         found.push(Problem::of_key(
             "capture.duplicate_window",

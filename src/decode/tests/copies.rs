@@ -58,6 +58,9 @@ fn frame(at_micros: u64, bytes: &[u8]) -> Frame<'_> {
 
 #[test]
 fn what_a_router_changes_does_not_tell_copies_apart() {
+    // What it is, first, second, microseconds in between, whether it is a copy.
+    type Row<'a> = (&'a str, &'a [u8], &'a [u8], u64, bool);
+
     let udp = [0x12, 0x34, 0, 80, 0, 12, 0, 0, 1, 2, 3, 4];
     let first = ethernet(1, None, &ipv4(77, 64, 17, &udp));
     let padded = [first.clone(), vec![0xee; 6]].concat();
@@ -65,8 +68,7 @@ fn what_a_router_changes_does_not_tell_copies_apart() {
     let mut other = udp;
     other[11] = 5;
     let arp = [&[1; 12][..], &[8, 6], &[0; 28]].concat();
-    // (what it is, first, second, microseconds in between, a copy)
-    let rows: &[(&str, &[u8], &[u8], u64, bool)] = &[
+    let rows: &[Row<'_>] = &[
         ("the same", &first, &first, 10, true),
         ("at the end of the window", &first, &first, 5_000, true),
         ("after the window", &first, &first, 5_001, false),
