@@ -18,6 +18,7 @@ use crate::flow::{Opening, Side, Transport};
 use crate::wire::reader::Reader;
 
 const PORT_DNS: u16 = 53;
+const PORT_NETBIOS_NS: u16 = 137;
 const PORT_MDNS: u16 = 5353;
 const PORT_LLMNR: u16 = 5355;
 
@@ -34,6 +35,11 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         Side::Client
     };
     let service = Service::of(opening);
+    // The name service of NetBIOS has the same form (RFC 1002 section 4.2).
+    let is_netbios = opening.transport == Transport::Udp && opening.has_port(PORT_NETBIOS_NS);
+    if is_netbios && !service.usual {
+        return Outcome::NotMine;
+    }
     let stream = opening.stream(side);
     let mut name = NameText::new();
     let read = match opening.transport {
@@ -415,6 +421,10 @@ mod tests {
                 message(0x0100, [1, 0, 0, 0], b"\x03www\x07exa"),
             ),
             (
+                "damage behind the first label",
+                message(0x0100, [1, 0, 0, 0], b"\x03www\x87example\0\0\x01\0\x01"),
+            ),
+            (
                 "unknown type",
                 message(0x0100, [1, 0, 0, 0], b"\x01a\0\x77\x77\0\x01"),
             ),
@@ -457,6 +467,10 @@ mod tests {
             (
                 "no entries in a query",
                 message(0x0100, [0, 0, 0, 0], QUESTION),
+            ),
+            (
+                "label that is no part of a name",
+                message(0x0100, [1, 0, 0, 0], b"\x02%s\x07\xff\0\x01\0\x01"),
             ),
             (
                 "label too long",
