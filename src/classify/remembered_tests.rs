@@ -182,9 +182,9 @@ fn a_flow_that_goes_on_keeps_its_name() {
         (
             "a better name",
             vec![
-                hello[0],
-                hello[1],
-                tcp(1000, A, B, (ACK, 300), b"OTHER-PROOF and more"),
+                datagrams[0],
+                datagrams[1],
+                udp(200, A, B, b"OTHER-PROOF and more"),
             ],
             &[named, ("other", false, A.1)],
         ),

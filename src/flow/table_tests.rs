@@ -232,7 +232,7 @@ fn idle_flows_end_in_frame_time() {
         (
             "FIN of both",
             &[
-                tcp(100, A, B, (ACK, 1), b""),
+                acknowledging(tcp(100, A, B, (ACK, 1), b""), 1),
                 tcp(101, A, B, (FIN, 1), b""),
                 tcp(102, B, A, (FIN, 1), b""),
             ],
