@@ -63,10 +63,10 @@ fn databases(trace: &mut Trace) {
         .is("postgres", "-", "-");
     // The server is heard first, and inside a row.
     trace
-        .tcp("192.0.2.90:15432", "10.90.0.1:40002")
-        .client(&row[7..])
-        .server(postgres(b'Q', b"COMMIT\0"))
-        .client(join([
+        .tcp("10.90.0.1:40002", "192.0.2.90:15432")
+        .server(&row[7..])
+        .client(postgres(b'Q', b"COMMIT\0"))
+        .server(join([
             &postgres(b'C', b"COMMIT\0")[..],
             &postgres(b'Z', b"I"),
         ]))
@@ -159,11 +159,11 @@ fn brokers(trace: &mut Trace) {
         .client("*2\r\n$9\r\nSUBSCRIBE\r\n$3\r\nFoo\r\n")
         .server("*3\r\n$9\r\nsubscribe\r\n$3\r\nFoo\r\n:1\r\n")
         .is("redis", "-", "-");
-    // The server's answer alone, from the port that clients have.
+    // The server's answers alone.
     trace
-        .tcp("192.0.2.103:6379", "10.91.0.1:41004")
-        .client("lo there\r\n")
-        .client("$5\r\nhello\r\n")
+        .tcp("10.91.0.1:41004", "192.0.2.103:6379")
+        .server("lo there\r\n")
+        .server("$5\r\nhello\r\n")
         .is("redis", "-", "-");
     trace
         .tcp("10.91.0.1:41005", "192.0.2.104:4333")

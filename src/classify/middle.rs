@@ -24,9 +24,6 @@ const MAX_JUNK: usize = 64;
 /// So many of them may be in the segment in which the opening begins.
 const MAX_JUNK_BEFORE: usize = 32;
 
-/// In each of so many places a first segment's payload rules are tried.
-const MAX_OFFSETS: usize = 16;
-
 /// Places in a segment at which a message may begin.
 type Places = [Option<usize>; 2];
 
@@ -161,13 +158,6 @@ impl Middle {
         for place in openings_in(newest).into_iter().flatten() {
             for &turned in roles {
                 if attempt(Reading::at(opening, start + place, turned), false) {
-                    return;
-                }
-            }
-        }
-        if count == 1 {
-            for place in 1..=MAX_OFFSETS.min(newest.len().saturating_sub(1)) {
-                if attempt(Reading::at(opening, start + place, false), true) {
                     return;
                 }
             }

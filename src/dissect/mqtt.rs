@@ -197,8 +197,13 @@ fn plausible(first: u8, len: u32, bytes: &[u8], whole: bool) -> Option<u32> {
                 },
             )
         }
-        // PUBACK, PUBREC, PUBREL, PUBCOMP, UNSUBACK: an identifier, in 5.0 a little more.
-        0x40 | 0x50 | 0x62 | 0x70 | 0xb0 => fits((2..128).contains(&len), 8),
+        // PUBACK, PUBREC, PUBREL, PUBCOMP: an identifier, in 5.0 a reason and properties.
+        0x40 | 0x50 | 0x62 | 0x70 => {
+            let agree = bytes.get(3).is_none_or(|&n| u32::from(n) + 4 == len);
+            fits(matches!(len, 2 | 3) || (4..128).contains(&len) && agree, 8)
+        }
+        // UNSUBACK: the same, or a reason for each topic.
+        0xb0 => fits((2..128).contains(&len), 8),
         // SUBSCRIBE, SUBACK, UNSUBSCRIBE.
         0x82 | 0xa2 => fits((5..4096).contains(&len), 8),
         0x90 => fits((3..128).contains(&len), 8),

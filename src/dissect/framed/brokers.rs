@@ -33,7 +33,7 @@ pub(super) fn kafka(bytes: &[u8], _: usize) -> Frame {
         // A client without a name.
         None if key <= 92 && version <= 20 && name_len == u16::MAX => Frame::from(Client, len, 48),
         // An answer has nothing that tells it: only its size.
-        _ => Frame::from(Server, len, 8),
+        _ => Frame::from(Server, len, 0),
     }
 }
 
@@ -114,8 +114,8 @@ pub(super) fn http2(bytes: &[u8], _: usize) -> Frame {
     let on_stream = stream != 0;
     let body = bytes.get(9..).unwrap_or_default();
     let bits = match (kind, len) {
-        // DATA, HEADERS, CONTINUATION.
-        (0, _) if on_stream && flags & !0x09 == 0 => 24,
+        // DATA, which fixes little more than zeros, HEADERS, CONTINUATION.
+        (0, _) if on_stream && flags & !0x09 == 0 => 0,
         (1, 1..) if on_stream && flags & !0x2d == 0 && flags & 4 != 0 => 30,
         (9, 1..) if on_stream && flags & !4 == 0 => 26,
         // RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE.

@@ -337,7 +337,7 @@ pub(super) fn tds(bytes: &[u8], _: usize) -> Frame {
             [total, 0, 0, 0, 18, 0, 0, 0, 2, 0, ..] if *total >= 22 => Frame::from(Client, len, 90),
             _ => Frame::Other,
         },
-        1 | 3 | 14 => Frame::from(Client, len, 16),
+        1 | 3 | 14 => Frame::from(Client, len, 8),
         // Attention.
         6 if len == 8 && status == 1 => Frame::from(Client, len, 40),
         // Tabular result: tokens (2.2.7), at the end of the last packet DONE and its kin.

@@ -30,6 +30,9 @@ const MAX_SEARCHED: usize = 8;
 /// How many messages of a chain are read.
 const MAX_FRAMES: usize = 32;
 
+/// So many octets of a message are compared with the one before.
+const HEAD: usize = 32;
+
 /// A longer message is not believed.
 const MAX_LEN: usize = 64 << 20;
 
@@ -172,6 +175,7 @@ impl Framing {
     fn chain(&self, stream: Stream<'_>, start: usize) -> Chain {
         let mut chain = Chain::default();
         let mut at = start;
+        let mut last: &[u8] = &[];
         for number in 0..MAX_FRAMES {
             let rest = stream.bytes.get(at..).unwrap_or_default();
             if rest.is_empty() {
@@ -192,7 +196,12 @@ impl Framing {
                         return Chain::default();
                     }
                     chain.sender = chain.sender.or(sender);
-                    chain.bits = chain.bits.saturating_add(bits);
+                    // What only repeats what stood before it says nothing more.
+                    let head = rest.get(..len.min(HEAD)).unwrap_or(rest);
+                    if head != last {
+                        chain.bits = chain.bits.saturating_add(bits);
+                    }
+                    last = head;
                     at = at.saturating_add(len);
                     if len > rest.len() {
                         chain.open = !stream.ended;

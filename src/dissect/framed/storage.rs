@@ -42,7 +42,7 @@ pub(super) fn iscsi(bytes: &[u8], _: usize) -> Frame {
             let known = rest.get(24).is_some_and(|code| SCSI.contains(code));
             (
                 Client,
-                reserved && flags & 0x18 == 0 && flags & 7 <= 4 && known,
+                reserved && final_bit && flags & 0x18 == 0 && flags & 7 <= 4 && known,
             )
         }
         // NOP-Out, task management, text, data out, logout.
@@ -51,7 +51,7 @@ pub(super) fn iscsi(bytes: &[u8], _: usize) -> Frame {
             Client,
             reserved && final_bit && flags & 0x7f <= 8 && data == 0,
         ),
-        0x04 => (Client, reserved && flags & 0x3f == 0),
+        0x04 => (Client, reserved && flags & 0x3f == 0 && flags != 0),
         0x05 => (
             Client,
             reserved && flags & 0x7f == 0 && !immediate && data > 0,
@@ -67,7 +67,7 @@ pub(super) fn iscsi(bytes: &[u8], _: usize) -> Frame {
             final_bit && flags & 0x61 == 0 && third <= 1 && fourth & 0xc1 == 0,
         ),
         0x22 => (Server, flags == 0x80 && fourth == 0),
-        0x24 => (Server, reserved && flags & 0x3f == 0),
+        0x24 => (Server, reserved && flags & 0x3f == 0 && flags != 0),
         0x25 => (Server, third == 0 && flags & 0x38 == 0 && data > 0),
         0x26 => (
             Server,

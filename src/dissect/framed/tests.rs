@@ -313,6 +313,30 @@ fn constant_counting_and_repeating_bytes_are_nothing() {
     }
 }
 
+/// One byte among zeros, again and again, at either end of each repetition.
+#[test]
+fn a_lone_byte_among_zeros_is_nothing() {
+    for len in (1..130).chain([200, 256, 512, 1000, 1460]) {
+        for byte in [1, 2, 3, 5, 8, 0x16, 0x30, 0x53, 0x80, 0xff] {
+            for period in 2..17 {
+                for place in [0, period - 1] {
+                    let bytes: Vec<u8> = (0..len)
+                        .map(|at| if at % period == place { byte } else { 0 })
+                        .collect();
+                    let trial = Trial::tcp(40_000).mid_stream();
+                    let twice = trial.client(&bytes).server(&bytes).client(&bytes);
+                    let (outcome, facts) = twice.ask(dissect);
+                    assert!(
+                        !matches!(outcome, Outcome::Partial | Outcome::Done),
+                        "{byte} of {period}, {len} bytes: {:?}",
+                        facts.proto
+                    );
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn no_bytes_are_too_odd() {
     let seeds: Vec<Trial> = SURE
