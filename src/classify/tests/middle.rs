@@ -20,7 +20,12 @@ fn a_proof_is_found_wherever_a_message_may_begin() {
         ("at the start", true, &[(true, PROOF)], 2),
         ("the middle", false, &[(true, PROOF)], 1),
         ("the middle, turned", false, &[(false, PROOF)], 1),
-        ("not by the server", true, &[(false, PROOF)], 0),
+        (
+            "not by the server",
+            true,
+            &[(true, &many), (false, PROOF)],
+            0,
+        ),
         ("a later segment", false, &[(true, &many), (true, PROOF)], 2),
         (
             "a later one, turned",

@@ -115,8 +115,15 @@ pub(super) fn http2(bytes: &[u8], _: usize) -> Frame {
     let body = bytes.get(9..).unwrap_or_default();
     let bits = match (kind, len) {
         // DATA, which fixes little more than zeros, HEADERS, CONTINUATION.
-        (0, _) if on_stream && flags & !0x09 == 0 => 0,
-        (1, 1..) if on_stream && flags & !0x2d == 0 && flags & 4 != 0 => 30,
+        (0, _) if on_stream && flags & !0x09 == 0 => 4,
+        (1, 1..) if on_stream && flags & !0x2d == 0 && flags & 4 != 0 => {
+            let block = body.get(if flags & 0x20 != 0 { 5 } else { 0 }..);
+            // RFC 7541 appendix A: a method, a scheme or a status by its number.
+            match block {
+                Some([0x82 | 0x83 | 0x86..=0x8e, ..]) => 38,
+                _ => 30,
+            }
+        }
         (9, 1..) if on_stream && flags & !4 == 0 => 26,
         // RST_STREAM, SETTINGS, PING, GOAWAY, WINDOW_UPDATE.
         (3, 4) if on_stream && flags == 0 && body.starts_with(&[0, 0, 0]) => 72,
