@@ -54,6 +54,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "capture",
             "decode",
             "flow",
+            "dissect",
             "classify",
             "signature",
             "usage",

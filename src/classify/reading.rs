@@ -92,7 +92,9 @@ impl Classifier {
         inspection.remember(&self.found, |tag| {
             note(Step::matched(number, opening, tag));
         });
-        if inspection.owner.is_none() && !inspection.is_proved() {
+        // What seems to come behind junk may come behind a wrapper that is not sure of itself yet.
+        let may_be_wrapped = inspection.asking & dissect::WRAPPING != 0;
+        if inspection.owner.is_none() && !inspection.is_proved() && !may_be_wrapped {
             self.read_middle(opening, inspection, facts, &mut ends, |event| {
                 note(match event {
                     Found::Dissected(place, outcome) => {
@@ -173,7 +175,7 @@ impl Classifier {
         middle.readings(opening, |reading, rules_only| {
             let mut ruled_out = match rules_only {
                 true => u64::MAX,
-                false => !dissect::strong_in_the_middle(),
+                false => !dissect::STRONG_IN_THE_MIDDLE,
             };
             if self.try_reading(
                 (opening, reading),

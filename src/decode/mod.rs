@@ -200,6 +200,9 @@ pub struct TcpSegment {
 
 #[allow(missing_docs)]
 impl TcpSegment {
+    /// The largest window scale (RFC 7323 section 2.3).
+    pub const MAX_WINDOW_SCALE: u8 = crate::wire::tcp::MAX_SCALE;
+
     pub const FIN: u8 = 0x01;
     pub const SYN: u8 = 0x02;
     pub const RST: u8 = 0x04;

@@ -123,6 +123,8 @@ pub struct Dissector {
     pub over: Over,
     /// What of a TCP flow it is shown.
     pub middle: Middle,
+    /// Another protocol may begin behind it: it may answer [`Outcome::Wraps`].
+    pub wraps: bool,
     /// Reads an opening. Must be cheap on the first byte that is not its protocol's, must not
     /// panic or allocate without bound on any bytes, and sets `Facts::proto` when its answer
     /// [is sure](Outcome::is_sure). It must not change `Facts` when it answers anything else.
@@ -131,7 +133,7 @@ pub struct Dissector {
 
 /// All dissectors, in the order they are asked: those with the strongest check first.
 pub const DISSECTORS: &[Dissector] = &[
-    row("proxy", Over::TcpAndUdp, proxy::dissect),
+    row("proxy", Over::TcpAndUdp, proxy::dissect).wrapping(),
     row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
     row("whatsapp", Over::Tcp, whatsapp::dissect),
     row("mmtls", Over::Tcp, mmtls::dissect),
@@ -139,25 +141,25 @@ pub const DISSECTORS: &[Dissector] = &[
     row("dtls", Over::Udp, dtls::dissect),
     row("quic", Over::Udp, quic::dissect),
     strong("http2", Over::Tcp, http2::dissect),
-    strong("http", Over::Tcp, http::dissect),
+    strong("http", Over::Tcp, http::dissect).wrapping(),
     row("telegram", Over::Tcp, telegram::dissect),
     strong("ssh", Over::Tcp, ssh::dissect),
-    row("smtp", Over::Tcp, smtp::dissect),
-    row("ftp", Over::Tcp, ftp::dissect),
-    row("pop3", Over::Tcp, pop3::dissect),
-    row("imap", Over::Tcp, imap::dissect),
-    row("nntp", Over::Tcp, nntp::dissect),
-    row("irc", Over::Tcp, irc::dissect),
-    row("sieve", Over::Tcp, sieve::dissect),
-    strong("xmpp", Over::Tcp, xmpp::dissect),
+    row("smtp", Over::Tcp, smtp::dissect).wrapping(),
+    row("ftp", Over::Tcp, ftp::dissect).wrapping(),
+    row("pop3", Over::Tcp, pop3::dissect).wrapping(),
+    row("imap", Over::Tcp, imap::dissect).wrapping(),
+    row("nntp", Over::Tcp, nntp::dissect).wrapping(),
+    row("irc", Over::Tcp, irc::dissect).wrapping(),
+    row("sieve", Over::Tcp, sieve::dissect).wrapping(),
+    strong("xmpp", Over::Tcp, xmpp::dissect).wrapping(),
     strong("rtsp", Over::Tcp, rtsp::dissect),
     row("rtmp", Over::Tcp, rtmp::dissect),
     strong("mqtt", Over::Tcp, mqtt::dissect),
-    row("postgres", Over::Tcp, postgres::dissect),
-    row("mysql", Over::Tcp, mysql::dissect),
-    row("tds", Over::Tcp, tds::dissect),
+    row("postgres", Over::Tcp, postgres::dissect).wrapping(),
+    row("mysql", Over::Tcp, mysql::dissect).wrapping(),
+    row("tds", Over::Tcp, tds::dissect).wrapping(),
     strong("smb", Over::Tcp, smb::dissect),
-    strong("rdp", Over::TcpAndUdp, rdp::dissect),
+    strong("rdp", Over::TcpAndUdp, rdp::dissect).wrapping(),
     row("dns", Over::TcpAndUdp, dns::dissect),
     row("netbios", Over::Udp, netbios::dissect),
     row("ssdp", Over::Udp, ssdp::dissect),
@@ -169,8 +171,8 @@ pub const DISSECTORS: &[Dissector] = &[
     row("openvpn", Over::TcpAndUdp, openvpn::dissect),
     row("snmp", Over::Udp, snmp::dissect),
     strong("kerberos", Over::TcpAndUdp, kerberos::dissect),
-    strong("ldap", Over::TcpAndUdp, ldap::dissect),
-    row("socks", Over::Tcp, socks::dissect),
+    strong("ldap", Over::TcpAndUdp, ldap::dissect).wrapping(),
+    row("socks", Over::Tcp, socks::dissect).wrapping(),
     strong("bittorrent", Over::TcpAndUdp, bittorrent::dissect),
     row("ntp", Over::Udp, ntp::dissect),
     row("radius", Over::TcpAndUdp, radius::dissect),
@@ -188,6 +190,7 @@ const fn row(
         name,
         over,
         middle: Middle::AsSeen,
+        wraps: false,
         dissect,
     }
 }
@@ -204,24 +207,36 @@ const fn strong(
     }
 }
 
-/// The bits, by place in [`DISSECTORS`], of those that are [`Middle::Strong`].
-pub const fn strong_in_the_middle() -> u64 {
-    const BITS: u64 = strong_of(DISSECTORS, 1);
-    BITS
-}
-
-const fn strong_of(rows: &[Dissector], bit: u64) -> u64 {
-    match rows {
-        [] => 0,
-        [first, rest @ ..] => {
-            let mine = if matches!(first.middle, Middle::Strong) {
-                bit
-            } else {
-                0
-            };
-            mine | strong_of(rest, bit << 1)
+impl Dissector {
+    const fn wrapping(self) -> Self {
+        Self {
+            wraps: true,
+            ..self
         }
     }
+}
+
+/// The bits, by place in [`DISSECTORS`], of those that are [`Middle::Strong`].
+pub const STRONG_IN_THE_MIDDLE: u64 = bits(DISSECTORS, Trait::StrongInTheMiddle);
+
+/// The bits, by place in [`DISSECTORS`], of those behind which another protocol may begin.
+pub const WRAPPING: u64 = bits(DISSECTORS, Trait::Wrapping);
+
+#[derive(Clone, Copy)]
+enum Trait {
+    StrongInTheMiddle,
+    Wrapping,
+}
+
+const fn bits(rows: &[Dissector], wanted: Trait) -> u64 {
+    let [first, rest @ ..] = rows else {
+        return 0;
+    };
+    let mine = match wanted {
+        Trait::StrongInTheMiddle => matches!(first.middle, Middle::Strong),
+        Trait::Wrapping => first.wraps,
+    };
+    mine as u64 | bits(rest, wanted) << 1
 }
 
 /// The protocol that an IP protocol number names by itself, as IANA assigns them: what carries

@@ -450,7 +450,9 @@ impl<T> Flow<T> {
         }
         let is_known =
             tcp.is_known_syn(end, segment) || is_answer && tcp.is_answered_by(end, segment);
-        if !is_syn || is_known {
+        // Nobody sends a SYN again once both sides have said that they are done; after a refusal some do.
+        let has_finished = tcp.is_closed() && self.end_reason(EndReason::Reused) == EndReason::Fin;
+        if !is_syn || is_known && (is_answer || !has_finished) {
             return Fate::GoesOn;
         }
         // A SYN with other numbers: of another connection, or of nobody who is listened to.

@@ -70,7 +70,7 @@ impl Numbers {
         acknowledged: 0,
         edge: 0,
         marks: 0,
-        scale: crate::wire::tcp::MAX_SCALE,
+        scale: TcpSegment::MAX_WINDOW_SCALE,
         strays: 0,
         unscaled: false,
     };

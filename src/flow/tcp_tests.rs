@@ -386,7 +386,12 @@ fn another_syn_begins_another_connection_when_it_counts() {
         (
             "the same after the end",
             [established, fins, &OPEN[..1]].concat(),
-            &[(8, Fin)],
+            &[(8, Fin), (1, EndOfInput)],
+        ),
+        (
+            "the same after a refusal",
+            vec![OPEN[0], (B, RST | ACK, 0, 100, 0), OPEN[0]],
+            &[(3, Reset)],
         ),
         (
             "before an answer",
