@@ -93,7 +93,7 @@ impl Classifier {
             note(Step::matched(number, opening, tag));
         });
         // What seems to come behind junk may come behind a wrapper that is not sure of itself yet.
-        let may_be_wrapped = inspection.asking & dissect::WRAPPING != 0;
+        let may_be_wrapped = !inspection.mid_stream && inspection.asking & dissect::WRAPPING != 0;
         if inspection.owner.is_none() && !inspection.is_proved() && !may_be_wrapped {
             self.read_middle(opening, inspection, facts, &mut ends, |event| {
                 note(match event {

@@ -386,7 +386,7 @@ fn another_syn_begins_another_connection_when_it_counts() {
         (
             "the same after the end",
             [established, fins, &OPEN[..1]].concat(),
-            &[(8, Fin), (1, EndOfInput)],
+            &[(7, Fin), (1, EndOfInput)],
         ),
         (
             "the same after a refusal",
