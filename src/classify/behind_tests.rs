@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dissect::tls::tests::{client_hello_record, server_hello_record};
-use crate::flow::samples::{Host, tcp, udp};
+use crate::flow::samples::{Host, acknowledging, tcp, udp};
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
@@ -92,7 +92,7 @@ impl Run {
     fn segments(&mut self, script: &[Message], cut: usize) -> Seen {
         let mut packets = vec![
             tcp(1, CLIENT, PROXY, (2, 999), b""),
-            tcp(1, PROXY, CLIENT, (0x12, 1999), b""),
+            acknowledging(tcp(1, PROXY, CLIENT, (0x12, 1999), b""), 1000),
         ];
         let mut next = [1000, 2000];
         for (side, message) in script {

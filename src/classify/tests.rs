@@ -3,7 +3,7 @@
 use super::inspection::LONG_STREAM;
 use super::*;
 use crate::flow::opening::Script;
-use crate::flow::samples::{Host, dns_answer, dns_question, tcp, udp};
+use crate::flow::samples::{Host, acknowledging, dns_answer, dns_question, tcp, udp};
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
@@ -662,7 +662,7 @@ fn a_probe_is_what_it_is_answered_by() {
     for (number, &(asked, said, proto)) in rows.iter().enumerate() {
         let mut packets = vec![
             tcp(1, A, B, SYN, b""),
-            tcp(1, B, A, (18, 499), b""),
+            acknowledging(tcp(1, B, A, (18, 499), b""), 100),
             tcp(1, A, B, (16, 100), asked),
         ];
         let mut sequence = 500;

@@ -61,6 +61,12 @@ impl Header {
         (self.flags >> 11) as u8 & 0x0f
     }
 
+    /// Whether it is, in 48 bits, what a resolver's client asks with: nothing but recursion is
+    /// desired, one question, no answer.
+    pub(super) const fn begins_plainly(self) -> bool {
+        self.flags == 0x0100 && self.questions == 1 && self.answers == 0
+    }
+
     /// RCODE, without the bits of EDNS.
     pub(super) const fn rcode(self) -> u8 {
         self.flags as u8 & 0x0f

@@ -164,10 +164,9 @@ fn usual(
     service: Service,
     name: &mut NameText,
 ) -> Option<Read> {
-    // RFC 9619: a query, and what answers it, has one question or none.
     let is_query = header.opcode() == 0;
     let is_multicast = service.proto == Proto::MDNS;
-    if !known_opcode(header.opcode()) || is_query && !is_multicast && header.questions > 1 {
+    if !known_opcode(header.opcode()) {
         return None;
     }
     let entries = u32::from(header.questions) + header.records();
@@ -180,14 +179,20 @@ fn usual(
         .flatten()
         .and_then(|end| Question::read(message, end));
     // A type of somebody's own may be asked for, if all else is sound.
-    let known = |q: Question| known_class(q.class) && (known_type(q.rr_type) || adds_up);
+    // RFC 9619: a query, and what answers it, has one question or none; else the count is damaged.
+    let many = is_query && !is_multicast && header.questions > 1;
+    let known = |q: Question| {
+        known_class(q.class)
+            && (known_type(q.rr_type) || adds_up)
+            && (!many || known_type(q.rr_type) && begins_name(message))
+    };
     // One standard question, as nearly every message has, is enough of a header where the capture or
     // the sender cut the rest. In a stream all counts have to add up: there a TLS ClientHello of 512
     // bytes has its handshake type where this one is.
     let asks = is_query && header.questions == 1 && !header.has_reserved_bit();
     let cut = asks && (service.udp || adds_up) && is_cut(message);
     // Nine octets in which all but a few bits are fixed are enough, whatever became of the question.
-    let plain = asks && service.udp && is_plain(header, adds_up);
+    let plain = asks && service.udp && (is_plain(header, adds_up) || header.begins_plainly());
     // Some ask nothing: an answer of a header alone, an inverse query, a notice of a session.
     let bare = header.questions == 0
         && adds_up
@@ -215,6 +220,15 @@ fn is_plain(header: Header, adds_up: bool) -> bool {
             && header.authorities == 0
             && header.additionals <= 2
     }
+}
+
+/// Whether the first label of a host or service name stands where the question does.
+fn begins_name(message: &[u8]) -> bool {
+    let in_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    message.get(HEADER_LEN).is_some_and(|&len| {
+        let label = message.get(HEADER_LEN + 1..HEADER_LEN + 1 + usize::from(len));
+        (1..=63).contains(&len) && label.is_some_and(|label| label.iter().all(in_name))
+    })
 }
 
 /// Whether the question ends where the bytes do, sound so far.
@@ -422,6 +436,14 @@ mod tests {
             (
                 "question cut",
                 message(0x0100, [1, 0, 0, 0], b"\x03www\x07exa"),
+            ),
+            (
+                "count of questions damaged",
+                message(0x0100, [0xb401, 0, 0, 0], QUESTION),
+            ),
+            (
+                "a query's flags and counts, then damage",
+                message(0x0100, [1, 0, 0xaaaa, 0xaaaa], b"\xaa\xaa\xaa"),
             ),
             (
                 "label too long",
