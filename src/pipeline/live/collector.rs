@@ -162,8 +162,13 @@ impl<'a> Collector<'a> {
         };
         let all_ended = self.parts.iter().all(|part| part.is_last);
         let passed = self.passed();
-        let furthest = self.parts.iter().map(Part::reached).max();
-        let furthest = furthest.unwrap_or_default();
+        // Who has not told yet how far it is may still be at a time before the clock was set back.
+        let known = |part: &Part| part.reached() > Timestamp::default();
+        let furthest = match self.parts.iter().all(known) {
+            true => self.parts.iter().map(Part::reached).max(),
+            false => None,
+        };
+        let furthest = furthest.unwrap_or(Timestamp(u64::MAX));
         let closed = self.closing.extract_if(.., |&start, _| {
             all_ended || is_closed(start, length, passed, furthest)
         });
