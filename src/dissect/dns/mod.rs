@@ -191,8 +191,11 @@ fn usual(
     // bytes has its handshake type where this one is.
     let asks = is_query && header.questions == 1 && !header.has_reserved_bit();
     let cut = asks && (service.udp || adds_up) && is_cut(message);
+    // Random in every query; bytes without meaning often have zeros here.
+    let has_id = service.proto == Proto::DNS && !message.starts_with(&[0, 0]);
     // Nine octets in which all but a few bits are fixed are enough, whatever became of the question.
-    let plain = asks && service.udp && (is_plain(header, adds_up) || header.begins_plainly());
+    let plain =
+        asks && service.udp && (is_plain(header, adds_up) || has_id && header.begins_plainly());
     // Some ask nothing: an answer of a header alone, an inverse query, a notice of a session.
     let bare = header.questions == 0
         && adds_up

@@ -31,8 +31,8 @@ pub(super) struct Collector<'a> {
     flows_limit: u64,
     parts: Vec<Part>,
     room: Room,
-    /// Intervals that not all threads have closed.
-    closing: BTreeMap<Timestamp, Cells>,
+    /// Intervals that not all threads have closed, by how often the clock had been set back, and start.
+    closing: BTreeMap<(u32, Timestamp), Cells>,
     /// Volume of all intervals that any thread has closed.
     closed: Cells,
     snapshots: u64,
@@ -48,6 +48,7 @@ pub(super) struct Collector<'a> {
 /// What one thread said last.
 #[derive(Debug, Default)]
 struct Part {
+    set_backs: u32,
     watermark: Timestamp,
     state: State,
     is_last: bool,
@@ -61,6 +62,14 @@ impl Part {
         } else {
             self.watermark
         }
+    }
+
+    /// Whether it adds nothing more to an interval that has its `end` by the clock as it was after
+    /// it had been set back for the `set_backs`th time.
+    fn has_closed(&self, set_backs: u32, end: Timestamp, now: Timestamp) -> bool {
+        let is_past = self.set_backs > set_backs;
+        let is_through = self.set_backs == set_backs && end <= self.watermark.min(now);
+        self.is_last || is_past || is_through
     }
 }
 
@@ -146,8 +155,8 @@ impl<'a> Collector<'a> {
         }
         let (told, found) = self.matcher.take(report.part, report.halves);
         self.split.count(Fault::Split, told, found);
-        for (start, cells) in report.closed {
-            let interval = self.closing.entry(start).or_default();
+        for (set_backs, start, cells) in report.closed {
+            let interval = self.closing.entry((set_backs, start)).or_default();
             for (key, totals) in cells {
                 interval.entry(key).or_default().add(&totals);
                 self.closed.entry(key).or_default().add(&totals);
@@ -155,6 +164,7 @@ impl<'a> Collector<'a> {
         }
         if let Some(part) = self.parts.get_mut(report.part) {
             *part = Part {
+                set_backs: report.set_backs,
                 watermark: report.watermark,
                 state: report.state,
                 is_last: report.is_last,
@@ -173,19 +183,14 @@ impl<'a> Collector<'a> {
         let Some(length) = self.interval else {
             return;
         };
-        let all_ended = self.parts.iter().all(|part| part.is_last);
-        let passed = self.passed();
-        // Who has not told yet how far it is may still be at a time before the clock was set back.
-        let known = |part: &Part| part.reached() > Timestamp::default();
-        let furthest = match self.parts.iter().all(known) {
-            true => self.parts.iter().map(Part::reached).max(),
-            false => None,
-        };
-        let furthest = furthest.unwrap_or(Timestamp(u64::MAX));
-        let closed = self.closing.extract_if(.., |&start, _| {
-            all_ended || is_closed(start, length, passed, furthest)
+        let (parts, now) = (&self.parts, now());
+        let closed = self.closing.extract_if(.., |&(set_backs, start), _| {
+            let end = start.after(length);
+            parts
+                .iter()
+                .all(|part| part.has_closed(set_backs, end, now))
         });
-        for (start, cells) in closed {
+        for ((_, start), cells) in closed {
             let cells = Arc::new(cells);
             for writer in &mut self.writers {
                 let merged = writer.interval(start, &cells);
@@ -296,12 +301,6 @@ impl<'a> Collector<'a> {
     }
 }
 
-/// Whether no thread adds to the interval any more: all have `passed` it, or even the `furthest` has
-/// not come to it, as it is of a time before the clock was set back.
-fn is_closed(start: Timestamp, length: Duration, passed: Timestamp, furthest: Timestamp) -> bool {
-    start.after(length) <= passed || start > furthest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,19 +308,31 @@ mod tests {
     #[test]
     fn an_interval_closes_with_the_last_thread_or_with_the_clock_set_back() {
         let at = |second| Timestamp::new(second, 0);
-        // (start of a minute, time all have passed, furthest, closed)
-        for (start, passed, furthest, expected) in [
-            (600, 659, 659, false),
-            (600, 659, 700, false),
-            (600, 660, 660, true),
-            // Set back by an hour: one thread knows, then the other.
-            (7200, 3660, 7261, false),
-            (7200, 3660, 3661, true),
-            (3600, 3655, 3661, false),
-            (3660, 3660, 3660, false),
+        // Times the thread has seen the clock set back, its time, now; the interval's, its end; closed.
+        for (set_backs, watermark, now, of, end, expected) in [
+            (0, 659, 700, 0, 660, false),
+            (0, 660, 700, 0, 660, true),
+            // Frames of a time to come close nothing.
+            (0, 660, 659, 0, 660, false),
+            // Set back by an hour: first one thread knows, then the other.
+            (0, 7261, 7300, 0, 7320, false),
+            (1, 3661, 3700, 0, 7320, true),
+            // The other is not as far as the interval is.
+            (0, 7200, 3700, 1, 3660, false),
+            (1, 3660, 3700, 1, 3660, true),
         ] {
-            let closed = is_closed(at(start), Duration::from_secs(60), at(passed), at(furthest));
-            assert_eq!(closed, expected, "{start} {passed} {furthest}");
+            let part = Part {
+                set_backs,
+                watermark: at(watermark),
+                ..Part::default()
+            };
+            let closed = part.has_closed(of, at(end), at(now));
+            assert_eq!(closed, expected, "{set_backs} {watermark} {now} {of} {end}");
+            let ended = Part {
+                is_last: true,
+                ..part
+            };
+            assert!(ended.has_closed(of, at(end), at(now)), "all are through");
         }
     }
 }

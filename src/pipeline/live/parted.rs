@@ -70,6 +70,7 @@ impl Taker<'_> {
                 Taken::SetBack(watermark) => {
                     self.steer.give_up();
                     self.set_back += 1;
+                    self.outbox.set_back(self.set_back);
                     Block {
                         watermark,
                         ..Block::default()
@@ -225,6 +226,8 @@ impl Hand<'_> {
         let set_back = set_back.unwrap_or_default();
         if std::mem::replace(&mut self.set_back, set_back) < set_back {
             self.worker.end_all(EndReason::ClockSetBack);
+            self.outbox.collect_records(&mut self.worker);
+            self.outbox.set_back(set_back);
         }
         let began = self.worker.stopwatch();
         self.duplicates.look_in_share(&job.block, &mut job.entries);

@@ -63,7 +63,9 @@ impl Room {
 pub(super) struct Report {
     /// The thread's place among those that report.
     pub(super) part: usize,
-    /// Up to when it is through.
+    /// How often it has seen the clock set back.
+    pub(super) set_backs: u32,
+    /// Up to when it is through, by the clock as it is since then.
     pub(super) watermark: Timestamp,
     /// Flows that ended since the last report.
     pub(super) records: Vec<FlowRecord>,
@@ -73,8 +75,8 @@ pub(super) struct Report {
     pub(super) news: Vec<FlowRecord>,
     /// Flows that ended since and showed one direction, where others may have seen the other.
     pub(super) halves: Halves,
-    /// Intervals that closed since.
-    pub(super) closed: Vec<(Timestamp, Cells)>,
+    /// Intervals that closed since: how often the clock had been set back, start, volume.
+    pub(super) closed: Vec<(u32, Timestamp, Cells)>,
     /// How things are.
     pub(super) state: State,
     /// Nothing more will come.
@@ -117,6 +119,7 @@ pub(super) struct Outbox {
     held: Report,
     room: Room,
     records_lost: u64,
+    set_backs: u32,
 }
 
 impl Outbox {
@@ -130,19 +133,26 @@ impl Outbox {
                 ..Report::default()
             },
             records_lost: 0,
+            set_backs: 0,
         }
     }
 
     /// Takes the records that `worker` has: after each block, so that none pile up there.
     pub(super) fn collect_records(&mut self, worker: &mut Worker) {
         let mut report = worker.report(0);
-        self.held.closed.extend(report.closed);
+        self.add_closed(report.closed);
         if !report.records.is_empty() {
             let all = report.records.len();
             self.held.record_bytes += self.room.admit(&mut report.records);
             self.records_lost += (all - report.records.len()) as u64;
             self.add_records(report.records);
         }
+    }
+
+    /// From now on intervals are of the time after the clock was set back for the `times`th time.
+    /// What closed before must have been collected.
+    pub(super) const fn set_back(&mut self, times: u32) {
+        self.set_backs = times;
     }
 
     /// Takes what `worker` has to tell.
@@ -161,7 +171,7 @@ impl Outbox {
     pub(super) fn close_with(mut self, worker: Worker, state: State, mut drops: Drops) {
         let counted = worker.tally().health;
         let end = worker.finish();
-        self.held.closed.extend(end.closed);
+        self.add_closed(end.closed);
         self.add_records(end.records);
         let mut health = state.health;
         if let Some(last) = end.last {
@@ -205,11 +215,18 @@ impl Outbox {
         };
         let mut report = std::mem::replace(&mut self.held, empty);
         report.watermark = watermark;
+        report.set_backs = self.set_backs;
         report.state = State {
             records_lost: self.records_lost,
             ..state
         };
         report
+    }
+
+    fn add_closed(&mut self, closed: Vec<(Timestamp, Cells)>) {
+        let intervals = closed.into_iter();
+        let intervals = intervals.map(|(start, cells)| (self.set_backs, start, cells));
+        self.held.closed.extend(intervals);
     }
 
     fn add_records(&mut self, mut records: Vec<FlowRecord>) {

@@ -38,6 +38,8 @@ pub(super) struct Whole<'a> {
     tick: Duration,
     next_tick: Instant,
     watermark: Timestamp,
+    /// How often the clock was set back.
+    set_backs: u32,
     shared: Option<Shared>,
 }
 
@@ -76,6 +78,7 @@ impl<'a> Whole<'a> {
             tick,
             next_tick: steady(),
             watermark: Timestamp::default(),
+            set_backs: 0,
             shared,
         }
     }
@@ -150,6 +153,9 @@ impl<'a> Whole<'a> {
             shared.tide.set_back(watermark, &mut self.worker);
         }
         self.worker.end_all(EndReason::ClockSetBack);
+        self.outbox.collect_records(&mut self.worker);
+        self.set_backs += 1;
+        self.outbox.set_back(self.set_backs);
         self.watermark = watermark;
     }
 
