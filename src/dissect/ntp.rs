@@ -104,18 +104,15 @@ fn mode(bytes: &[u8]) -> Option<u8> {
 }
 
 /// Whether poll, precision, root delay and root dispersion are in their ranges (section 7.3): 2^17
-/// seconds at most, less than a second, and far less than an hour. Clients may leave them zero; chrony's
-/// (`recorded-ntp.pcap`) hide their precision behind 32.
+/// seconds at most, less than a second, and far less than an hour. Clients may leave them zero; those
+/// that tell nothing of themselves, as chrony, say 32 for the precision.
 fn is_plausible(bytes: &[u8]) -> bool {
     let Some(&[_, _, poll, precision, delay, _, _, _, dispersion, ..]) = bytes.first_chunk::<12>()
     else {
         return false;
     };
     let small = |high: u8| matches!(high, 0..=3 | 0xff);
-    poll <= 17
-        && (matches!(precision, 0 | 32) || precision >= 0xe0)
-        && small(delay)
-        && small(dispersion)
+    poll <= 17 && matches!(precision, 0 | 0x20 | 0xe0..) && small(delay) && small(dispersion)
 }
 
 #[cfg(test)]
