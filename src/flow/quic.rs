@@ -208,7 +208,8 @@ mod tests {
         let initial = |id: &[u8]| (true, long(0xc0, 1, id, b"c"));
         let answer = (false, long(0xc0, 1, b"c", SERVER));
         let short = (true, vec![0x40; 60]);
-        let cases: &[(&str, Vec<(bool, Vec<u8>)>, bool)] = &[
+        type Case = (&'static str, Vec<(bool, Vec<u8>)>, bool);
+        let cases: &[Case] = &[
             (
                 "another",
                 vec![initial(FIRST), answer.clone(), initial(OTHER)],

@@ -239,7 +239,7 @@ impl Tcp {
     /// Whether a SYN with other numbers than those of before only moves the beginning: nothing has
     /// been said yet.
     pub(super) const fn may_move(&self) -> bool {
-        !self.has_data() && !(self.answered && self.stands)
+        !(self.has_data() || self.answered && self.stands)
     }
 
     /// Whether a segment of `end` belongs to this connection rather than to `other` between the
@@ -362,11 +362,11 @@ impl Tcp {
                 // Which of several SYNs it answers is what it says; else a receiver drops it.
                 let fits = ahead(segment.acknowledgement, other.start) >= 0
                     && ahead(segment.acknowledgement, other.next) <= 0;
-                if !fits && !(was_moved && !other.has(DATA)) {
+                if !(fits || was_moved && !other.has(DATA)) {
                     return;
                 }
             }
-            if !answers && !(other.has(SYN) && !me.has(SYN)) {
+            if !(answers || other.has(SYN) && !me.has(SYN)) {
                 // Whatever came before belongs to another attempt. Not so where both ask at once
                 // (RFC 9293 section 3.5).
                 *other = Numbers::UNKNOWN;

@@ -372,7 +372,8 @@ fn another_syn_begins_another_connection_when_it_counts() {
             )
         })
         .collect();
-    let cases: &[(&str, Vec<Segment>, &[(u64, EndReason)])] = &[
+    type Case<'a> = (&'a str, Vec<Segment>, &'a [(u64, EndReason)]);
+    let cases: &[Case<'_>] = &[
         (
             "the same again",
             [established, &OPEN[..1]].concat(),
