@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, after, never, select};
+use crossbeam::channel::{Receiver, RecvTimeoutError, after};
 
 use crate::classify::names::Answers;
 use crate::export::Exporter;
@@ -89,20 +89,27 @@ impl Collector {
         set: &SignatureSet,
         exporter: &mut dyn Exporter,
     ) -> io::Result<Summary> {
-        // A channel as a clock: what was exported is written out soon, whatever comes after it.
-        let (mut due, mut is_due) = (never(), false);
+        // A channel as a clock: what was exported is written out soon, whatever comes after it. To
+        // select over both channels would make every sender take the lock of those who wait.
+        let mut due: Option<Receiver<_>> = None;
         loop {
-            let report = select! {
-                recv(reports) -> report => report,
-                recv(due) -> _ => {
-                    exporter.flush()?;
-                    (due, is_due) = (never(), false);
-                    continue;
-                }
+            let report = match due {
+                None => reports.recv().map_err(RecvTimeoutError::from),
+                Some(_) => reports.recv_timeout(HELD),
             };
-            let Ok(report) = report else { break };
-            if self.add(report, set, exporter)? && !is_due {
-                (due, is_due) = (after(HELD), true);
+            let is_quiet = matches!(report, Err(RecvTimeoutError::Timeout));
+            if is_quiet || due.as_ref().is_some_and(|due| due.try_recv().is_ok()) {
+                exporter.flush()?;
+                due = None;
+            }
+            match report {
+                Ok(report) => {
+                    if self.add(report, set, exporter)? && due.is_none() {
+                        due = Some(after(HELD));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
         exporter.finish()?;
