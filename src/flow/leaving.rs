@@ -26,16 +26,22 @@ pub(super) struct Leaving {
 }
 
 impl Leaving {
-    /// A flow has become slight. `flows` are held, and `is_slight` says of which that is still so.
+    /// A flow has become slight. `flows` are held of `max_flows`, and `is_slight` says of which that
+    /// is still so.
+    ///
+    /// The first entries are only looked at in a table that is half full: those flows have been
+    /// quiet for long, and are in no cache. On the way to a full one all entries are passed.
     pub(super) fn add(
         &mut self,
         flow: Reminder,
         flows: usize,
+        max_flows: usize,
         is_slight: impl Fn(Reminder) -> bool,
     ) {
         self.count += 1;
         self.order.push_back(flow);
-        for _ in 0..TIDIED {
+        let tidied = if flows > max_flows / 2 { TIDIED } else { 0 };
+        for _ in 0..tidied {
             match self.order.front() {
                 Some(&first) if !is_slight(first) => self.order.pop_front(),
                 _ => break,

@@ -407,8 +407,9 @@ impl<T: Default> FlowTable<T> {
 
     fn add_leaving(&mut self, flow: Reminder) {
         let (chunks, flows) = (&self.chunks, self.index.len());
+        let max_flows = self.config.max_flows;
         self.leaving
-            .add(flow, flows, |entry| is_slight(chunks, entry));
+            .add(flow, flows, max_flows, |entry| is_slight(chunks, entry));
     }
 
     /// The flow with this key, if it is held.
