@@ -18,10 +18,15 @@ const LIFETIME: Duration = Duration::from_secs(300);
 
 const FTP_PORT: u16 = 21;
 
+/// Segments longer than this are no lines of a control connection: nothing is read in them, as most
+/// segments are full of data.
+const MAX_LINES: usize = 1024;
+
 /// Whether `packet` may say where a data connection is to go.
 #[inline]
 pub(super) fn teaches(packet: &Packet<'_>) -> bool {
     packet.protocol == IpProtocol::TCP
+        && packet.payload.len() <= MAX_LINES
         && (ftp_data::may_announce(packet.payload) || is_reply_of_ftp(packet))
 }
 
