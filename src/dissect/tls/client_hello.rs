@@ -44,6 +44,9 @@ const MIN_BODY: usize = 2 + 32 + 1 + (2 + 2) + (1 + 1);
 /// Lists in [`Facts`] hold at most this many entries.
 const MAX_LIST: usize = 32;
 
+/// Entries of a list that are collected for a fingerprint: one more, and there is none.
+const ENOUGH: usize = ja4::MAX_LIST + 1;
+
 const SERVER_NAME: u16 = 0x0000;
 const SIGNATURE_ALGORITHMS: u16 = 0x000d;
 const ALPN: u16 = 0x0010;
@@ -156,6 +159,7 @@ impl<'a> Hello<'a> {
             version: self.version,
             ciphers: words(self.ciphers)
                 .filter(|&suite| !is_grease(suite))
+                .take(ENOUGH)
                 .collect(),
             ..ja4::Parts::default()
         };
@@ -169,7 +173,7 @@ impl<'a> Hello<'a> {
             else {
                 break;
             };
-            if !is_grease(kind) {
+            if !is_grease(kind) && parts.extensions.len() < ENOUGH {
                 parts.extensions.push(kind);
             }
             match kind {
@@ -181,7 +185,8 @@ impl<'a> Hello<'a> {
                 }
                 SIGNATURE_ALGORITHMS => {
                     let schemes = data.get(2..).unwrap_or_default();
-                    parts.signatures = words(schemes).filter(|&it| !is_grease(it)).collect();
+                    let schemes = words(schemes).filter(|&it| !is_grease(it));
+                    parts.signatures = schemes.take(ENOUGH).collect();
                 }
                 ALPN => {
                     parts.first_alpn = protocols(data).next().unwrap_or_default();

@@ -30,7 +30,7 @@ pub(super) struct Parts<'a> {
 /// Lists longer than this have no fingerprint: sorting and hashing them would make a hello of a few
 /// thousand entries cost as much as a hundred ordinary ones. IANA's registries list some 350 cipher
 /// suites, 60 extensions and 40 signature schemes; no client offers more than a fraction of them.
-const MAX_LIST: usize = 256;
+pub(super) const MAX_LIST: usize = 256;
 
 /// What stands for the hash of an empty list.
 const NO_HASH: &str = "000000000000";
