@@ -114,10 +114,7 @@ impl Classifier {
         // Where the wrapper begins is not always where the opening does.
         let mut ends = std::mem::take(&mut self.ends);
         let reading = inspection.middle.reading;
-        let shown = match reading.is_plain() {
-            true => *opening,
-            false => reading.show(opening, &mut ends),
-        };
+        let shown = reading.show(opening, &mut ends);
         let view = buffer.open(&shown, inside, facts);
         let inner = &mut **inspection.inner.get_or_insert_default();
         let seen = Seen::of(&view);

@@ -37,7 +37,7 @@ pub(super) struct Reading {
 
 impl Reading {
     /// Whether it is that of a flow whose beginning is known.
-    pub(super) const fn is_plain(self) -> bool {
+    const fn is_plain(self) -> bool {
         self.start.client == 0 && self.start.server == 0 && !self.turned
     }
 
@@ -47,6 +47,9 @@ impl Reading {
         opening: &Opening<'a>,
         ends: &'a mut PerSide<Vec<u32>>,
     ) -> Opening<'a> {
+        if self.is_plain() {
+            return *opening;
+        }
         let start = PerSide {
             client: self.start.client as usize,
             server: self.start.server as usize,

@@ -31,10 +31,7 @@ impl Classifier {
         }
         let mut ends = std::mem::take(&mut self.ends);
         let reading = inspection.middle.reading;
-        let shown = match reading.is_plain() {
-            true => *opening,
-            false => reading.show(opening, &mut ends),
-        };
+        let shown = reading.show(opening, &mut ends);
         let mut note = |step: Step| {
             if let Some(trace) = steps.as_deref_mut() {
                 trace.remember(step);
