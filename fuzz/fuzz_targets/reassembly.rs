@@ -87,6 +87,7 @@ fuzz_target!(|input: &[u8]| {
         }
         let wire_len = 54 + len as u32;
         let packet = Packet {
+            source_mac: None,
             at,
             number,
             version: 4,
