@@ -120,7 +120,7 @@ fuzz_target!(|input: &[u8]| {
         wire.0 += 1;
         wire.1 += u64::from(wire_len);
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located, |seen| seen.settled, |mut flow, _| end(&mut flow));
+        let touch = table.touch(&packet, located, |seen| seen.settled, |flow, _| end(flow));
         assert!(table.len() <= config.max_flows);
         let touch = match touch {
             Ok(touch) => touch,
@@ -155,10 +155,10 @@ fuzz_target!(|input: &[u8]| {
             flow.class = seen;
         }
         if when & 0x0f == 0x0f {
-            table.expire(watermark, |mut flow, _| end(&mut flow));
+            table.expire(watermark, |flow, _| end(flow));
         }
     }
-    table.finish(EndReason::EndOfInput, |mut flow, _| end(&mut flow));
+    table.finish(EndReason::EndOfInput, |flow, _| end(flow));
     assert!(table.is_empty());
     out.0 += turned_away.0;
     out.1 += turned_away.1;

@@ -31,24 +31,18 @@ const MAGIC_COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 /// The ports registered for SIP: what its requests look like alone would cost a look at every packet.
 const SIP_PORTS: [u16; 2] = [5060, 5061];
 
-/// Whether `packet` may name endpoints of calls.
-#[inline]
-pub(super) fn teaches(packet: &Packet<'_>) -> bool {
-    is_stun(packet) || is_sip(packet)
-}
-
 /// Whether `packet` may be, or begin with, a SIP message.
 #[inline]
-fn is_sip(packet: &Packet<'_>) -> bool {
-    let ports = [packet.source_port, packet.destination_port];
-    ports.iter().any(|port| SIP_PORTS.contains(port))
+pub(super) fn is_sip(packet: &Packet<'_>) -> bool {
+    let is_sip = |port: u16| SIP_PORTS.contains(&port);
+    (is_sip(packet.source_port) || is_sip(packet.destination_port))
         && matches!(packet.protocol, IpProtocol::UDP | IpProtocol::TCP)
         && packet.payload.first().is_some_and(u8::is_ascii_uppercase)
 }
 
 /// Whether `packet` is a STUN message by its cookie.
 #[inline]
-fn is_stun(packet: &Packet<'_>) -> bool {
+pub(super) fn is_stun(packet: &Packet<'_>) -> bool {
     packet.protocol == IpProtocol::UDP
         && packet.payload.get(4..8) == Some(&MAGIC_COOKIE)
         && packet.payload.len() >= 20

@@ -46,7 +46,13 @@ impl<K: Hash + Eq, V: Copy> Generations<K, V> {
     }
 
     pub(super) fn remove(&mut self, key: &K) -> Option<V> {
-        let (young, old) = (self.young.remove(key), self.old.remove(key));
+        let young = self.young.remove(key);
+        // Most runs do not fill one generation.
+        let old = if self.old.is_empty() {
+            None
+        } else {
+            self.old.remove(key)
+        };
         young.or(old)
     }
 }

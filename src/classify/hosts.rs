@@ -3,15 +3,18 @@
 //! Below a router its MAC address fronts all who are behind it, and proves nothing. What tells the
 //! two apart is who asks DNS questions from an address, which every worker sees alike.
 
-use std::hash::BuildHasher;
-use std::net::IpAddr;
-
-use foldhash::fast::FixedState;
-
 use super::generations::Generations;
 
 /// An IEEE 802 address.
 pub(super) type Mac = [u8; 6];
+
+/// A client's address, as far as it matters which one it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Client {
+    /// A hash of the address; never zero.
+    pub(super) hash: u32,
+    pub(super) is_v4: bool,
+}
 
 /// IPv6 addresses one client asks from: a stable one and temporary ones, of which those that are
 /// deprecated stay in use (RFC 8981 section 3.4).
@@ -49,7 +52,7 @@ impl Hosts {
     }
 
     /// `client` asked from `mac`.
-    pub(super) fn asked(&mut self, mac: Mac, client: IpAddr, now: u32) {
+    pub(super) fn asked(&mut self, mac: Mac, client: Client, now: u32) {
         let known = self.0.get(&mac);
         let mut askers = known.unwrap_or_else(|| Askers {
             since: now,
@@ -62,13 +65,12 @@ impl Hosts {
                 ..Askers::default()
             };
         }
-        let hash = hash(client);
-        if client.is_ipv4() {
-            askers.many |= ![0, hash].contains(&askers.v4);
-            askers.v4 = hash;
-        } else if !askers.v6.contains(&hash) {
+        if client.is_v4 {
+            askers.many |= ![0, client.hash].contains(&askers.v4);
+            askers.v4 = client.hash;
+        } else if !askers.v6.contains(&client.hash) {
             match askers.v6.iter_mut().find(|place| **place == 0) {
-                Some(place) => *place = hash,
+                Some(place) => *place = client.hash,
                 None => askers.many = true,
             }
         }
@@ -77,19 +79,25 @@ impl Hosts {
         }
     }
 
-    /// Whether `client`, whose packets come from `mac`, is the one client that asks from there.
-    pub(super) fn is_one(&self, mac: Mac, client: IpAddr, now: u32) -> bool {
-        self.0.get(&mac).is_some_and(|askers| {
-            let is_known = client.is_ipv6() || [0, hash(client)].contains(&askers.v4);
+    /// The hashes of all addresses that `client`, whose packets come from `mac`, asks from; none if
+    /// it is not the one client that asks from there.
+    pub(super) fn all_of(
+        &self,
+        mac: Mac,
+        client: Client,
+        now: u32,
+    ) -> impl Iterator<Item = u32> + use<> {
+        let askers = self.0.get(&mac).filter(|askers| {
+            let is_known = !client.is_v4 || [0, client.hash].contains(&askers.v4);
             let is_recent = now.saturating_sub(askers.since) <= 2 * PERIOD;
             is_known && is_recent && !askers.many && !askers.many_before
-        })
+        });
+        let all = askers.into_iter().flat_map(|askers| {
+            let [first, second, third, fourth] = askers.v6;
+            [askers.v4, first, second, third, fourth]
+        });
+        all.filter(|&hash| hash != 0)
     }
-}
-
-fn hash(client: IpAddr) -> u32 {
-    // The upper half; never nobody's.
-    ((FixedState::default().hash_one(client) >> 32) as u32).max(1)
 }
 
 #[cfg(test)]
@@ -99,10 +107,13 @@ mod tests {
     #[test]
     fn a_router_is_no_client() {
         let mac = [2, 0, 0, 0, 0, 1];
-        let v4 = |last: u8| IpAddr::from([10, 0, 0, last]);
-        let v6 = |last: u16| IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, last]);
+        let v4 = |hash: u32| Client { hash, is_v4: true };
+        let v6 = |hash: u32| Client {
+            hash: 100 + hash,
+            is_v4: false,
+        };
         // Who asked and when; who connects and when; whether it is the one that asked.
-        type Row<'a> = (&'a [(IpAddr, u32)], IpAddr, u32, bool);
+        type Row<'a> = (&'a [(Client, u32)], Client, u32, bool);
         let rows: &[Row<'_>] = &[
             (&[], v4(1), 0, false),
             (&[(v6(1), 0)], v4(1), 0, true),
@@ -137,8 +148,14 @@ mod tests {
             for &(client, at) in asked {
                 hosts.asked(mac, client, at);
             }
-            assert_eq!(hosts.is_one(mac, client, now), expected, "row {number}");
-            assert!(!hosts.is_one([9; 6], client, now), "row {number}");
+            let all: Vec<_> = hosts.all_of(mac, client, now).collect();
+            assert_eq!(!all.is_empty(), expected, "row {number}");
+            let hashes = asked.iter().map(|(client, _)| client.hash);
+            assert!(
+                !expected || hashes.rev().take(1).all(|hash| all.contains(&hash)),
+                "row {number}"
+            );
+            assert_eq!(hosts.all_of([9; 6], client, now).count(), 0, "row {number}");
         }
     }
 }

@@ -7,8 +7,6 @@
 //! either end as the client, a bounded number of times. The place where something fits is where the
 //! flow is read from then on.
 
-use memchr::memmem;
-
 use crate::flow::opening::PerSide;
 use crate::flow::{Opening, Side, Transport};
 
@@ -176,9 +174,13 @@ fn openings_in(message: &[u8]) -> Places {
     let filler = |byte: &u8| Some(*byte) == first || matches!(byte, b'\r' | b'\n' | b' ' | 0);
     let run = head.iter().take_while(|byte| filler(byte)).count();
     let after_run = matches!(first, Some(b'\r' | b'\n' | b' ' | 0)) || run >= 2;
-    let found = memmem::find(head, b"\x16\x03")
-        .filter(|&at| is_client_hello(head.get(at..).unwrap_or_default()))
-        .or_else(|| METHODS.iter().find_map(|method| memmem::find(head, method)));
+    let found = (1..=MAX_JUNK_BEFORE).find(|&at| match head.get(at..) {
+        Some(rest @ [0x16, 3, ..]) => is_client_hello(rest),
+        Some(rest @ [b'G' | b'P' | b'H' | b'C' | b'O', ..]) => {
+            METHODS.iter().any(|method| rest.starts_with(method))
+        }
+        _ => false,
+    });
     let bounded = |place: usize| (1..=MAX_JUNK_BEFORE).contains(&place) && place < message.len();
     let run = Some(run).filter(|&run| after_run && bounded(run));
     [run, found.filter(|&at| bounded(at) && Some(at) != run)]

@@ -24,7 +24,7 @@ mod weak;
 use std::sync::Arc;
 
 use crate::app::{AppId, Proto, Service};
-use crate::decode::Packet;
+use crate::decode::{IpProtocol, Packet};
 use crate::dissect::inside::Buffer;
 use crate::dissect::{self, DISSECTORS, Facts};
 use crate::flow::{self, EndReason, Flow, PerSide, Side, Transport};
@@ -261,14 +261,20 @@ impl Classifier {
     /// Stateless, so that all workers learn the same whoever owns the flow.
     #[inline]
     pub fn teaches(packet: &Packet<'_>) -> bool {
-        names::teaches(packet) || calls::teaches(packet) || transfers::teaches(packet)
+        // Nearly all say no: by a look at ports and the first octets.
+        names::teaches(packet)
+            || match packet.protocol {
+                IpProtocol::TCP => calls::is_sip(packet) || transfers::teaches(packet),
+                IpProtocol::UDP => calls::is_stun(packet) || calls::is_sip(packet),
+                _ => false,
+            }
     }
 
     /// Learns from a packet for which [`Classifier::teaches`] holds.
     pub fn learn(&mut self, packet: &Packet<'_>) {
         if names::teaches(packet) {
             self.names.learn(packet, &self.set);
-        } else if calls::teaches(packet) {
+        } else if calls::is_stun(packet) || calls::is_sip(packet) {
             self.calls.learn(packet, &self.set);
         } else {
             self.transfers.learn(packet);

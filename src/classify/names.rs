@@ -4,14 +4,14 @@
 //! whichever flows they own. An answer teaches only if its question was seen, as the client itself
 //! takes no other (RFC 5452 section 9.1). Memory is bounded by two generations of entries.
 
-use std::hash::{BuildHasher, Hash};
+use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
 use super::generations::Generations;
-use super::hosts::{Hosts, Mac};
+use super::hosts::{Client, Hosts, Mac};
 use super::streams::Streams;
 use crate::app::AppId;
 use crate::decode::{IpProtocol, Packet, TcpSegment};
@@ -96,7 +96,7 @@ struct Book {
     unsolicited: bool,
     /// Questions that wait for their answers.
     questions: Generations<u64, Asked>,
-    /// What a client was told of a server: by the hash of who asked and of the address.
+    /// What a client was told of a server: by the hash of both.
     told: Generations<u64, Told>,
     /// Which applications' names lead to an address, for any client: by its hash.
     addresses: Generations<u64, Shared>,
@@ -108,7 +108,6 @@ struct Book {
 struct Asked {
     /// In seconds of 1970.
     at: u32,
-    mac: Option<Mac>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -126,13 +125,6 @@ struct Shared {
     /// Names of different applications (or of none) lead here: the address proves nothing.
     mixed: bool,
     until: u32,
-}
-
-/// Who asks, for what follows from it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Client {
-    Address(IpAddr),
-    Mac(Mac),
 }
 
 impl Names {
@@ -200,11 +192,12 @@ impl Names {
         let (client, server) = (flow.ip(Side::Client), flow.ip(Side::Server));
         let began = seconds(flow.first);
         let told = |client, server| book.told_of(client, server, began, set);
-        told(Client::Address(client), server)
-            .or_else(|| told(Client::Address(server), client))
+        told(book.client(client).hash, server)
+            .or_else(|| told(book.client(server).hash, client))
             .or_else(|| {
-                let mac = mac.filter(|&mac| book.hosts.is_one(mac, client, began))?;
-                told(Client::Mac(mac), server)
+                // What it asked over the other version of IP.
+                let mut all = book.hosts.all_of(mac?, book.client(client), began);
+                all.find_map(|hash| told(hash, server))
             })
     }
 }
@@ -228,11 +221,10 @@ impl Book {
         };
         let now = seconds(packet.at);
         if !is_response {
-            let mac = packet.source_mac;
-            if let Some(mac) = mac {
-                self.hosts.asked(mac, source, now);
+            if let Some(mac) = packet.source_mac {
+                self.hosts.asked(mac, self.client(source), now);
             }
-            return self.questions.insert(key, Asked { at: now, mac });
+            return self.questions.insert(key, Asked { at: now });
         }
         let question = self
             .questions
@@ -243,20 +235,13 @@ impl Book {
             None => self.answers.unasked += 1,
         }
         if question.is_some() || self.unsolicited {
-            let mac = question.and_then(|question| question.mac);
-            self.answered(destination, mac, message, packet.at, set);
+            self.answered(destination, message, packet.at, set);
         }
     }
 
     /// Learns the answers in `message` to a client that is believed to have asked.
-    fn answered(
-        &mut self,
-        client: IpAddr,
-        mac: Option<Mac>,
-        message: &[u8],
-        at: Timestamp,
-        set: &SignatureSet,
-    ) {
+    fn answered(&mut self, client: IpAddr, message: &[u8], at: Timestamp, set: &SignatureSet) {
+        let client = self.client(client).hash;
         dns::answers(message, &mut |answer| {
             let time_to_live = Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE);
             let until = seconds(at.after(time_to_live));
@@ -280,21 +265,22 @@ impl Book {
             };
             self.addresses.insert(place, shared);
             let rule = tag.map_or(NO_RULE, |tag| tag.rule);
-            let clients = [Some(Client::Address(client)), mac.map(Client::Mac)];
-            for client in clients.into_iter().flatten() {
-                let key = self.state.hash_one((client, answer.address));
-                self.told.insert(key, Told { rule, until });
-            }
+            let key = self.state.hash_one((client, answer.address));
+            self.told.insert(key, Told { rule, until });
         });
     }
 
-    fn told_of(
-        &self,
-        client: Client,
-        server: IpAddr,
-        began: u32,
-        set: &SignatureSet,
-    ) -> Option<Tag> {
+    /// A client whose address this is. Two that have one hash are no matter: they would have to
+    /// connect to the same server.
+    fn client(&self, address: IpAddr) -> Client {
+        Client {
+            hash: ((self.state.hash_one(address) >> 32) as u32).max(1),
+            is_v4: address.is_ipv4(),
+        }
+    }
+
+    /// What was told of `server` to the client with this hash.
+    fn told_of(&self, client: u32, server: IpAddr, began: u32, set: &SignatureSet) -> Option<Tag> {
         let told = self
             .told
             .get(&self.state.hash_one((client, server)))

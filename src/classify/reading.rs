@@ -4,7 +4,7 @@ use super::explain::{Step, Trace};
 use super::inspection::Inspection;
 use super::middle::Reading;
 use super::{Classifier, answer};
-use crate::dissect::{self, DISSECTORS, Facts, Outcome, Over};
+use crate::dissect::{self, DISSECTORS, Facts, Outcome};
 use crate::flow::{Opening, PerSide, Transport};
 use crate::verdict::{Evidence, Tag};
 
@@ -116,14 +116,19 @@ impl Classifier {
         asking: &mut u64,
         facts: &mut Option<Box<Facts>>,
     ) -> Option<(u8, Outcome)> {
-        for (place, dissector) in (0u8..).zip(DISSECTORS) {
+        let mut left = dissect::over(shown.transport) & !*ruled_out;
+        if let Some(owner) = owner {
+            left &= 1 << owner;
+        }
+        while left != 0 {
+            let place = left.trailing_zeros();
             let bit = 1u64 << place;
-            if *ruled_out & bit != 0
-                || owner.is_some_and(|owner| owner != place)
-                || !takes(dissector.over, shown.transport)
-            {
-                continue;
-            }
+            left &= !bit;
+            let (Ok(place), Some(dissector)) =
+                (u8::try_from(place), DISSECTORS.get(place as usize))
+            else {
+                break;
+            };
             // The owner adds to what it has read; the others get a clean sheet each time.
             let sheet = match facts.as_deref_mut() {
                 Some(facts) if owner.is_some() => facts,
@@ -223,17 +228,7 @@ impl Classifier {
     }
 }
 
-pub(super) const fn takes(over: Over, transport: Transport) -> bool {
-    match transport {
-        Transport::Tcp => matches!(over, Over::Tcp | Over::TcpAndUdp),
-        Transport::Udp => matches!(over, Over::Udp | Over::TcpAndUdp),
-        Transport::Other(_) => false,
-    }
-}
-
 /// Whether any dissector of `transport` may still recognise the flow.
-pub(super) fn undecided(transport: Transport, ruled_out: u64) -> bool {
-    (0..)
-        .zip(DISSECTORS)
-        .any(|(place, dissector)| ruled_out & (1 << place) == 0 && takes(dissector.over, transport))
+pub(super) const fn undecided(transport: Transport, ruled_out: u64) -> bool {
+    dissect::over(transport) & !ruled_out != 0
 }

@@ -75,17 +75,14 @@ impl Run {
         if Classifier::teaches(packet) {
             self.classifier.learn(packet);
         }
-        let mut over = Vec::new();
         let located = self.table.locate(packet);
+        let (classifier, ended) = (&mut self.classifier, &mut self.ended);
         let touch = self.table.touch(
             packet,
             located,
             Classification::is_settled,
-            |flow, reason| over.push((flow, reason)),
+            |flow, reason| ended.push(end(classifier, flow, reason)),
         );
-        for (flow, reason) in over {
-            self.end(flow, reason);
-        }
         let touch = touch.unwrap();
         let flow = self.table.flow(touch).unwrap();
         let mut side = touch.side;
@@ -99,19 +96,11 @@ impl Run {
         }
     }
 
-    fn end(&mut self, mut flow: Flow<Classification>, reason: EndReason) {
-        if !flow.class.is_settled() {
-            let at = flow.last;
-            self.classifier.finish(&mut flow, |class| class, at);
-        }
-        let Verdict::Settled { named, .. } = flow.class.verdict else {
-            panic!("a finished flow has settled");
-        };
-        self.classifier.end(&flow, &named, reason);
-        let catalog = self.classifier.set().catalog();
-        let app = named.app.map_or("", |app| catalog.app_name(app));
-        let client = flow.port(Side::Client);
-        self.ended.push((app.to_owned(), named.remembered, client));
+    fn end_all(&mut self, reason: EndReason) {
+        let (classifier, ended) = (&mut self.classifier, &mut self.ended);
+        self.table.finish(reason, |flow, reason| {
+            ended.push(end(classifier, flow, reason));
+        });
     }
 
     /// All flows between A and B that these packets are, in the order they end.
@@ -120,15 +109,28 @@ impl Run {
         for packet in packets {
             run.read(packet);
         }
-        let mut over = Vec::new();
-        run.table.finish(EndReason::EndOfInput, |flow, reason| {
-            over.push((flow, reason))
-        });
-        for (flow, reason) in over {
-            run.end(flow, reason);
-        }
+        run.end_all(EndReason::EndOfInput);
         run.ended
     }
+}
+
+/// What a flow that has ended was called, whether that was remembered, and the client's port.
+fn end(
+    classifier: &mut Classifier,
+    flow: &mut Flow<Classification>,
+    reason: EndReason,
+) -> (String, bool, u16) {
+    if !flow.class.is_settled() {
+        let at = flow.last;
+        classifier.finish(flow, |class| class, at);
+    }
+    let Verdict::Settled { named, .. } = flow.class.verdict else {
+        panic!("a finished flow has settled");
+    };
+    classifier.end(flow, &named, reason);
+    let catalog = classifier.set().catalog();
+    let app = named.app.map_or("", |app| catalog.app_name(app));
+    (app.to_owned(), named.remembered, flow.port(Side::Client))
 }
 
 #[test]
@@ -252,12 +254,7 @@ fn what_is_remembered_is_bounded() {
         let host = (3 + (index / 60_000) as u8, port);
         run.read(&udp(1, host, B, b"ACME-PROOF and more"));
         if index % 1000 == 999 {
-            let mut over = Vec::new();
-            run.table
-                .finish(EndReason::Idle, |flow, reason| over.push((flow, reason)));
-            for (flow, reason) in over {
-                run.end(flow, reason);
-            }
+            run.end_all(EndReason::Idle);
         }
     }
     assert!(run.classifier.remembered.len() <= remembered::MOST);

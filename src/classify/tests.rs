@@ -306,7 +306,7 @@ fn a_flow_without_a_name_says_why() {
 #[test]
 fn a_protocol_number_settles_the_first_packet() {
     let mut packet = udp(1, (1, 0), (200, 0), b"echo");
-    packet.protocol = crate::decode::IpProtocol::ICMP;
+    packet.protocol = IpProtocol::ICMP;
     let (named, at, _) = verdict(&[packet]);
     assert_eq!((named.proto, named.app, at), (Some(Proto::ICMP), None, 1));
     assert_eq!(named.decider, Some(Decider::ProtocolNumber));

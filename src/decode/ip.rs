@@ -44,7 +44,7 @@ pub(super) struct Part {
 
 impl<'a> Ip<'a> {
     /// The packet `network` is.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(network: Network<'a>) -> Result<Self, DropReason> {
         match network {
             Network::V4(span) => Self::read_v4(span),
@@ -52,7 +52,7 @@ impl<'a> Ip<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_v4(span: Span<'a>) -> Result<Self, DropReason> {
         let ip = match Ipv4::parse(span.bytes) {
             Ok(ip) => ip,
@@ -90,7 +90,7 @@ impl<'a> Ip<'a> {
         Ok(packet)
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_v6(span: Span<'a>) -> Result<Self, DropReason> {
         let ip = match Ipv6::parse(span.bytes) {
             Ok(ip) => ip,
@@ -182,7 +182,7 @@ pub(super) struct Transport<'a> {
 
 impl<'a> Transport<'a> {
     /// The header of `protocol` at the start of `body`.
-    #[inline]
+    #[inline(always)]
     pub(super) fn read(protocol: IpProtocol, body: Span<'a>) -> Result<Self, DropReason> {
         match protocol {
             IpProtocol::TCP => Self::read_tcp(body),
@@ -191,7 +191,7 @@ impl<'a> Transport<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_tcp(body: Span<'a>) -> Result<Self, DropReason> {
         let tcp = match Tcp::parse(body.bytes) {
             Ok(tcp) => tcp,
@@ -215,7 +215,7 @@ impl<'a> Transport<'a> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_udp(body: Span<'a>) -> Result<Self, DropReason> {
         let udp = match Udp::parse(body.bytes) {
             Ok(udp) => udp,

@@ -23,7 +23,14 @@ pub struct Listener {
 pub fn may_announce(payload: &[u8]) -> bool {
     match payload {
         [b'2', b'2', b'7' | b'8' | b'9', b' ', ..] => true,
-        [a, b, c, d, b' ', ..] => {
+        [
+            a @ (b'P' | b'p' | b'E' | b'e' | b'L' | b'l'),
+            b,
+            c,
+            d,
+            b' ',
+            ..,
+        ] => {
             let verb = [a, b, c, d].map(u8::to_ascii_uppercase);
             matches!(&verb, b"PORT" | b"EPRT" | b"LPRT")
         }

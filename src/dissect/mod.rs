@@ -67,7 +67,7 @@ pub use facts::{Facts, Names, Sip, Stun};
 pub use inside::{Framing, Inside};
 
 use crate::app::Proto;
-use crate::flow::Opening;
+use crate::flow::{Opening, Transport};
 
 /// What a dissector says of an opening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,8 +222,21 @@ pub const STRONG_IN_THE_MIDDLE: u64 = bits(DISSECTORS, Trait::StrongInTheMiddle)
 /// The bits, by place in [`DISSECTORS`], of those behind which another protocol may begin.
 pub const WRAPPING: u64 = bits(DISSECTORS, Trait::Wrapping);
 
+/// The bits, by place in [`DISSECTORS`], of those that are shown openings over `transport`.
+pub const fn over(transport: Transport) -> u64 {
+    const TCP: u64 = bits(DISSECTORS, Trait::OverTcp);
+    const UDP: u64 = bits(DISSECTORS, Trait::OverUdp);
+    match transport {
+        Transport::Tcp => TCP,
+        Transport::Udp => UDP,
+        Transport::Other(_) => 0,
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Trait {
+    OverTcp,
+    OverUdp,
     StrongInTheMiddle,
     Wrapping,
 }
@@ -233,6 +246,8 @@ const fn bits(rows: &[Dissector], wanted: Trait) -> u64 {
         return 0;
     };
     let mine = match wanted {
+        Trait::OverTcp => matches!(first.over, Over::Tcp | Over::TcpAndUdp),
+        Trait::OverUdp => matches!(first.over, Over::Udp | Over::TcpAndUdp),
         Trait::StrongInTheMiddle => matches!(first.middle, Middle::Strong),
         Trait::Wrapping => first.wraps,
     };

@@ -23,7 +23,7 @@ const HANDSHAKE_PACKETS: u64 = 4;
 ///
 /// What each packet of a settled flow needs comes first, so that it shares as few cache lines as can be.
 #[derive(Debug)]
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct Flow<T> {
     pub(super) key: FlowKey,
     client: End,
@@ -32,19 +32,19 @@ pub struct Flow<T> {
     /// It came to be so after its beginning.
     pub(super) has_turned: bool,
     payload_packets: u16,
-    pub(super) progress: Progress,
     pub(super) generation: u32,
     /// Latest time of a frame.
     pub last: Timestamp,
-    /// What each side sent.
-    pub counters: PerSide<Counters>,
+    pub(super) progress: Progress,
+    /// What the opening counts for within the memory of all openings.
+    pub(super) charged: u32,
     /// Packets that may belong to a connection after this one, until that is known.
     pub(super) held: Option<Box<Self>>,
+    /// What each side sent.
+    pub counters: PerSide<Counters>,
     /// What classification keeps.
     pub class: T,
     opening: Option<Box<OpeningBuffer>>,
-    /// What the opening counts for within the memory of all openings.
-    pub(super) charged: u32,
     /// What is kept for its record counts for within the memory of all that is.
     pub(super) kept: u32,
     /// Number of the first frame: unique in the stream, so it identifies the flow.
@@ -140,7 +140,7 @@ impl<T> Flow<T> {
     /// Reads from each cache line that its next packet needs.
     #[inline]
     pub(super) const fn warm(&self) -> u64 {
-        self.generation as u64 ^ self.counters.server.bytes ^ self.opening.is_some() as u64
+        self.generation as u64 ^ self.held.is_some() as u64 ^ self.counters.server.ip_bytes
     }
 
     /// What identifies it as long as it lasts.
@@ -517,6 +517,7 @@ impl<T> Flow<T> {
         self.take_held();
     }
 
+    #[inline(always)]
     pub(super) fn count(&mut self, packet: &Packet<'_>, end: End) -> Side {
         if packet
             .tcp

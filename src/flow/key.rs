@@ -41,7 +41,7 @@ pub enum Scope {
 
 impl FlowKey {
     /// The flow of `packet`, and the end that sent it.
-    #[inline]
+    #[inline(always)]
     pub fn of(packet: &Packet<'_>, scope: Scope) -> (Self, End) {
         let scope = match scope {
             Scope::None => 0,
@@ -98,7 +98,7 @@ impl FlowKey {
     }
 
     /// The hash a flow table uses; `state` is seeded at random, so senders cannot choose collisions.
-    #[inline]
+    #[inline(always)]
     pub fn hash_with(&self, state: &impl BuildHasher) -> u64 {
         state.hash_one(self)
     }

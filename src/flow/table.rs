@@ -258,7 +258,7 @@ impl<T: Default> FlowTable<T> {
     }
 
     /// The key, its hash and the sending end of `packet`, to be computed for a batch ahead.
-    #[inline]
+    #[inline(always)]
     pub fn locate(&self, packet: &Packet<'_>) -> (FlowKey, End, u64) {
         let (key, end) = FlowKey::of(packet, self.config.scope);
         (key, end, key.hash_with(&self.state))
@@ -291,7 +291,7 @@ impl<T: Default> FlowTable<T> {
         packet: &Packet<'_>,
         (key, end, hash): (FlowKey, End, u64),
         settled: impl Fn(&T) -> bool,
-        mut ended: impl FnMut(Flow<T>, EndReason),
+        mut ended: impl FnMut(&mut Flow<T>, EndReason),
     ) -> Result<Touch, Unplaced> {
         let chunks = &self.chunks;
         let found = self
@@ -308,7 +308,7 @@ impl<T: Default> FlowTable<T> {
             let is_idle = packet.at.0.saturating_sub(flow.last.0) > self.least_idle
                 && packet.at.since(flow.last) > flow.idle(&self.config);
             let fate = if is_idle {
-                Fate::Over(flow.end_reason(EndReason::Idle))
+                Fate::Over(EndReason::Idle)
             } else {
                 flow.fate(packet, end, || settled(&flow.class))
             };
@@ -317,7 +317,13 @@ impl<T: Default> FlowTable<T> {
                 Fate::Joined => {
                     flow.join_held();
                     self.holding -= 1;
-                    return Ok(self.go_on(slot, packet, end));
+                    let was_slight = flow.is_slight;
+                    let is_slight = flow.may_leave_first();
+                    let touch = self.go_on(slot, packet, end);
+                    if is_slight && !was_slight {
+                        self.change(slot, packet.at);
+                    }
+                    return Ok(touch);
                 }
                 Fate::Held if flow.held.is_none() && self.holding >= HOLDING => {
                     return Ok(self.go_on(slot, packet, end));
@@ -339,18 +345,15 @@ impl<T: Default> FlowTable<T> {
                 }
                 Fate::Succeeded => {
                     next = flow.held.take();
-                    flow.end_reason(EndReason::Reused)
+                    EndReason::Reused
                 }
             };
             self.holding -= usize::from(next.is_some());
-            if let Some(flow) = self.remove(slot) {
-                ended(flow, reason);
-            }
+            self.remove(slot, reason, &mut ended);
         }
         if self.index.len() >= self.config.max_flows {
-            let flow = self.evict(packet, &settled).ok_or(Unplaced::Full)?;
-            let reason = flow.end_reason(EndReason::Evicted);
-            ended(flow, reason);
+            let slot = self.first_to_leave(packet, &settled);
+            self.remove(slot.ok_or(Unplaced::Full)?, EndReason::Evicted, &mut ended);
         }
         self.generation = self.generation.wrapping_add(1);
         let flow = match next {
@@ -361,14 +364,14 @@ impl<T: Default> FlowTable<T> {
     }
 
     /// Counts a packet in the flow in `slot`.
-    #[inline]
+    #[inline(always)]
     fn go_on(&mut self, slot: u32, packet: &Packet<'_>, end: End) -> Touch {
         let mut side = Side::Client;
         if let Some(flow) = flow_at_mut(&mut self.chunks, slot) {
             let was_closed = flow.is_closed();
             side = flow.count(packet, end);
-            let (is_closed, is_slight) = (flow.is_closed(), flow.may_leave_first());
-            if is_closed != was_closed || is_slight != flow.is_slight {
+            // Once it is more than an attempt it is never again, but for those it joins.
+            if flow.is_closed() != was_closed || flow.is_slight && !flow.may_leave_first() {
                 self.change(slot, packet.at);
             }
         }
@@ -520,7 +523,7 @@ impl<T: Default> FlowTable<T> {
     }
 
     /// Ends the flows that are idle at `now`.
-    pub fn expire(&mut self, now: Timestamp, mut ended: impl FnMut(Flow<T>, EndReason)) {
+    pub fn expire(&mut self, now: Timestamp, mut ended: impl FnMut(&mut Flow<T>, EndReason)) {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take_due(now, &mut due);
         for reminder in due.drain(..) {
@@ -532,10 +535,7 @@ impl<T: Default> FlowTable<T> {
             }
             let until = flow.last.after(flow.idle(&self.config));
             if Wheel::is_over(until, now) {
-                let reason = flow.end_reason(EndReason::Idle);
-                if let Some(flow) = self.remove(reminder.slot) {
-                    ended(flow, reason);
-                }
+                self.remove(reminder.slot, EndReason::Idle, &mut ended);
             } else {
                 self.wheel.remind(reminder, now, until);
             }
@@ -546,7 +546,7 @@ impl<T: Default> FlowTable<T> {
 
     /// Ends all flows, in the order they began, for the reason `otherwise` where they have none of
     /// their own. The table can be used again, with times from before as well.
-    pub fn finish(&mut self, otherwise: EndReason, mut ended: impl FnMut(Flow<T>, EndReason)) {
+    pub fn finish(&mut self, otherwise: EndReason, mut ended: impl FnMut(&mut Flow<T>, EndReason)) {
         self.index = HashTable::new();
         self.free = Vec::new();
         self.wheel = Wheel::new();
@@ -561,11 +561,10 @@ impl<T: Default> FlowTable<T> {
         }
         order.sort_unstable();
         for (_, slot) in order {
-            let Some(flow) = place_mut(&mut self.chunks, slot).and_then(Option::take) else {
-                continue;
-            };
-            let reason = flow.end_reason(otherwise);
-            ended(flow, reason);
+            if let Some(flow) = flow_at_mut(&mut self.chunks, slot) {
+                let reason = flow.end_reason(otherwise);
+                ended(flow, reason);
+            }
         }
         self.chunks = Vec::new();
     }
@@ -625,37 +624,54 @@ impl<T: Default> FlowTable<T> {
         u32::try_from(slot).unwrap_or(u32::MAX)
     }
 
-    fn remove(&mut self, slot: u32) -> Option<Flow<T>> {
-        let hash = flow_at(&self.chunks, slot)?.key.hash_with(&self.state);
+    /// Ends the flow in `slot`, for the reason `otherwise` where it has none of its own. It is shown
+    /// to `ended` where it is: flows are large.
+    fn remove(
+        &mut self,
+        slot: u32,
+        otherwise: EndReason,
+        ended: &mut impl FnMut(&mut Flow<T>, EndReason),
+    ) {
+        let Some(place) = place_mut(&mut self.chunks, slot) else {
+            return;
+        };
+        let Some(flow) = place else {
+            return;
+        };
+        let hash = flow.key.hash_with(&self.state);
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }
-        self.free.push(slot);
-        let flow = place_mut(&mut self.chunks, slot)?.take()?;
         self.openings.release(flow.charged);
         self.kept.release(flow.kept);
         if flow.is_slight {
             self.leaving.release();
         }
         self.holding -= usize::from(flow.held.is_some());
-        Some(flow)
+        let reason = flow.end_reason(otherwise);
+        ended(flow, reason);
+        *place = None;
+        self.free.push(slot);
     }
 
     /// The flow that leaves a full table for that of `packet`: the attempt that is oldest, unless
     /// there are few; else the settled flow that has been quiet longest; else an attempt all the
     /// same, and for a packet with a payload one that still opens.
-    fn evict(&mut self, packet: &Packet<'_>, settled: &impl Fn(&T) -> bool) -> Option<Flow<T>> {
+    fn first_to_leave(
+        &mut self,
+        packet: &Packet<'_>,
+        settled: &impl Fn(&T) -> bool,
+    ) -> Option<u32> {
         let few = (self.config.max_flows / ATTEMPTS).max(1);
         if self.leaving.count() > few
             && let Some(slot) = self.oldest_leaving()
         {
-            return self.remove(slot);
+            return Some(slot);
         }
         let (quiet, opens) = self.quietest(settled);
-        let slot = quiet
+        quiet
             .or_else(|| self.oldest_leaving())
-            .or_else(|| opens.filter(|_| packet.payload_len > 0))?;
-        self.remove(slot)
+            .or_else(|| opens.filter(|_| packet.payload_len > 0))
     }
 
     fn oldest_leaving(&mut self) -> Option<u32> {

@@ -261,7 +261,7 @@ impl Tcp {
     }
 
     /// Takes a segment of `end` with `len` octets of payload.
-    #[inline]
+    #[inline(always)]
     pub(super) fn take(&mut self, end: End, segment: &TcpSegment, len: u32) {
         const CONTROL: u8 = TcpSegment::SYN | TcpSegment::FIN | TcpSegment::RST;
         let marks = self.ends[0].marks | self.ends[1].marks;
@@ -273,7 +273,7 @@ impl Tcp {
     }
 
     /// Takes a segment without SYN, FIN and RST. Returns whether the other end may have taken it.
-    #[inline]
+    #[inline(always)]
     fn pass(&mut self, end: End, segment: &TcpSegment, len: u32) -> bool {
         let [me, other] = self.pair(end);
         let last = segment.sequence.wrapping_add(len);

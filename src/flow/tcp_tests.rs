@@ -50,15 +50,15 @@ fn run(segments: &[Segment]) -> Vec<(u64, EndReason)> {
             &packet,
             located,
             |_| true,
-            |mut flow, reason| {
+            |flow, reason| {
                 flow.take_held();
-                flows.push((packets(&flow), reason));
+                flows.push((packets(flow), reason));
             },
         );
     }
-    table.finish(EndReason::EndOfInput, |mut flow, reason| {
+    table.finish(EndReason::EndOfInput, |flow, reason| {
         flow.take_held();
-        flows.push((packets(&flow), reason));
+        flows.push((packets(flow), reason));
     });
     flows
 }
@@ -610,7 +610,7 @@ proptest! {
         });
         let (mut counted, mut sent, mut refused) = (0, 0, 0);
         let mut at = 1;
-        let mut total = |mut flow: Flow<bool>, _: EndReason| {
+        let mut total = |flow: &mut Flow<bool>, _: EndReason| {
             flow.take_held();
             counted += flow.counters.client.packets + flow.counters.server.packets;
         };

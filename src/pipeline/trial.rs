@@ -178,10 +178,10 @@ impl Run<'_> {
 
     fn finish(mut self) -> Outcome {
         let (classifier, outcome) = (&mut self.classifier, &mut self.outcome);
-        self.table.finish(EndReason::EndOfInput, |mut flow, _| {
+        self.table.finish(EndReason::EndOfInput, |flow, _| {
             if !flow.class.is_settled() {
                 let at = flow.last;
-                classifier.finish(&mut flow, |class| class, at);
+                classifier.finish(flow, |class| class, at);
             }
             if let Verdict::Settled { named, .. } = flow.class.verdict {
                 outcome.named = named;

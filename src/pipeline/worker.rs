@@ -24,13 +24,16 @@ use super::watch::Watch;
 const BATCH: usize = 32;
 
 /// What the pipeline keeps of a flow.
+///
+/// What each packet of a settled flow needs comes first.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct State {
-    class: Classification,
     /// Where the flow's bytes are counted, once it has settled.
     cell: Option<CellId>,
     /// What its opening shows of the mirror.
     seen: Seen,
+    class: Classification,
 }
 
 impl State {
@@ -584,7 +587,7 @@ impl Desk {
         self.settle(flow, at);
     }
 
-    fn end(&mut self, mut flow: Flow<State>, reason: EndReason) {
+    fn end(&mut self, flow: &mut Flow<State>, reason: EndReason) {
         if let Some(held) = flow.take_held()
             && let Some(cell) = flow.class.cell
         {
@@ -595,10 +598,10 @@ impl Desk {
         }
         if !flow.class.class.is_settled() {
             let at = flow.last;
-            self.conclude(&mut flow, at);
+            self.conclude(flow, at);
         }
         if let Verdict::Settled { named, .. } = &flow.class.class.verdict {
-            self.classifier.end(&flow, named, reason);
+            self.classifier.end(flow, named, reason);
         }
         if let Some(cell) = flow.class.cell {
             self.usage
@@ -609,14 +612,14 @@ impl Desk {
         if let Some(halves) = &mut self.halves
             && seen.has_payload()
         {
-            halves.add(&flow);
+            halves.add(flow);
         }
         if let Some(watch) = &mut self.watch {
-            watch.ended(&flow, reason);
+            watch.ended(flow, reason);
         }
         if let Some(records) = &mut self.records {
             let class = std::mem::take(&mut flow.class.class);
-            records.push(FlowRecord::new(&flow, class, reason));
+            records.push(FlowRecord::new(flow, class, reason));
         }
     }
 }
