@@ -34,7 +34,8 @@ const SIP_PORTS: [u16; 2] = [5060, 5061];
 /// Whether `packet` may be, or begin with, a SIP message.
 #[inline]
 pub(super) fn is_sip(packet: &Packet<'_>) -> bool {
-    let is_sip = |port: u16| SIP_PORTS.contains(&port);
+    let [sip, sips] = SIP_PORTS;
+    let is_sip = |port| port == sip || port == sips;
     (is_sip(packet.source_port) || is_sip(packet.destination_port))
         && matches!(packet.protocol, IpProtocol::UDP | IpProtocol::TCP)
         && packet.payload.first().is_some_and(u8::is_ascii_uppercase)

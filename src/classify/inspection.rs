@@ -58,6 +58,16 @@ impl Inspection {
             + self.inner.as_deref().map_or(0, Inner::memory)
     }
 
+    /// Makes it that of a flow of which nothing has been read.
+    pub(super) fn reset(&mut self) {
+        let mut tags = std::mem::take(&mut self.tags);
+        tags.clear();
+        *self = Self {
+            tags,
+            ..Self::default()
+        };
+    }
+
     /// Whether `opening` has grown enough since the last look for another one; notes the look.
     ///
     /// Each look reads the whole opening. A byte stream that is long already and grows by drops

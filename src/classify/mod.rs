@@ -198,7 +198,9 @@ pub struct Classifier {
     found: Vec<Tag>,
     /// Where the messages of a reading end.
     ends: PerSide<Vec<u32>>,
-    buffers: [Buffer; MAX_DEPTH],
+    buffers: Vec<Buffer>,
+    /// What the flow that settled last was inspected with.
+    spare: Option<Box<Inspection>>,
     remember_steps: bool,
     keep: Keep,
 }
@@ -215,7 +217,10 @@ impl Classifier {
             scratch: Facts::default(),
             found: Vec::new(),
             ends: PerSide::default(),
-            buffers: Default::default(),
+            spare: None,
+            buffers: std::iter::repeat_with(Buffer::default)
+                .take(MAX_DEPTH)
+                .collect(),
             remember_steps,
             keep: Keep::Nothing,
         }
@@ -332,7 +337,8 @@ impl Classifier {
             settle(flow, &class, transfer());
             return true;
         }
-        let mut inspection = class(&mut flow.class).inspection.take().unwrap_or_default();
+        let inspection = class(&mut flow.class).inspection.take();
+        let mut inspection = inspection.or_else(|| self.spare.take()).unwrap_or_default();
         let mut facts = class(&mut flow.class).facts.take();
         let mut steps = class(&mut flow.class).steps.take();
         if self.remember_steps && steps.is_none() {
@@ -378,7 +384,7 @@ impl Classifier {
         }
         if let Some(mut names) = settled_by {
             self.add_weak(flow, &class, &mut names, packet.at);
-            settle(flow, &class, names);
+            self.settle(flow, &class, names);
             return true;
         }
         if exhausted {
@@ -395,7 +401,8 @@ impl Classifier {
         class: impl Fn(&mut T) -> &mut Classification,
         at: crate::time::Timestamp,
     ) {
-        let mut inspection = class(&mut flow.class).inspection.take().unwrap_or_default();
+        let inspection = class(&mut flow.class).inspection.take();
+        let mut inspection = inspection.or_else(|| self.spare.take()).unwrap_or_default();
         let mut facts = class(&mut flow.class).facts.take();
         let mut steps = class(&mut flow.class).steps.take();
         let number = packets(flow);
@@ -447,7 +454,21 @@ impl Classifier {
                 UnknownReason::NoMatch
             });
         }
-        settle(flow, &class, names);
+        self.settle(flow, &class, names);
+    }
+
+    /// Settles a flow that was inspected. What it was inspected with is used for the next one.
+    fn settle<T>(
+        &mut self,
+        flow: &mut Flow<T>,
+        class: &impl Fn(&mut T) -> &mut Classification,
+        named: Named,
+    ) {
+        self.spare = class(&mut flow.class).inspection.take();
+        if let Some(spare) = &mut self.spare {
+            spare.reset();
+        }
+        settle(flow, class, named);
     }
 }
 

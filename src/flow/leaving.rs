@@ -14,34 +14,44 @@ const ENTRIES: (usize, usize) = (2, 1024);
 /// Entries looked at when a flow comes, so that none waits long behind those that mean nothing.
 const TIDIED: usize = 4;
 
+/// The order is kept from when the table is one half full until it is less than one quarter full.
+const KEPT: (usize, usize) = (2, 4);
+
 /// Entries looked at for one that still means a flow, when there is no room.
 const TRIES: usize = 64;
 
-/// The slight flows of a table in the order they became so.
+/// The slight flows of a table in the order they became so, while it may come to use: flows that
+/// have been quiet for long are in no cache, and most tables never fill.
 #[derive(Debug, Default)]
 pub(super) struct Leaving {
     order: VecDeque<Reminder>,
+    is_kept: bool,
     /// How many flows are slight.
     count: usize,
 }
 
 impl Leaving {
     /// A flow has become slight. `flows` are held of `max_flows`, and `is_slight` says of which that
-    /// is still so.
-    ///
-    /// The first entries are only looked at in a table that is half full: those flows have been
-    /// quiet for long, and are in no cache. On the way to a full one all entries are passed.
+    /// is still so. Returns whether the order is to [begin](Self::begin) now.
     pub(super) fn add(
         &mut self,
         flow: Reminder,
         flows: usize,
         max_flows: usize,
         is_slight: impl Fn(Reminder) -> bool,
-    ) {
+    ) -> bool {
         self.count += 1;
+        let (begins, ends) = KEPT;
+        if !self.is_kept {
+            return flows > max_flows / begins;
+        }
+        if flows < max_flows / ends {
+            self.is_kept = false;
+            self.order = VecDeque::new();
+            return false;
+        }
         self.order.push_back(flow);
-        let tidied = if flows > max_flows / 2 { TIDIED } else { 0 };
-        for _ in 0..tidied {
+        for _ in 0..TIDIED {
             match self.order.front() {
                 Some(&first) if !is_slight(first) => self.order.pop_front(),
                 _ => break,
@@ -52,6 +62,13 @@ impl Leaving {
             self.order.retain(|&entry| is_slight(entry));
             self.order.shrink_to(2 * self.order.len() + more);
         }
+        false
+    }
+
+    /// Keeps the order from now on: `slight` are all slight flows, the oldest first.
+    pub(super) fn begin(&mut self, slight: impl Iterator<Item = Reminder>) {
+        self.is_kept = true;
+        self.order = slight.collect();
     }
 
     /// A flow is slight no more, or gone.

@@ -207,6 +207,9 @@ const HELD_OPENING: usize = 2 << 10;
 /// that forgetting them costs a new flow little.
 const REMINDERS: (usize, usize) = (4, 1024);
 
+/// Reminders whose flows are loaded before they are looked at.
+const REMINDERS_AHEAD: usize = 32;
+
 /// Reminders due at once that room is kept for.
 const DUE_ROOM: usize = 4096;
 
@@ -411,8 +414,26 @@ impl<T: Default> FlowTable<T> {
     fn add_leaving(&mut self, flow: Reminder) {
         let (chunks, flows) = (&self.chunks, self.index.len());
         let max_flows = self.config.max_flows;
-        self.leaving
+        let begins = self
+            .leaving
             .add(flow, flows, max_flows, |entry| is_slight(chunks, entry));
+        if begins {
+            self.begin_leaving();
+        }
+    }
+
+    #[cold]
+    fn begin_leaving(&mut self) {
+        let mut slight = Vec::new();
+        for (slot, flow) in (0..).zip(self.chunks.iter().flatten()) {
+            if let Some(flow) = flow.as_ref().filter(|flow| flow.is_slight) {
+                let generation = flow.generation;
+                slight.push((flow.first_number, Reminder { slot, generation }));
+            }
+        }
+        slight.sort_unstable_by_key(|&(number, _)| number);
+        self.leaving
+            .begin(slight.into_iter().map(|(_, entry)| entry));
     }
 
     /// The flow with this key, if it is held.
@@ -526,20 +547,28 @@ impl<T: Default> FlowTable<T> {
     pub fn expire(&mut self, now: Timestamp, mut ended: impl FnMut(&mut Flow<T>, EndReason)) {
         let mut due = std::mem::take(&mut self.due);
         self.wheel.take_due(now, &mut due);
-        for reminder in due.drain(..) {
-            let Some(flow) = flow_at(&self.chunks, reminder.slot) else {
-                continue;
-            };
-            if flow.generation != reminder.generation {
-                continue;
-            }
-            let until = flow.last.after(flow.idle(&self.config));
-            if Wheel::is_over(until, now) {
-                self.remove(reminder.slot, EndReason::Idle, &mut ended);
-            } else {
-                self.wheel.remind(reminder, now, until);
+        for reminders in due.chunks(REMINDERS_AHEAD) {
+            // They have been quiet for long: loading all at once takes hardly longer than one.
+            let loaded = reminders.iter().fold(0, |read, reminder| {
+                read ^ flow_at(&self.chunks, reminder.slot).map_or(0, Flow::warm)
+            });
+            std::hint::black_box(loaded);
+            for &reminder in reminders {
+                let Some(flow) = flow_at(&self.chunks, reminder.slot) else {
+                    continue;
+                };
+                if flow.generation != reminder.generation {
+                    continue;
+                }
+                let until = flow.last.after(flow.idle(&self.config));
+                if Wheel::is_over(until, now) {
+                    self.remove(reminder.slot, EndReason::Idle, &mut ended);
+                } else {
+                    self.wheel.remind(reminder, now, until);
+                }
             }
         }
+        due.clear();
         due.shrink_to(DUE_ROOM);
         self.due = due;
     }
