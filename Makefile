@@ -31,6 +31,9 @@ test: setup
 lint: setup
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	@# Checking links nothing: any path will do for libFuzzer, and no C++ compiler is needed.
+	CUSTOM_LIBFUZZER_PATH=target/libfuzzer.a $(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml \
+		--target-dir target -- -D warnings
 
 bench: setup
 	$(CARGO) bench --locked
