@@ -64,8 +64,8 @@ mod wireguard;
 mod xmpp;
 
 pub use facts::{
-    Banner, Bound, Destination, Dns, FIELDS, Facts, Family, Field, Http, Mqtt, Names, Quic,
-    RECORDED, Rtmp, Rtsp, Sip, Ssdp, Stun, Tells, Tls, Value,
+    Banner, Bound, Destination, Dns, EXPLAINED, FIELDS, Facts, Family, Field, Http, Mqtt, Names,
+    Quic, RECORDED, Rtmp, Rtsp, Sip, Ssdp, Stun, Tells, Tls, Value,
 };
 pub use inside::{Framing, Inside};
 

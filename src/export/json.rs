@@ -245,35 +245,32 @@ impl<'a> FlowObject<'a> {
     }
 }
 
-/// The facts of a record, each a field of its object.
+/// The facts of a record, each a field of its object: those of [`RECORDED`].
 #[derive(Debug)]
-pub(super) struct RecordedFacts<'a>([Option<(&'static str, Value<'a>)>; RECORDED]);
+pub(super) struct RecordedFacts<'a>([Option<Value<'a>>; RECORDED.len()]);
 
 impl<'a> RecordedFacts<'a> {
     /// The text of this name; nothing if there is none.
     pub(super) fn text(&self, name: &str) -> &'a str {
-        match self.0.iter().flatten().find(|(of, _)| *of == name) {
-            Some(&(_, Value::Text(text))) => text,
+        let mut named = RECORDED.iter().zip(&self.0);
+        match named.find(|&(&of, _)| of == name) {
+            Some((_, &Some(Value::Text(text)))) => text,
             _ => "",
         }
     }
 
     /// Leaves out what has this name. `false`: there is no such.
     fn leave_out(&mut self, name: &str) -> bool {
-        let has_name = |entry: &&mut Option<(&str, Value<'_>)>| {
-            entry.as_ref().is_some_and(|(of, _)| *of == name)
-        };
-        self.0
-            .iter_mut()
-            .find(has_name)
-            .and_then(Option::take)
-            .is_some()
+        let mut named = RECORDED.iter().zip(&mut self.0);
+        let found = named.find(|(of, _)| **of == name);
+        found.and_then(|(_, value)| value.take()).is_some()
     }
 }
 
 impl Serialize for RecordedFacts<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().flatten().copied())
+        let named = RECORDED.iter().zip(&self.0);
+        serializer.collect_map(named.filter_map(|(name, value)| Some((name, value.as_ref()?))))
     }
 }
 
@@ -453,6 +450,15 @@ mod tests {
             assert!(value.get("alpn").is_none());
             assert_eq!(value.get("user_agent").is_some(), user_agent);
             assert_eq!(value.get("query_name").is_some(), query_name);
+        }
+    }
+
+    #[test]
+    fn the_manual_names_every_fact_of_a_record() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/records.md");
+        let manual = std::fs::read_to_string(path).unwrap();
+        for name in RECORDED {
+            assert!(manual.contains(&format!("`{name}`")), "{name}");
         }
     }
 

@@ -9,7 +9,7 @@ mod value;
 
 use std::net::IpAddr;
 
-pub use self::field::{Bound, FIELDS, Family, Field, RECORDED, Tells};
+pub use self::field::{Bound, EXPLAINED, FIELDS, Family, Field, RECORDED, Tells};
 pub use self::value::Value;
 
 use crate::app::Proto;
@@ -245,7 +245,10 @@ impl Facts {
 
     /// Bytes they take, themselves included, about.
     pub fn memory(&self) -> usize {
-        let values = FIELDS.iter().filter_map(|field| field.of(self));
+        let families = Family::ALL.into_iter().filter(|it| it.includes(self));
+        let values = families
+            .flat_map(Family::rows)
+            .filter_map(|row| row.of(self));
         size_of::<Self>() + self.boxes() + values.map(Value::heap).sum::<usize>()
     }
 
@@ -283,27 +286,29 @@ impl Facts {
 
     /// What was read, by name, for people.
     pub fn described(&self) -> Vec<(&'static str, String)> {
-        let mut lines: Vec<(&'static str, String)> = Vec::new();
+        let mut lines = [None; EXPLAINED.len()];
         for field in FIELDS {
-            let (Some(label), Some(value)) = (field.explained, field.of(self)) else {
-                continue;
-            };
-            // Rows of one label stand together, and the first that says something counts.
-            if lines.last().is_none_or(|&(last, _)| last != label) {
-                lines.push(value.described(label));
+            if let Some(place) = field.explained
+                && let Some(line @ None) = lines.get_mut(usize::from(place))
+            {
+                *line = field.of(self);
             }
         }
+        let lines = EXPLAINED.iter().zip(lines);
         lines
+            .filter_map(|(label, value)| Some(value?.described(label)))
+            .collect()
     }
 
-    /// What a record of the flow says of them, in its order.
-    pub fn recorded(&self) -> [Option<(&'static str, Value<'_>)>; RECORDED] {
-        let mut record = [None; RECORDED];
-        for field in FIELDS {
+    /// What a record of the flow says of them, in the order of [`RECORDED`].
+    pub fn recorded(&self) -> [Option<Value<'_>>; RECORDED.len()] {
+        let mut record = [None; RECORDED.len()];
+        let families = Family::ALL.into_iter().filter(|it| it.includes(self));
+        for field in families.flat_map(Family::rows) {
             if let Some(place) = field.recorded
-                && let Some(entry @ None) = record.get_mut(place)
+                && let Some(entry @ None) = record.get_mut(usize::from(place))
             {
-                *entry = field.of(self).map(|value| (field.name, value));
+                *entry = field.of(self);
             }
         }
         record

@@ -70,18 +70,17 @@ impl Value<'_> {
 
     /// Whether it is no longer than `bound`.
     pub fn is_within(self, bound: Bound) -> bool {
-        let fits = |text: &str| text.len() <= bound.bytes;
+        let fits = |text: &str| text.len() <= usize::from(bound.bytes);
+        let entries = usize::from(bound.entries);
         match self {
             Self::Text(text) => fits(text),
-            Self::Texts(texts) => {
-                texts.len() <= bound.entries && texts.iter().all(|text| fits(text))
-            }
+            Self::Texts(texts) => texts.len() <= entries && texts.iter().all(|text| fits(text)),
             Self::Headers(headers) => {
                 let fits = |(name, text): &(Box<str>, Box<str>)| fits(name) && fits(text);
-                headers.len() <= bound.entries && headers.iter().all(fits)
+                headers.len() <= entries && headers.iter().all(fits)
             }
-            Self::Codes(codes) => codes.len() <= bound.entries,
-            Self::Sockets(addresses) => addresses.len() <= bound.entries,
+            Self::Codes(codes) => codes.len() <= entries,
+            Self::Sockets(addresses) => addresses.len() <= entries,
             Self::Destination(_)
             | Self::Number(_)
             | Self::Version(_)
