@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use ottometer::dissect::Facts;
+use ottometer::dissect::{Facts, Http, Tls};
 use ottometer::flow::opening::Script;
 use ottometer::signature::{SignatureSet, SourceFile, builtin_files};
 
@@ -165,17 +165,23 @@ fn facts(c: &mut Criterion) {
     let opening = script.opening();
     let tls = Facts {
         server_name: Some("www.unheard-of.example".into()),
-        alpn: vec!["h2".into(), "http/1.1".into()],
-        ja4: Some("t13d1516h2_8daaf6152771_02713d6af862".into()),
+        tls: Some(Box::new(Tls {
+            alpn: vec!["h2".into(), "http/1.1".into()],
+            ja4: Some("t13d1516h2_8daaf6152771_02713d6af862".into()),
+            ..Tls::default()
+        })),
         ..Facts::default()
     };
     let http = Facts {
         server_name: Some("www.unheard-of.example".into()),
-        method: Some("GET".into()),
-        path: Some("/static/app/main.js?version=12".into()),
-        user_agent: Some(
-            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".into(),
-        ),
+        http: Some(Box::new(Http {
+            method: Some("GET".into()),
+            path: Some("/static/app/main.js?version=12".into()),
+            user_agent: Some(
+                "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0".into(),
+            ),
+            ..Http::default()
+        })),
         ..Facts::default()
     };
     let mut found = Vec::with_capacity(64);

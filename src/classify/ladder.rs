@@ -257,7 +257,7 @@ fn inner(view: &View<'_>) -> Option<Proto> {
         let outer = level.outer?;
         level
             .spoken()
-            .or_else(|| outer.facts.and_then(|facts| facts.announced))
+            .or_else(|| outer.facts?.http.as_deref()?.announced)
     })
 }
 

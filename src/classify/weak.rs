@@ -21,7 +21,7 @@ impl Classifier {
             && names.evidence != Some(Evidence::OuterName);
         let dissected = facts.and_then(|facts| facts.proto);
         // Behind a proxy the address it was told counts, not its own.
-        let behind = facts.and_then(|facts| facts.destination_ip);
+        let behind = facts.and_then(|facts| facts.destination.as_deref()?.ip);
         let (is_syn_seen, client_mac) = (state.is_syn_seen, state.client_mac);
         let number = packets(flow);
         let before = self.remembered.of(flow).filter(|before| {

@@ -25,7 +25,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if let Some((operation, vendor)) = version_4(newest, uses(PORTS_V4)) {
         facts.proto = Some(Proto::DHCP);
         facts.swapped = (operation == BOOTREPLY) == (opening.latest == Side::Client);
-        facts.software = vendor.and_then(dialogue::text);
+        facts.banner.get_or_insert_default().software = vendor.and_then(dialogue::text);
         return Outcome::Done;
     }
     if uses(PORTS_V6)
@@ -183,7 +183,7 @@ mod tests {
             );
         }
         let facts = Trial::udp(4011).client(discover()).facts(dissect);
-        assert_eq!(facts.software.as_deref(), Some("dhcpc"));
+        assert_eq!(facts.banner.unwrap().software.as_deref(), Some("dhcpc"));
     }
 
     #[test]

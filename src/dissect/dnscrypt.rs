@@ -35,8 +35,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     if let Some((answer, name)) = newest.get(prefix..).and_then(certificate_query) {
         facts.proto = Some(Proto::DNSCRYPT);
         facts.swapped = answer == (opening.latest == Side::Client);
-        facts.query_name = Some(name);
-        facts.query_type = Some(TXT);
+        let dns = facts.dns.get_or_insert_default();
+        dns.query_name = Some(name);
+        dns.query_type = Some(TXT);
         return Outcome::Done;
     }
     let mut waiting = newest.len() < prefix + CERTIFICATE_NAME.len() + 12 && prefix > 0;
@@ -178,7 +179,7 @@ mod tests {
                 (facts.proto, facts.swapped),
                 (Some(Proto::DNSCRYPT), swapped)
             );
-            let name = facts.query_name.unwrap();
+            let name = facts.dns.unwrap().query_name.unwrap();
             assert_eq!(&*name, "2.dnscrypt-cert.example.com");
         }
         Trial::udp(443)

@@ -99,7 +99,7 @@ fn read_request(client: &Flight<'_>, facts: &mut Facts) -> Read {
     if !client.sent(CLIENT_HELLO) {
         return Read::Nothing;
     }
-    if facts.ja4.is_some() {
+    if facts.tls.as_ref().is_some_and(|tls| tls.ja4.is_some()) {
         return Read::All;
     }
     let Some(message) = client.message(CLIENT_HELLO) else {
@@ -125,15 +125,16 @@ fn read_answer(server: &Flight<'_>, facts: &mut Facts) -> Read {
     }
     let ended = server.stream.ended || server.encrypted;
     if let Some(hello) = server.message(SERVER_HELLO).filter(Message::is_whole) {
-        facts.tls_version = chosen_version(&hello.body).or(facts.tls_version);
-        if facts.tls_version == Some(DTLS_1_3) {
+        let tls = facts.tls.get_or_insert_default();
+        tls.version = chosen_version(&hello.body).or(tls.version);
+        if tls.version == Some(DTLS_1_3) {
             return Read::All; // The certificate is encrypted.
         }
     }
     if let Some(message) = server.message(CERTIFICATE)
         && let CertificateRead::Names(names) = read_certificate(&message.body, ended)
     {
-        facts.certificate = names;
+        facts.tls.get_or_insert_default().certificate = names;
         return Read::All;
     }
     let without_certificate = server.sent(SERVER_HELLO_DONE) && !server.sent(CERTIFICATE);
@@ -533,12 +534,18 @@ mod tests {
         ] {
             let (_, facts) = run(&script);
             assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
-            assert_eq!(facts.tls_version, Some(0xfefd));
+            assert_eq!(facts.tls.as_ref().unwrap().version, Some(0xfefd));
             assert_eq!(
-                facts.certificate.organisation.as_deref(),
+                facts
+                    .tls
+                    .as_ref()
+                    .unwrap()
+                    .certificate
+                    .organisation
+                    .as_deref(),
                 Some("Müller GmbH")
             );
-            assert!(facts.ja4.unwrap().starts_with("dd2d0202h2_"));
+            assert!(facts.tls.unwrap().ja4.unwrap().starts_with("dd2d0202h2_"));
             assert_eq!(facts.swapped, swapped);
         }
     }
@@ -603,7 +610,7 @@ mod tests {
                 Some("www.example.com"),
                 "{order:?}"
             );
-            assert!(facts.ja4.is_some());
+            assert!(facts.tls.unwrap().ja4.is_some());
         }
         // The first hello stays incomplete, the second one with a cookie is whole.
         let second = whole(CLIENT_HELLO, 1, &hello_for(0xfefd, Some(&[5; 20])));

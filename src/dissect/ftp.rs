@@ -26,17 +26,18 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
     facts.proto = Some(Proto::FTP);
     facts.swapped = dialogue.swapped;
+    let banner = facts.banner.get_or_insert_default();
     if let Some((line, _)) = dialogue::split_line(server.bytes)
         && line.starts_with(b"220")
     {
-        facts.server = dialogue::text(line.get(4..).unwrap_or_default());
+        banner.server = dialogue::text(line.get(4..).unwrap_or_default());
     }
     for line in dialogue::lines(client.bytes) {
         let verb = dialogue::word(line);
         if dialogue::is_one_of(verb, &["HOST"]) {
             facts.server_name = dialogue::host(dialogue::after_word(line));
         } else if dialogue::is_one_of(verb, &["CLNT"]) {
-            facts.software = dialogue::text(dialogue::after_word(line));
+            banner.software = dialogue::text(dialogue::after_word(line));
         }
     }
     let logged_in = dialogue::lines(client.bytes)
@@ -148,7 +149,10 @@ mod tests {
             assert_eq!(trial.ask(dissect).0, Outcome::Done);
             let facts = trial.facts(dissect);
             assert_eq!(facts.proto, Some(Proto::FTP));
-            assert_eq!(facts.server.as_deref(), Some("(vsFTPd 3.0.5)"));
+            assert_eq!(
+                facts.banner.as_ref().unwrap().server.as_deref(),
+                Some("(vsFTPd 3.0.5)")
+            );
             assert_eq!(facts.server_name.as_deref(), Some("ftp.example.com"));
             assert_eq!(facts.swapped, swapped);
         }

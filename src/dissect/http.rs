@@ -10,7 +10,7 @@ use memchr::memchr;
 
 use super::host::{authority_host, text};
 use super::inside::Framing;
-use super::{Facts, Inside, Outcome, websocket};
+use super::{Facts, Http, Inside, Outcome, websocket};
 use crate::app::Proto;
 use crate::flow::{Opening, Stream};
 
@@ -117,8 +117,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         return read_tunnel(client, end, server, answered, facts);
     }
     // The opening handshake is WebSocket's own (RFC 6455 section 1.3) until it is refused.
-    let refused = facts.status.is_some_and(|status| status != SWITCHING);
-    if facts.upgrade.as_deref() == Some("websocket") && !refused {
+    let http = facts.http.get_or_insert_default();
+    let refused = http.status.is_some_and(|status| status != SWITCHING);
+    if http.upgrade.as_deref() == Some("websocket") && !refused {
         facts.proto = Some(Proto::WEBSOCKET);
         if server.shows != Shows::Other {
             let asked = request_end.map(|end| client.offset() + end);
@@ -152,7 +153,7 @@ fn read_tunnel<'a>(
 ) -> Outcome {
     facts.server_name = facts.server_name.take().filter(|host| match host.parse() {
         Ok(address) => {
-            facts.destination_ip = Some(address);
+            facts.destination.get_or_insert_default().ip = Some(address);
             false
         }
         Err(_) => true,
@@ -168,7 +169,7 @@ fn read_tunnel<'a>(
             Some(Block::Waiting) => return Outcome::Wraps(Inside::LATER),
             Some(Block::Read { end }) => end,
         };
-        match facts.status {
+        match facts.http.as_ref().and_then(|http| http.status) {
             Some(200..=299) => {
                 let answered = server.offset() + answer_end;
                 return Outcome::Wraps(Inside::plain(Some(asked), Some(answered)));
@@ -402,7 +403,7 @@ fn read_request(bytes: &[u8], line: RequestLine<'_>, no_more: bool, facts: &mut 
         Err(_) => Some(bytes.len()),
     };
     if end.is_none() && !no_more {
-        facts.method = text(line.method, MAX_TEXT);
+        facts.http.get_or_insert_default().method = text(line.method, MAX_TEXT);
         return Block::Waiting;
     }
     let repaired;
@@ -474,13 +475,14 @@ fn read_response(bytes: &[u8], no_more: bool, facts: &mut Facts) -> Block {
         if interim && !no_more {
             return Block::Waiting;
         }
-        facts.status = status.or(facts.status);
+        let http = facts.http.get_or_insert_default();
+        http.status = status.or(http.status);
         if status == Some(SWITCHING) {
             // Only what the server takes is spoken.
-            facts.announced = None;
+            http.announced = None;
         }
         for header in fields_of(&headers) {
-            tell_response_field(header.name.as_bytes(), header.value, facts);
+            tell_response_field(header.name.as_bytes(), header.value, http);
         }
         return Block::Read { end: start };
     }
@@ -545,11 +547,12 @@ impl<'a> RequestFields<'a> {
     /// Writes to `facts` what the request says. The host of the target, where it has one, goes
     /// before the field (RFC 9112 section 3.2.2).
     pub(super) fn tell(self, method: &[u8], target: &[u8], facts: &mut Facts) {
+        let http = facts.http.get_or_insert_default();
         if let Some(list) = self.subprotocol {
-            websocket::announce(list, facts);
+            websocket::announce(list, http);
         }
         let (authority, path) = if method == b"CONNECT" {
-            facts.destination_port = port_of(target);
+            facts.destination.get_or_insert_default().port = port_of(target);
             (Some(target), None)
         } else {
             match split_url(target) {
@@ -557,36 +560,36 @@ impl<'a> RequestFields<'a> {
                 None => (None, Some(target)),
             }
         };
-        facts.method = text(method, MAX_TEXT);
-        facts.path = path.and_then(|path| text(path, MAX_TEXT));
+        http.method = text(method, MAX_TEXT);
+        http.path = path.and_then(|path| text(path, MAX_TEXT));
         facts.server_name = authority
             .and_then(authority_host)
             .or_else(|| authority_host(self.host?.trim_ascii()));
-        facts.user_agent = self.user_agent.and_then(|it| text(it, MAX_TEXT));
-        facts.content_type = self.content_type.and_then(|it| text(it, MAX_TEXT));
-        facts.upgrade = self
+        http.user_agent = self.user_agent.and_then(|it| text(it, MAX_TEXT));
+        http.content_type = self.content_type.and_then(|it| text(it, MAX_TEXT));
+        http.upgrade = self
             .upgrade
             .and_then(|it| text(it, MAX_TEXT))
             .map(|it| it.to_ascii_lowercase().into());
         let host_of = |url| authority_host(split_url(url)?.0);
-        facts.referer = self
+        http.referer = self
             .referer
             .and_then(host_of)
             .or_else(|| host_of(self.origin?));
-        facts.headers = self.kept;
+        http.headers = self.kept;
     }
 }
 
 /// Takes in one field of a response.
-pub(super) fn tell_response_field(name: &[u8], value: &[u8], facts: &mut Facts) {
+pub(super) fn tell_response_field(name: &[u8], value: &[u8], http: &mut Http) {
     if name.eq_ignore_ascii_case(b"server") {
-        facts.server = text(value, MAX_TEXT);
+        http.server = text(value, MAX_TEXT);
     } else if name.eq_ignore_ascii_case(b"content-type") {
-        facts.content_type = text(value, MAX_TEXT);
+        http.content_type = text(value, MAX_TEXT);
     } else if name.eq_ignore_ascii_case(SUBPROTOCOL) {
-        websocket::announce(value, facts);
-    } else if name.eq_ignore_ascii_case(b"upgrade") && facts.upgrade.is_none() {
-        facts.upgrade = text(value, MAX_TEXT).map(|it| it.to_ascii_lowercase().into());
+        websocket::announce(value, http);
+    } else if name.eq_ignore_ascii_case(b"upgrade") && http.upgrade.is_none() {
+        http.upgrade = text(value, MAX_TEXT).map(|it| it.to_ascii_lowercase().into());
     }
 }
 

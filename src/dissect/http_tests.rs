@@ -39,17 +39,20 @@ fn facts_of_both_sides() {
     let expected = Facts {
         proto: Some(Proto::HTTP),
         server_name: Some("www.example.com".into()),
-        method: Some("GET".into()),
-        path: Some("/a/b?c=d".into()),
-        user_agent: Some("Probe/1.0".into()),
-        referer: Some("search.example".into()),
-        headers: vec![
-            ("x-kind".into(), "first".into()),
-            ("yx-pn".into(), "yxmc".into()),
-        ],
-        status: Some(200),
-        server: Some("nginx".into()),
-        content_type: Some("text/html".into()),
+        http: Some(Box::new(Http {
+            method: Some("GET".into()),
+            path: Some("/a/b?c=d".into()),
+            user_agent: Some("Probe/1.0".into()),
+            referer: Some("search.example".into()),
+            headers: vec![
+                ("x-kind".into(), "first".into()),
+                ("yx-pn".into(), "yxmc".into()),
+            ],
+            status: Some(200),
+            server: Some("nginx".into()),
+            content_type: Some("text/html".into()),
+            ..Http::default()
+        })),
         ..Facts::default()
     };
     assert_eq!(facts, expected);
@@ -227,7 +230,11 @@ fn hosts() {
     for (request, host, path) in cases {
         let (_, facts) = run(&tcp().client(request.as_bytes()));
         assert_eq!(facts.server_name.as_deref(), host, "{request}");
-        assert_eq!(facts.path.as_deref(), path, "{request}");
+        assert_eq!(
+            facts.http.as_ref().unwrap().path.as_deref(),
+            path,
+            "{request}"
+        );
     }
 }
 
@@ -278,19 +285,26 @@ fn bounded() {
     let (outcome, facts) = run(&tcp().client(&request).server(OK));
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(facts.server_name.as_deref(), Some("a.example"));
-    assert_eq!(facts.path.map(|it| it.len()), Some(512));
-    assert_eq!(facts.user_agent.map(|it| it.len()), Some(512));
-    assert_eq!(facts.headers.len(), 32);
-    assert!(facts.headers.iter().all(|(_, value)| value.len() == 256));
+    let http = facts.http.unwrap();
+    assert_eq!(http.path.map(|it| it.len()), Some(512));
+    assert_eq!(http.user_agent.map(|it| it.len()), Some(512));
+    assert_eq!(http.headers.len(), 32);
+    assert!(http.headers.iter().all(|(_, value)| value.len() == 256));
 }
 
 #[test]
 fn responses() {
     let continued = [b"HTTP/1.1 100 Continue\r\n\r\n", OK].concat();
     let (outcome, facts) = run(&tcp().client(GET).server(&continued));
-    assert_eq!((outcome, facts.status), (Outcome::Done, Some(200)));
+    assert_eq!(
+        (outcome, facts.http.as_ref().unwrap().status),
+        (Outcome::Done, Some(200))
+    );
     let (outcome, facts) = run(&tcp().client(GET).server(&continued[..25]));
-    assert_eq!((outcome, facts.status), (Outcome::Partial, None));
+    assert_eq!(
+        (outcome, facts.http.as_ref().unwrap().status),
+        (Outcome::Partial, None)
+    );
 
     let upgrade = |value: &str| {
         format!("GET /mmtls/1a HTTP/1.1\r\nHost: a.example\r\nConnection: Upgrade\r\nUpgrade: {value}\r\n\r\n").into_bytes()
@@ -319,7 +333,10 @@ fn responses() {
         "not refused yet"
     );
     let (_, facts) = run(&tcp().client(&upgrade("mmtls")));
-    assert_eq!(facts.upgrade.as_deref(), Some("mmtls"));
+    assert_eq!(
+        facts.http.as_ref().unwrap().upgrade.as_deref(),
+        Some("mmtls")
+    );
     assert_eq!(facts.proto, Some(Proto::HTTP));
     let (_, facts) = run(&tcp().server(switch));
     assert_eq!(
@@ -358,7 +375,11 @@ fn subprotocols_are_agreed_on() {
             );
             script = script.server(answer.as_bytes());
         }
-        assert_eq!(run(&script).1.announced, announced, "{offered} {taken:?}");
+        assert_eq!(
+            run(&script).1.http.unwrap().announced,
+            announced,
+            "{offered} {taken:?}"
+        );
     }
 }
 
@@ -440,7 +461,11 @@ fn tunnels() {
         let (read, facts) = run(&script);
         assert_eq!(read, outcome, "{what}");
         assert_eq!(facts.server_name.as_deref(), name, "{what}");
-        assert_eq!(facts.destination_port, Some(443), "{what}");
+        assert_eq!(
+            facts.destination.as_ref().unwrap().port,
+            Some(443),
+            "{what}"
+        );
         assert_eq!(facts.proto, Some(Proto::HTTP), "{what}");
         assert!(!facts.swapped);
     }

@@ -56,16 +56,17 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
     facts.proto = Some(Proto::IMAP);
     facts.swapped = dialogue.swapped;
+    let banner = facts.banner.get_or_insert_default();
     if let Some((line, _)) = dialogue::split_line(server)
         && may_greet(line)
     {
-        facts.server = line
+        banner.server = line
             .get(2..)
             .map(dialogue::after_word)
             .and_then(dialogue::text);
     }
     // RFC 2971: `tag ID ("name" "Thunderbird" ...)`.
-    facts.software = dialogue::lines(client)
+    banner.software = dialogue::lines(client)
         .filter_map(|line| command(line))
         .find(|(_, verb, _)| verb.eq_ignore_ascii_case(b"ID"))
         .and_then(|(_, _, arguments)| dialogue::text(arguments));
@@ -173,8 +174,14 @@ mod tests {
             let facts = trial.facts(dissect);
             assert_eq!(facts.proto, Some(Proto::IMAP));
             let banner = "[CAPABILITY STARTTLS IMAP4rev2] IMAP4rev2 Service Ready";
-            assert_eq!(facts.server.as_deref(), Some(banner));
-            assert_eq!(facts.software.as_deref(), Some("(\"name\" \"test\")"));
+            assert_eq!(
+                facts.banner.as_ref().unwrap().server.as_deref(),
+                Some(banner)
+            );
+            assert_eq!(
+                facts.banner.as_ref().unwrap().software.as_deref(),
+                Some("(\"name\" \"test\")")
+            );
             assert_eq!(facts.swapped, swapped);
         }
     }

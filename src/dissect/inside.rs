@@ -105,9 +105,10 @@ impl Buffer {
             (Side::Server, false, true) => Side::Client,
             (latest, ..) => latest,
         };
+        let destination = facts.destination.as_deref().copied().unwrap_or_default();
         Opening {
-            server_ip: facts.destination_ip.unwrap_or(roles.server_ip),
-            server_port: facts.destination_port.unwrap_or(roles.server_port),
+            server_ip: destination.ip.unwrap_or(roles.server_ip),
+            server_port: destination.port.unwrap_or(roles.server_port),
             client,
             server,
             latest,

@@ -63,7 +63,10 @@ mod whatsapp;
 mod wireguard;
 mod xmpp;
 
-pub use facts::{Facts, Names, Sip, Stun};
+pub use facts::{
+    Banner, Bound, Destination, Dns, EXPLAINED, FIELDS, Facts, Family, Field, Http, Mqtt, Names,
+    Quic, RECORDED, Rtmp, Rtsp, Sip, Ssdp, Stun, Tells, Tls, Value,
+};
 pub use inside::{Framing, Inside};
 
 use crate::app::Proto;

@@ -57,9 +57,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             Seen::Connect(connect) => {
                 facts.proto = Some(Proto::MQTT);
                 facts.swapped = side == Side::Server;
-                facts.software = dialogue::text(connect.client_id);
-                // Cloud services put the client's software into the user name.
-                facts.user_agent = connect.user_name.and_then(dialogue::text);
+                let mqtt = facts.mqtt.get_or_insert_default();
+                mqtt.client_id = dialogue::text(connect.client_id);
+                mqtt.user_name = connect.user_name.and_then(dialogue::text);
                 return match connect.whole {
                     true => Outcome::Done,
                     false => Outcome::Partial,
@@ -406,8 +406,16 @@ mod tests {
                 assert_eq!(trial.ask(dissect).0, Outcome::Done, "{what}");
                 let facts = trial.facts(dissect);
                 assert_eq!(facts.proto, Some(Proto::MQTT), "{what}");
-                assert_eq!(facts.software.as_deref(), client_id, "{what}");
-                assert_eq!(facts.user_agent.as_deref(), user, "{what}");
+                assert_eq!(
+                    facts.mqtt.as_ref().unwrap().client_id.as_deref(),
+                    client_id,
+                    "{what}"
+                );
+                assert_eq!(
+                    facts.mqtt.as_ref().unwrap().user_name.as_deref(),
+                    user,
+                    "{what}"
+                );
                 assert_eq!(facts.swapped, swapped, "{what}");
             }
         }

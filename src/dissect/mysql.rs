@@ -55,7 +55,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     };
     facts.proto = Some(Proto::MYSQL);
     facts.swapped = swapped;
-    facts.software = dialogue::text(greeting.version);
+    facts.banner.get_or_insert_default().software = dialogue::text(greeting.version);
     match answer(client) {
         Answer::None => Outcome::Wraps(Inside::LATER),
         Answer::Tls => Outcome::Wraps(Inside::plain(
@@ -180,7 +180,10 @@ mod tests {
             assert_eq!(trial.facts(dissect).proto, Some(Proto::MYSQL), "{what}");
         }
         let trial = greeted().client(hex(REQUEST)).client(&hello);
-        assert_eq!(trial.facts(dissect).software.as_deref(), Some("8.0.36"));
+        assert_eq!(
+            trial.facts(dissect).banner.unwrap().software.as_deref(),
+            Some("8.0.36")
+        );
         assert!(trial.clone().turned().facts(dissect).swapped);
         trial.same_by_octets(dissect);
         greeted().refused_below(len, dissect);

@@ -46,8 +46,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         return Outcome::NotMine;
     };
     facts.proto = Some(Proto::NETBIOS_NS);
-    facts.query_name = packet.name;
-    facts.query_type = packet.rr_type;
+    let dns = facts.dns.get_or_insert_default();
+    dns.query_name = packet.name;
+    dns.query_type = packet.rr_type;
     facts.swapped |= packet.is_response && side == Side::Client;
     Outcome::Done
 }
@@ -246,10 +247,13 @@ mod tests {
                 (Outcome::Done, Some(Proto::NETBIOS_NS))
             );
             assert_eq!(
-                (facts.query_name.as_deref(), facts.swapped),
+                (
+                    facts.dns.as_ref().unwrap().query_name.as_deref(),
+                    facts.swapped
+                ),
                 (name, swapped)
             );
-            assert_eq!(facts.query_type, Some(0x20));
+            assert_eq!(facts.dns.as_ref().unwrap().query_type, Some(0x20));
         }
         for kind in [0x10, 0x11, 0x12] {
             let (outcome, facts) = run(&Script::udp(138).client(&datagram(kind)));

@@ -64,7 +64,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
     facts.proto = Some(Proto::NNTP);
     facts.swapped = dialogue.swapped;
-    facts.software = greeting.get(4..).and_then(dialogue::text);
+    facts.banner.get_or_insert_default().software = greeting.get(4..).and_then(dialogue::text);
     let in_clear = dialogue::lines(client).any(|line| {
         let verb = dialogue::word(line);
         let before = ["MODE", "CAPABILITIES", "LIST"];
@@ -114,7 +114,10 @@ mod tests {
             assert_eq!(trial.ask(dissect).0, outcome, "{what}");
             let facts = trial.facts(dissect);
             assert_eq!(facts.proto, Some(Proto::NNTP), "{what}");
-            assert_eq!(facts.software.as_deref(), Some("news.example ready"));
+            assert_eq!(
+                facts.banner.as_ref().unwrap().software.as_deref(),
+                Some("news.example ready")
+            );
             assert!(trial.turned().facts(dissect).swapped, "{what}");
         }
         upgraded().same_by_octets(dissect);

@@ -43,7 +43,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
     facts.proto = Some(Proto::POP3);
     facts.swapped = dialogue.swapped;
-    facts.server = status.strip_prefix(b"+OK").and_then(dialogue::text);
+    facts.banner.get_or_insert_default().server =
+        status.strip_prefix(b"+OK").and_then(dialogue::text);
     let logged_in = dialogue::lines(client)
         .any(|line| dialogue::is_one_of(dialogue::word(line), &["PASS", "STAT", "LIST", "RETR"]));
     starttls::outcome(
@@ -77,7 +78,10 @@ mod tests {
             let facts = trial.facts(dissect);
             let banner = "POP3 server ready <1896.697170952@dbc.mtview.ca.us>";
             assert_eq!(facts.proto, Some(Proto::POP3));
-            assert_eq!(facts.server.as_deref(), Some(banner));
+            assert_eq!(
+                facts.banner.as_ref().unwrap().server.as_deref(),
+                Some(banner)
+            );
             assert_eq!(facts.swapped, swapped);
         }
     }

@@ -54,8 +54,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
                 facts.swapped = side == Side::Server;
                 facts.server_name = header.name;
                 if let Some((ip, port)) = header.destination {
-                    facts.destination_ip = Some(ip);
-                    facts.destination_port = Some(port);
+                    let destination = facts.destination.get_or_insert_default();
+                    (destination.ip, destination.port) = (Some(ip), Some(port));
                 }
                 return Outcome::Wraps(match datagrams {
                     true => Inside::plain(Some(0), Some(0)).framed(Framing::ProxyDatagrams),
@@ -281,7 +281,8 @@ mod tests {
             let facts = trial.facts(dissect);
             assert_eq!(trial.ask(dissect).0, plain(len), "{what}");
             assert_eq!(facts.proto, Some(Proto::HAPROXY), "{what}");
-            assert_eq!(facts.destination_port, port, "{what}");
+            let destination = facts.destination.as_deref();
+            assert_eq!(destination.and_then(|it| it.port), port, "{what}");
             assert_eq!(facts.server_name.as_deref(), name, "{what}");
             assert!(trial.turned().facts(dissect).swapped, "{what}");
             Trial::tcp(8443)

@@ -139,12 +139,13 @@ impl Command {
         if reader.skip(10 + 9).is_none() || reader.u8() != Some(3) {
             return;
         }
+        let rtmp = facts.rtmp.get_or_insert_default();
         while let Some((key, value)) = Self::property(&mut reader) {
             match key {
-                b"app" => facts.path = dialogue::text(value),
+                b"app" => rtmp.app = dialogue::text(value),
                 b"tcUrl" => facts.server_name = dialogue::host_of_uri(value),
-                b"flashVer" => facts.user_agent = dialogue::text(value),
-                b"pageUrl" => facts.referer = dialogue::host_of_uri(value),
+                b"flashVer" => rtmp.user_agent = dialogue::text(value),
+                b"pageUrl" => rtmp.referer = dialogue::host_of_uri(value),
                 _ => {}
             }
         }
@@ -261,9 +262,15 @@ mod tests {
             let facts = trial.facts(dissect);
             assert_eq!(facts.proto, Some(Proto::RTMP));
             assert_eq!(facts.server_name.as_deref(), Some("media.example.com"));
-            assert_eq!(facts.path.as_deref(), Some("live"));
-            assert_eq!(facts.user_agent.as_deref(), Some("LNX 9,0,124,2"));
-            assert_eq!(facts.referer.as_deref(), Some("www.example.org"));
+            assert_eq!(facts.rtmp.as_ref().unwrap().app.as_deref(), Some("live"));
+            assert_eq!(
+                facts.rtmp.as_ref().unwrap().user_agent.as_deref(),
+                Some("LNX 9,0,124,2")
+            );
+            assert_eq!(
+                facts.rtmp.as_ref().unwrap().referer.as_deref(),
+                Some("www.example.org")
+            );
         }
     }
 

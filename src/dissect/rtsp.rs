@@ -45,13 +45,14 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
     facts.proto = Some(Proto::RTSP);
     facts.swapped = dialogue.swapped;
+    let rtsp = facts.rtsp.get_or_insert_default();
     if let Seen::Request { method, uri } = asked {
-        facts.method = dialogue::text(method);
+        rtsp.method = dialogue::text(method);
         facts.server_name = dialogue::host_of_uri(uri);
     }
-    facts.user_agent = header(client, "User-Agent");
-    facts.server = header(server, "Server");
-    match matches!(answered, Seen::Response) && (facts.server.is_some() || server.len() > 512) {
+    rtsp.user_agent = header(client, "User-Agent");
+    rtsp.server = header(server, "Server");
+    match matches!(answered, Seen::Response) && (rtsp.server.is_some() || server.len() > 512) {
         true => Outcome::Done,
         false => Outcome::Partial,
     }
@@ -125,10 +126,19 @@ mod tests {
             assert_eq!(trial.ask(dissect).0, Outcome::Done);
             let facts = trial.facts(dissect);
             assert_eq!(facts.proto, Some(Proto::RTSP));
-            assert_eq!(facts.method.as_deref(), Some("DESCRIBE"));
+            assert_eq!(
+                facts.rtsp.as_ref().unwrap().method.as_deref(),
+                Some("DESCRIBE")
+            );
             assert_eq!(facts.server_name.as_deref(), Some("server.example.com"));
-            assert_eq!(facts.user_agent.as_deref(), Some("LibVLC/3.0"));
-            assert_eq!(facts.server.as_deref(), Some("GStreamer"));
+            assert_eq!(
+                facts.rtsp.as_ref().unwrap().user_agent.as_deref(),
+                Some("LibVLC/3.0")
+            );
+            assert_eq!(
+                facts.rtsp.as_ref().unwrap().server.as_deref(),
+                Some("GStreamer")
+            );
             assert_eq!(facts.swapped, swapped);
         }
         let any = Trial::tcp(8554).client("OPTIONS * RTSP/2.0\r\n");

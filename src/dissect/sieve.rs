@@ -30,7 +30,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     };
     facts.proto = Some(Proto::SIEVE);
     facts.swapped = dialogue.swapped;
-    facts.software = dialogue::text(software.strip_suffix(b"\"").unwrap_or(software));
+    facts.banner.get_or_insert_default().software =
+        dialogue::text(software.strip_suffix(b"\"").unwrap_or(software));
     let in_clear = dialogue::lines(client).any(|line| {
         let verbs = ["AUTHENTICATE", "LOGOUT", "LISTSCRIPTS", "PUTSCRIPT"];
         dialogue::is_one_of(dialogue::word(line), &verbs)
@@ -76,7 +77,10 @@ mod tests {
             assert_eq!(trial.ask(dissect).0, outcome, "{what}");
             let facts = trial.facts(dissect);
             assert_eq!(facts.proto, Some(Proto::SIEVE), "{what}");
-            assert_eq!(facts.software.as_deref(), Some("Dovecot Pigeonhole"));
+            assert_eq!(
+                facts.banner.as_ref().unwrap().software.as_deref(),
+                Some("Dovecot Pigeonhole")
+            );
             assert!(trial.turned().facts(dissect).swapped, "{what}");
         }
         upgraded().same_by_octets(dissect);

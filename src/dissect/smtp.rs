@@ -26,7 +26,7 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         && line.starts_with(b"220")
     {
         let greeting = line.get(4..).unwrap_or_default();
-        facts.server = dialogue::text(greeting);
+        facts.banner.get_or_insert_default().server = dialogue::text(greeting);
         // Section 4.2: the server's domain comes first. Without a dot it is any word.
         facts.server_name =
             dialogue::host(dialogue::word(greeting)).filter(|name| name.contains('.'));
@@ -122,7 +122,10 @@ mod tests {
             assert_eq!(facts.proto, Some(Proto::SMTP));
             assert_eq!(facts.server_name.as_deref(), Some("foo.com"));
             let banner = "foo.com Simple Mail Transfer Service Ready";
-            assert_eq!(facts.server.as_deref(), Some(banner));
+            assert_eq!(
+                facts.banner.as_ref().unwrap().server.as_deref(),
+                Some(banner)
+            );
             assert_eq!(facts.swapped, swapped);
         }
     }

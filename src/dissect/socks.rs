@@ -82,10 +82,9 @@ fn version_4(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         _ => return Outcome::NotMine,
     };
     facts.proto = Some(Proto::SOCKS4);
-    facts.destination_port = Some(port);
-    if !is_named {
-        facts.destination_ip = Some(address.into());
-    }
+    let destination = facts.destination.get_or_insert_default();
+    destination.port = Some(port);
+    destination.ip = (!is_named).then(|| address.into());
     facts.server_name = name;
     match granted {
         true => Outcome::Wraps(Inside::plain(asked, Some(answered))),
@@ -145,8 +144,8 @@ fn version_5(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         Some(Request::Other) => Outcome::Done,
         Some(Request::To { command, to }) => {
             facts.server_name = to.name;
-            facts.destination_ip = to.ip;
-            facts.destination_port = Some(to.port);
+            let destination = facts.destination.get_or_insert_default();
+            (destination.ip, destination.port) = (to.ip, Some(to.port));
             let mut answer = Reader::new(server);
             let answers = match command {
                 // Nothing goes through: datagrams do, elsewhere.
@@ -423,8 +422,11 @@ mod tests {
             assert_eq!(trial.ask(dissect).0, outcome, "{what}");
         }
         let facts = greeted().client(hex(connect)).facts(dissect);
-        assert_eq!(facts.destination_ip, Some([192, 0, 2, 1].into()));
-        assert_eq!(facts.destination_port, Some(443));
+        assert_eq!(
+            facts.destination.as_ref().unwrap().ip,
+            Some([192, 0, 2, 1].into())
+        );
+        assert_eq!(facts.destination.as_ref().unwrap().port, Some(443));
     }
 
     #[test]

@@ -31,11 +31,12 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         _ => return Outcome::NotMine,
     };
     facts.proto = Some(Proto::SSDP);
+    let ssdp = facts.ssdp.get_or_insert_default();
     if method.is_empty() {
         facts.swapped |= side == Side::Client;
-        facts.status = Some(200);
+        ssdp.status = Some(200);
     } else {
-        facts.method = Some(method.into());
+        ssdp.method = Some(method.into());
     }
     for line in lines(message).skip(1).take(MAX_LINES) {
         let Some((name, value)) = memchr(b':', line).and_then(|colon| line.split_at_checked(colon))
@@ -44,19 +45,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         };
         let value = || text(value.get(1..)?, MAX_TEXT);
         match name.to_ascii_lowercase().as_slice() {
-            b"user-agent" => facts.user_agent = value(),
-            b"server" => facts.server = value(),
-            // What is searched for, or announced.
-            b"st" => facts.headers.extend(
-                value()
-                    .map(|v| ("st".into(), v))
-                    .filter(|_| facts.headers.is_empty()),
-            ),
-            b"nt" => facts.headers.extend(
-                value()
-                    .map(|v| ("nt".into(), v))
-                    .filter(|_| facts.headers.is_empty()),
-            ),
+            b"user-agent" => ssdp.user_agent = value(),
+            b"server" => ssdp.server = value(),
+            b"st" | b"nt" if ssdp.target.is_none() => ssdp.target = value(),
             _ => {}
         }
     }
@@ -88,16 +79,25 @@ mod tests {
     fn reads_searches_and_answers() {
         let (outcome, facts) = run(&Script::udp(32412).client(SEARCH));
         assert_eq!((outcome, facts.proto), (Outcome::Done, Some(Proto::SSDP)));
-        assert_eq!(facts.method.as_deref(), Some("M-SEARCH"));
-        assert_eq!(facts.user_agent.as_deref(), Some("Chrome/1 Windows"));
         assert_eq!(
-            &*facts.headers[0].1,
+            facts.ssdp.as_ref().unwrap().method.as_deref(),
+            Some("M-SEARCH")
+        );
+        assert_eq!(
+            facts.ssdp.as_ref().unwrap().user_agent.as_deref(),
+            Some("Chrome/1 Windows")
+        );
+        assert_eq!(
+            facts.ssdp.as_ref().unwrap().target.as_deref().unwrap(),
             "urn:dial-multiscreen-org:service:dial:1"
         );
         let script = Script::new(Transport::Udp, 1900, 50000).client(FOUND);
         let (outcome, facts) = run(&script);
         assert_eq!((outcome, facts.swapped), (Outcome::Done, true));
-        assert_eq!(facts.server.as_deref(), Some("Linux UPnP/1.0"));
+        assert_eq!(
+            facts.ssdp.as_ref().unwrap().server.as_deref(),
+            Some("Linux UPnP/1.0")
+        );
     }
 
     #[test]

@@ -42,13 +42,14 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     }
     facts.proto = Some(Proto::SSH);
     facts.swapped = dialogue.swapped;
+    let banner = facts.banner.get_or_insert_default();
     let mut read = 0;
     if let Seen::Identification(line) = client {
-        facts.software = dialogue::text(line);
+        banner.software = dialogue::text(line);
         read += 1;
     }
     if let Seen::Identification(line) = server {
-        facts.server = dialogue::text(line);
+        banner.server = dialogue::text(line);
         read += 1;
     }
     let keys = matches!(client, Seen::KeyExchange) || matches!(server, Seen::KeyExchange);
@@ -174,8 +175,14 @@ mod tests {
             assert_eq!(trial.ask(dissect).0, Outcome::Done);
             let facts = trial.facts(dissect);
             assert_eq!(facts.proto, Some(Proto::SSH));
-            assert_eq!(facts.software.as_deref(), Some("SSH-2.0-OpenSSH_9.6"));
-            assert_eq!(facts.server.as_deref(), Some("SSH-2.0-dropbear_2022.83"));
+            assert_eq!(
+                facts.banner.as_ref().unwrap().software.as_deref(),
+                Some("SSH-2.0-OpenSSH_9.6")
+            );
+            assert_eq!(
+                facts.banner.as_ref().unwrap().server.as_deref(),
+                Some("SSH-2.0-dropbear_2022.83")
+            );
             assert_eq!(facts.swapped, swapped);
         }
     }
@@ -185,11 +192,20 @@ mod tests {
         let alone = Trial::tcp(22).server(b"SSH-1.99-Cisco-1.25\n");
         assert_eq!(alone.ask(dissect).0, Outcome::Partial);
         assert_eq!(
-            alone.facts(dissect).server.as_deref(),
+            alone.facts(dissect).banner.unwrap().server.as_deref(),
             Some("SSH-1.99-Cisco-1.25")
         );
         let endless = Trial::tcp(22).client([&b"SSH-2.0-"[..], &[b'x'; 500]].concat());
-        assert_eq!(endless.facts(dissect).software.unwrap().len(), 253);
+        assert_eq!(
+            endless
+                .facts(dissect)
+                .banner
+                .unwrap()
+                .software
+                .unwrap()
+                .len(),
+            253
+        );
         Trial::tcp(22)
             .mid_stream()
             .client(key_offer())

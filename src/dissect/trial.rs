@@ -98,6 +98,7 @@ impl Trial {
             let sure = outcome.is_sure();
             if sure {
                 assert!(facts.proto.is_some(), "sure, but of what? {self:?}");
+                assert_eq!(facts.beyond_bounds(), None, "too long: {self:?}");
                 let mut again = facts.clone();
                 let answer = dissect(&opening, &mut again);
                 assert_eq!((answer, &again), (outcome, &facts), "asked again: {self:?}");

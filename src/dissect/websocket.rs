@@ -1,6 +1,6 @@
 //! Frames of WebSocket (RFC 6455 section 5), behind the handshake that `http` reads.
 
-use super::Facts;
+use super::Http;
 use crate::app::Proto;
 use crate::wire::reader::Reader;
 
@@ -26,12 +26,12 @@ const SUBPROTOCOLS: &[(&str, Proto)] = &[
 ];
 
 /// Tells what the only protocol of `list` is, the value of a field Sec-WebSocket-Protocol.
-pub(super) fn announce(list: &[u8], facts: &mut Facts) {
+pub(super) fn announce(list: &[u8], http: &mut Http) {
     let list = list.trim_ascii();
     let known = SUBPROTOCOLS
         .iter()
         .find(|(name, _)| list.eq_ignore_ascii_case(name.as_bytes()));
-    facts.announced = known.map(|&(_, proto)| proto);
+    http.announced = known.map(|&(_, proto)| proto);
 }
 
 /// Gives `each` the data in the frames of one side, with its mask. What extensions have changed
@@ -123,9 +123,9 @@ mod tests {
             (b"chat", None),
             (b"", None),
         ] {
-            let mut facts = Facts::default();
-            announce(list, &mut facts);
-            assert_eq!(facts.announced, proto, "{list:?}");
+            let mut http = Http::default();
+            announce(list, &mut http);
+            assert_eq!(http.announced, proto, "{list:?}");
         }
     }
 }

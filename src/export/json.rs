@@ -10,6 +10,7 @@ use super::community_id::community_id;
 use super::lines::Lines;
 use super::{Exporter, Intervals, Rest, decider_name, transport_name};
 use crate::app::Service;
+use crate::dissect::{Facts, RECORDED, Value};
 use crate::flow::Counters;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -153,18 +154,8 @@ pub(super) struct FlowObject<'a> {
     pub(super) signature: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) unknown: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) server_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "<[Box<str>]>::is_empty")]
-    pub(super) alpn: &'a [Box<str>],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) ja4: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_agent: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) query_name: Option<&'a str>,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub(super) ech: bool,
+    #[serde(flatten)]
+    pub(super) facts: RecordedFacts<'a>,
     pub(super) settled_at_packet: u32,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) remembered: bool,
@@ -191,7 +182,6 @@ impl<'a> FlowObject<'a> {
         use crate::decode::IpProtocol;
         let catalog = set.catalog();
         let app = record.named.app.and_then(|id| catalog.app(id));
-        let facts = record.facts.as_deref();
         let has_ports = record.client_port != 0 || record.server_port != 0;
         let is_icmp = matches!(record.protocol, IpProtocol::ICMP | IpProtocol::ICMPV6);
         let counters = &record.counters;
@@ -230,12 +220,13 @@ impl<'a> FlowObject<'a> {
                 .named
                 .unknown
                 .map(crate::classify::UnknownReason::slug),
-            server_name: facts.and_then(|facts| facts.server_name.as_deref()),
-            alpn: facts.map_or(&[], |facts| &facts.alpn),
-            ja4: facts.and_then(|facts| facts.ja4.as_deref()),
-            user_agent: facts.and_then(|facts| facts.user_agent.as_deref()),
-            query_name: facts.and_then(|facts| facts.query_name.as_deref()),
-            ech: facts.is_some_and(|facts| facts.ech),
+            facts: RecordedFacts(
+                record
+                    .facts
+                    .as_deref()
+                    .map(Facts::recorded)
+                    .unwrap_or_default(),
+            ),
             settled_at_packet: record.settled_at_packet,
             remembered: record.named.remembered,
             flow: FlowCounters {
@@ -254,14 +245,40 @@ impl<'a> FlowObject<'a> {
     }
 }
 
+/// The facts of a record, each a field of its object: those of [`RECORDED`].
+#[derive(Debug)]
+pub(super) struct RecordedFacts<'a>([Option<Value<'a>>; RECORDED.len()]);
+
+impl<'a> RecordedFacts<'a> {
+    /// The text of this name; nothing if there is none.
+    pub(super) fn text(&self, name: &str) -> &'a str {
+        let mut named = RECORDED.iter().zip(&self.0);
+        match named.find(|&(&of, _)| of == name) {
+            Some((_, &Some(Value::Text(text)))) => text,
+            _ => "",
+        }
+    }
+
+    /// Leaves out what has this name. `false`: there is no such.
+    fn leave_out(&mut self, name: &str) -> bool {
+        let mut named = RECORDED.iter().zip(&mut self.0);
+        let found = named.find(|(of, _)| **of == name);
+        found.and_then(|(_, value)| value.take()).is_some()
+    }
+}
+
+impl Serialize for RecordedFacts<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let named = RECORDED.iter().zip(&self.0);
+        serializer.collect_map(named.filter_map(|(name, value)| Some((name, value.as_ref()?))))
+    }
+}
+
 impl FlowObject<'_> {
     /// Leaves out the least useful of the long texts that are left. `false`: there is none.
     fn shorten(&mut self) -> bool {
-        if !self.alpn.is_empty() {
-            self.alpn = &[];
-            return true;
-        }
-        self.user_agent.take().is_some() || self.query_name.take().is_some()
+        let mut long = ["alpn", "user_agent", "query_name"].into_iter();
+        long.any(|name| self.facts.leave_out(name))
     }
 }
 
@@ -375,7 +392,7 @@ mod tests {
     use super::*;
     use crate::classify::Named;
     use crate::decode::Vlans;
-    use crate::dissect::Facts;
+    use crate::dissect::{Dns, Facts, Http, Tls};
     use crate::flow::{EndReason, PerSide};
     use std::time::Duration;
 
@@ -411,9 +428,18 @@ mod tests {
         {
             let facts = Facts {
                 server_name: wild(255),
-                user_agent: wild(512),
-                query_name: wild(255),
-                alpn: vec!["a".repeat(255).into(); entries],
+                tls: Some(Box::new(Tls {
+                    alpn: vec!["a".repeat(255).into(); entries],
+                    ..Tls::default()
+                })),
+                http: Some(Box::new(Http {
+                    user_agent: wild(512),
+                    ..Http::default()
+                })),
+                dns: Some(Box::new(Dns {
+                    query_name: wild(255),
+                    ..Dns::default()
+                })),
                 ..Facts::default()
             };
             let mut json = Json::flows(Vec::new());
@@ -424,6 +450,15 @@ mod tests {
             assert!(value.get("alpn").is_none());
             assert_eq!(value.get("user_agent").is_some(), user_agent);
             assert_eq!(value.get("query_name").is_some(), query_name);
+        }
+    }
+
+    #[test]
+    fn the_manual_names_every_fact_of_a_record() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/records.md");
+        let manual = std::fs::read_to_string(path).unwrap();
+        for name in RECORDED {
+            assert!(manual.contains(&format!("`{name}`")), "{name}");
         }
     }
 

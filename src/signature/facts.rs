@@ -9,144 +9,60 @@ use super::glob::Glob;
 use super::needles::{MAX_NEEDLES, Needles};
 use super::rule::{Found, Guard};
 use crate::app::Proto;
-use crate::dissect::{Facts, Sip, Stun};
+use crate::dissect::{FIELDS, Facts, Family, Field, Value};
 use crate::flow::Opening;
 use crate::verdict::Tag;
 
-/// A text, or a list of texts, that a rule may look at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Field {
-    ServerName,
-    Alpn,
-    Ja4,
-    CommonName,
-    Organisation,
-    Issuer,
-    IssuerOrganisation,
-    Alternative,
-    UserAgent,
-    Path,
-    Method,
-    Upgrade,
-    ContentType,
-    Server,
-    Header,
-    Realm,
-    Software,
-    Username,
-    Origin,
-    RequestHost,
-    FromHost,
-    ToHost,
-    Contact,
-    SipServer,
+/// What a fact must be.
+#[derive(Clone, Debug)]
+pub(super) enum Wanted {
+    /// One of these globs matches the text, or one of the texts.
+    Globs(Vec<Glob>),
+    /// One of these codes was seen.
+    Codes(Vec<u16>),
+    /// One of these headers is there with such a value.
+    Headers(Vec<(Box<str>, Glob)>),
 }
 
-impl Field {
-    const COUNT: usize = Self::SipServer as usize + 1;
-    const ALL: [Self; Self::COUNT] = [
-        Self::ServerName,
-        Self::Alpn,
-        Self::Ja4,
-        Self::CommonName,
-        Self::Organisation,
-        Self::Issuer,
-        Self::IssuerOrganisation,
-        Self::Alternative,
-        Self::UserAgent,
-        Self::Path,
-        Self::Method,
-        Self::Upgrade,
-        Self::ContentType,
-        Self::Server,
-        Self::Header,
-        Self::Realm,
-        Self::Software,
-        Self::Username,
-        Self::Origin,
-        Self::RequestHost,
-        Self::FromHost,
-        Self::ToHost,
-        Self::Contact,
-        Self::SipServer,
-    ];
-
-    /// Calls `each` with every text of the field, until it answers that it has enough.
-    fn any(self, facts: &Facts, mut each: impl FnMut(&str) -> bool) -> bool {
-        let one = match self {
-            Self::ServerName => &facts.server_name,
-            Self::Ja4 => &facts.ja4,
-            Self::CommonName => &facts.certificate.common_name,
-            Self::Organisation => &facts.certificate.organisation,
-            Self::Issuer => &facts.certificate.issuer,
-            Self::IssuerOrganisation => &facts.certificate.issuer_organisation,
-            Self::UserAgent => &facts.user_agent,
-            Self::Path => &facts.path,
-            Self::Method => &facts.method,
-            Self::Upgrade => &facts.upgrade,
-            Self::ContentType => &facts.content_type,
-            Self::Server => &facts.server,
-            Self::Alpn => return facts.alpn.iter().any(|text| each(text)),
-            Self::Alternative => {
-                return facts.certificate.alternative.iter().any(|text| each(text));
-            }
-            Self::Header => return facts.headers.iter().any(|(_, value)| each(value)),
-            Self::Realm | Self::Software | Self::Username | Self::Origin => {
-                let stun = facts.stun.as_deref();
-                return stun.and_then(|stun| self.of_stun(stun)).is_some_and(each);
-            }
-            Self::RequestHost | Self::FromHost | Self::ToHost | Self::Contact | Self::SipServer => {
-                let sip = facts.sip.as_deref();
-                return sip.and_then(|sip| self.of_sip(sip)).is_some_and(each);
-            }
-        };
-        one.as_deref().is_some_and(each)
-    }
-
-    fn of_stun(self, stun: &Stun) -> Option<&str> {
+impl Wanted {
+    /// Bytes it has on the heap, about.
+    fn memory(&self) -> usize {
         match self {
-            Self::Realm => stun.realm.as_deref(),
-            Self::Software => stun.software.as_deref(),
-            Self::Username => stun.username.as_deref(),
-            _ => stun.origin.as_deref(),
+            Self::Globs(globs) => {
+                globs.capacity() * size_of::<Glob>() + globs.iter().map(Glob::memory).sum::<usize>()
+            }
+            Self::Codes(codes) => codes.capacity() * size_of::<u16>(),
+            Self::Headers(headers) => {
+                let header = |(name, glob): &(Box<str>, Glob)| name.len() + glob.memory();
+                headers.capacity() * size_of::<(Box<str>, Glob)>()
+                    + headers.iter().map(header).sum::<usize>()
+            }
         }
     }
 
-    fn of_sip(self, sip: &Sip) -> Option<&str> {
-        match self {
-            Self::RequestHost => sip.request_host.as_deref(),
-            Self::FromHost => sip.from_host.as_deref(),
-            Self::ToHost => sip.to_host.as_deref(),
-            Self::Contact => sip.contact.as_deref(),
-            _ => sip.server.as_deref(),
+    fn fits(&self, value: Value<'_>) -> bool {
+        match (self, value) {
+            (Self::Globs(globs), value) => {
+                value.any_text(|text| globs.iter().any(|glob| glob.matches(text.as_bytes())))
+            }
+            (Self::Codes(codes), Value::Codes(seen)) => {
+                codes.iter().any(|code| seen.contains(code))
+            }
+            (Self::Headers(headers), Value::Headers(seen)) => seen.iter().any(|(name, value)| {
+                headers.iter().any(|(expected, glob)| {
+                    name.eq_ignore_ascii_case(expected) && glob.matches(value.as_bytes())
+                })
+            }),
+            _ => false,
         }
     }
-}
 
-/// The protocol a rule's table is about: some fields are shared, their meaning is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Family {
-    Tls,
-    Http,
-    Stun,
-    Sip,
-}
-
-impl Family {
-    /// Whether `facts` are of this family.
-    fn includes(self, facts: &Facts) -> bool {
-        let speaks =
-            |protocols: &[Proto]| facts.proto.is_some_and(|proto| protocols.contains(&proto));
+    /// The globs over texts.
+    pub(super) fn globs(&self) -> Vec<&Glob> {
         match self {
-            // Also inside what asked for TLS: SMTP, XMPP, RDP, a proxy's tunnel.
-            Self::Tls => {
-                speaks(&[Proto::TLS, Proto::DTLS, Proto::QUIC, Proto::GQUIC])
-                    || facts.tls_version.is_some()
-                    || facts.ja4.is_some()
-            }
-            Self::Stun => facts.stun.is_some(),
-            Self::Sip => facts.sip.is_some() || speaks(&[Proto::SIP, Proto::SIP_C]),
-            Self::Http => speaks(&[Proto::HTTP, Proto::HTTP2, Proto::WEBSOCKET]),
+            Self::Globs(globs) => globs.iter().collect(),
+            Self::Codes(_) => Vec::new(),
+            Self::Headers(headers) => headers.iter().map(|(_, glob)| glob).collect(),
         }
     }
 }
@@ -155,85 +71,41 @@ impl Family {
 #[derive(Clone, Debug)]
 pub(super) struct FactRule {
     pub(super) tag: Tag,
+    /// The protocols it is about: some fields are shared, their meaning is not.
     pub(super) family: Family,
-    /// Of each field's globs one must match.
-    pub(super) texts: Vec<(Field, Vec<Glob>)>,
-    /// Of these headers one must be there with such a value.
-    pub(super) headers: Vec<(Box<str>, Glob)>,
-    /// One of these STUN message types must have been seen.
-    pub(super) stun_types: Vec<u16>,
-    /// One of these STUN attributes must have been seen.
-    pub(super) stun_attributes: Vec<u16>,
+    /// What each of these must be.
+    pub(super) wanted: Vec<(&'static Field, Wanted)>,
     pub(super) guard: Guard,
 }
 
 impl FactRule {
     /// Bytes it takes, itself included, about.
     fn memory(&self) -> usize {
-        let globs = |globs: &Vec<Glob>| {
-            globs.capacity() * size_of::<Glob>() + globs.iter().map(Glob::memory).sum::<usize>()
-        };
-        let texts = |(_, list): &(Field, Vec<Glob>)| size_of::<(Field, Vec<Glob>)>() + globs(list);
-        let header = |(name, glob): &(Box<str>, Glob)| {
-            size_of::<(Box<str>, Glob)>() + name.len() + glob.memory()
-        };
+        let wanted = self.wanted.iter().map(|(_, wanted)| wanted.memory());
         size_of::<Self>()
-            + self.texts.iter().map(texts).sum::<usize>()
-            + self.headers.iter().map(header).sum::<usize>()
-            + 2 * (self.stun_types.capacity() + self.stun_attributes.capacity())
+            + self.wanted.capacity() * size_of::<(&Field, Wanted)>()
+            + wanted.sum::<usize>()
             + self.guard.memory()
     }
 
     fn holds(&self, opening: &Opening<'_>, facts: &Facts, addresses: &AddressTable) -> bool {
+        let fits = |(field, wanted): &(&Field, Wanted)| {
+            field.of(facts).is_some_and(|value| wanted.fits(value))
+        };
         self.family.includes(facts)
-            && self.texts.iter().all(|(field, globs)| {
-                field.any(facts, |text| {
-                    globs.iter().any(|glob| glob.matches(text.as_bytes()))
-                })
-            })
-            && self.stun_holds(facts)
-            && self.headers_hold(facts)
+            && self.wanted.iter().all(fits)
             && self.guard.allows(opening, addresses)
     }
 
-    fn headers_hold(&self, facts: &Facts) -> bool {
-        self.headers.is_empty()
-            || facts.headers.iter().any(|(name, value)| {
-                self.headers.iter().any(|(expected, glob)| {
-                    name.eq_ignore_ascii_case(expected) && glob.matches(value.as_bytes())
-                })
-            })
-    }
-
-    fn stun_holds(&self, facts: &Facts) -> bool {
-        let seen = |wanted: &[u16], seen: fn(&Stun) -> &[u16]| {
-            wanted.is_empty()
-                || facts
-                    .stun
-                    .as_deref()
-                    .is_some_and(|stun| wanted.iter().any(|one| seen(stun).contains(one)))
-        };
-        seen(&self.stun_types, |stun| &stun.types)
-            && seen(&self.stun_attributes, |stun| &stun.attributes)
-    }
-
     /// The field to find the rule by: the one whose least telling glob tells most.
-    fn key(&self) -> Option<(Field, Vec<&Glob>)> {
-        let headers = (!self.headers.is_empty()).then(|| {
-            (
-                Field::Header,
-                self.headers.iter().map(|(_, glob)| glob).collect(),
-            )
-        });
-        let texts = self
-            .texts
+    fn key(&self) -> Option<(&'static Field, Vec<&Glob>)> {
+        let globs = self
+            .wanted
             .iter()
-            .map(|(field, globs)| (*field, globs.iter().collect()));
-        texts
-            .chain(headers)
-            .max_by_key(|(_, globs): &(Field, Vec<&Glob>)| {
-                globs.iter().map(|glob| glob.longest_literal().len()).min()
-            })
+            .map(|(field, wanted)| (*field, wanted.globs()));
+        globs
+            .filter(|(_, globs)| !globs.is_empty())
+            .max_by_key(|(_, globs)| globs.iter().map(|glob| glob.longest_literal().len()).min())
     }
 }
 
@@ -248,8 +120,8 @@ pub(super) struct ProtoRule {
 #[derive(Debug, Default)]
 pub(super) struct FactTable {
     rules: Vec<FactRule>,
-    /// By [`Field`].
-    by_field: Vec<GlobIndex>,
+    /// In the order of [`FIELDS`], those that a rule is found by.
+    by_field: Vec<(&'static Field, GlobIndex)>,
     /// Rules without any text: STUN types and attributes, TLS towards a port of an operator.
     bare: Vec<u32>,
     /// By [`Proto`].
@@ -258,16 +130,19 @@ pub(super) struct FactTable {
 
 impl FactTable {
     pub(super) fn new(rules: Vec<FactRule>, protos: Vec<(Proto, ProtoRule)>) -> Self {
-        let mut by_field = vec![Vec::new(); Field::COUNT];
+        let mut by_field: Vec<_> = FIELDS.iter().map(|field| (field, Vec::new())).collect();
         let mut bare = Vec::new();
         for (number, rule) in (0..).zip(&rules) {
-            match rule.key() {
-                Some((field, globs)) => {
-                    if let Some(list) = by_field.get_mut(field as usize) {
-                        list.extend(globs.into_iter().map(|glob| (glob.clone(), number)));
-                    }
+            let key = rule.key();
+            let list = key.as_ref().and_then(|(field, _)| {
+                let mut lists = by_field.iter_mut();
+                lists.find(|(of, _)| std::ptr::eq(*of, *field))
+            });
+            match (key, list) {
+                (Some((_, globs)), Some((_, list))) => {
+                    list.extend(globs.into_iter().map(|glob| (glob.clone(), number)));
                 }
-                None => bare.push(number),
+                _ => bare.push(number),
             }
         }
         let mut by_proto = Vec::new();
@@ -280,7 +155,11 @@ impl FactTable {
                 list.push(rule);
             }
         }
-        let by_field = by_field.into_iter().map(GlobIndex::new).collect();
+        let by_field = by_field
+            .into_iter()
+            .filter(|(_, globs)| !globs.is_empty())
+            .map(|(field, globs)| (field, GlobIndex::new(globs)))
+            .collect();
         Self {
             rules,
             by_field,
@@ -291,10 +170,10 @@ impl FactTable {
 
     /// Bytes it takes on the heap, about.
     pub(super) fn memory(&self) -> usize {
-        let index = |index: &GlobIndex| {
+        let index = |(_, index): &(&Field, GlobIndex)| {
             let anchored = index.anchored.iter().map(|(_, glob, _)| glob.memory());
             let others = index.floating.iter().chain(&index.rest);
-            size_of::<GlobIndex>()
+            size_of::<(&Field, GlobIndex)>()
                 + anchored.sum::<usize>()
                 + others.map(|(glob, _)| glob.memory()).sum::<usize>()
                 + index.anchored.capacity() * size_of::<(u8, Glob, u32)>()
@@ -327,9 +206,9 @@ impl FactTable {
                 found.push(rule.tag);
             }
         };
-        for (field, index) in Field::ALL.iter().zip(&self.by_field) {
-            if !index.is_empty() {
-                field.any(facts, |text| {
+        for (field, index) in &self.by_field {
+            if let Some(value) = field.of(facts) {
+                value.any_text(|text| {
                     index.find(text.as_bytes(), &mut attempt);
                     false
                 });
@@ -387,10 +266,6 @@ impl GlobIndex {
         index
     }
 
-    const fn is_empty(&self) -> bool {
-        self.anchored.is_empty() && self.floating.is_empty() && self.rest.is_empty()
-    }
-
     /// Calls `attempt` with the rule of each glob that matches.
     fn find(&self, text: &[u8], mut attempt: impl FnMut(u32)) {
         if let Some(first) = text.first().map(u8::to_ascii_lowercase) {
@@ -424,13 +299,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn fields_stand_in_the_order_of_their_numbers() {
-        for (number, field) in Field::ALL.iter().enumerate() {
-            assert_eq!(*field as usize, number);
-        }
-    }
 
     proptest! {
         #[test]

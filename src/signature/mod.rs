@@ -235,7 +235,8 @@ impl SignatureSet {
             .and_then(|name| self.by_name(name));
         if let Some(mut tag) = by_server_name.or_else(|| self.by_certificate(facts)) {
             // Without an encrypted hello it is a name like any other.
-            if tag.evidence == Evidence::OuterName && !facts.ech {
+            let is_encrypted = facts.tls.as_ref().is_some_and(|tls| tls.ech);
+            if tag.evidence == Evidence::OuterName && !is_encrypted {
                 tag.evidence = Evidence::ServerName;
             }
             found.push(tag);
@@ -255,7 +256,7 @@ impl SignatureSet {
     /// certificate names many).
     fn by_certificate(&self, facts: &Facts) -> Option<Tag> {
         let find = |name: &str| self.by_name(name.strip_prefix("*.").unwrap_or(name));
-        let names = &facts.certificate;
+        let names = &facts.tls.as_deref()?.certificate;
         if let Some(tag) = names.common_name.as_deref().and_then(find) {
             return Some(tag);
         }

@@ -9,7 +9,10 @@ pub fn schema() -> serde_json::Value {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::dissect::{FIELDS, Family};
 
     /// With `UPDATE_SCHEMA` set, the test writes the file it else compares.
     #[test]
@@ -39,5 +42,41 @@ mod tests {
             );
         }
         assert_eq!(tables.len(), 13);
+    }
+
+    /// What every rule table over facts may hold.
+    const COMMON: [&str; 8] = [
+        "address_excluded",
+        "address_required",
+        "evidence",
+        "name",
+        "port",
+        "proto",
+        "service",
+        "source",
+    ];
+
+    #[test]
+    fn rule_tables_have_a_key_for_each_fact_that_says_so() {
+        let schema = schema();
+        for (family, table) in [
+            (Family::Tls, "TlsTable"),
+            (Family::Http, "HttpTable"),
+            (Family::Stun, "StunTable"),
+            (Family::Sip, "SipTable"),
+        ] {
+            let properties = schema["$defs"][table]["properties"].as_object().unwrap();
+            let written: BTreeSet<&str> = properties
+                .keys()
+                .map(String::as_str)
+                .filter(|key| !COMMON.contains(key))
+                .collect();
+            let keys = FIELDS.iter().flat_map(|field| field.keys);
+            let tested: BTreeSet<&str> = keys
+                .filter(|(of, _)| *of == family)
+                .map(|&(_, key)| key)
+                .collect();
+            assert_eq!(written, tested, "{table}");
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::app::{Proto, Service};
-use crate::dissect::{Names, Sip, Stun};
+use crate::dissect::{DISSECTORS, Http, Names, Over, Sip, Stun, Tls};
 use crate::flow::opening::Script;
 use crate::flow::{Side, Transport};
 use crate::verdict::Evidence;
@@ -49,27 +49,33 @@ fn facts_rules_need_every_key_and_any_entry() {
     };
     let http = Facts {
         proto: Some(Proto::HTTP),
-        user_agent: text("Acme/1.2 (X)"),
-        path: text("/mmtls/abc"),
-        method: text("POST"),
-        headers: vec![("yx-pn".into(), "yxmc-1".into())],
         server_name: text("cdn7.acme.test"),
+        http: Some(Box::new(Http {
+            user_agent: text("Acme/1.2 (X)"),
+            path: text("/mmtls/abc"),
+            method: text("POST"),
+            headers: vec![("yx-pn".into(), "yxmc-1".into())],
+            ..Http::default()
+        })),
         ..Facts::default()
     };
     let tls = Facts {
         proto: Some(Proto::TLS),
-        alpn: vec!["h2".into(), "acme-push-v3".into()],
-        ja4: text("t13d1516h2_8daaf6152771_02713d6af862"),
-        certificate: Names {
-            organisation: text("Acme Inc."),
-            ..Names::default()
-        },
+        tls: Some(Box::new(Tls {
+            alpn: vec!["h2".into(), "acme-push-v3".into()],
+            ja4: text("t13d1516h2_8daaf6152771_02713d6af862"),
+            certificate: Names {
+                organisation: text("Acme Inc."),
+                ..Names::default()
+            },
+            ..Tls::default()
+        })),
         ..Facts::default()
     };
     let sip = Facts {
         proto: Some(Proto::SIP),
-        user_agent: text("Acme client_7"),
         sip: Some(Box::new(Sip {
+            user_agent: text("Acme client_7"),
             to_host: text("sip.acme.test"),
             ..Sip::default()
         })),
@@ -194,6 +200,104 @@ fn facts_rules_need_every_key_and_any_entry() {
     }
 }
 
+/// What the dissector that is sure of `script` reads in it.
+fn dissected(script: &Script) -> Facts {
+    let opening = script.opening();
+    let mut read = DISSECTORS
+        .iter()
+        .filter(|row| match row.over {
+            Over::Tcp => opening.transport == Transport::Tcp,
+            Over::Udp => opening.transport == Transport::Udp,
+            Over::TcpAndUdp => true,
+        })
+        .filter_map(|row| {
+            let mut facts = Facts::default();
+            (row.dissect)(&opening, &mut facts)
+                .is_sure()
+                .then_some(facts)
+        });
+    read.next().expect("a dissector that is sure")
+}
+
+#[test]
+fn a_rule_table_tests_the_facts_of_its_own_protocols() {
+    let hello = crate::dissect::tls::tests::client_hello_record();
+    let stun = b"\0\x01\0\x08\x21\x12\xa4\x42abcdefghijkl\x80\x22\0\x04Acme";
+    // What both tables could mean by one key: fields of all these protocols are called the same.
+    let rules = "[[http]]\nname = 'h1'\nmethod = ['get', 'describe', 'm-search', 'options']\nsource = 's'\n\
+        [[http]]\nname = 'h2'\nuser_agent = ['acme*']\nsource = 's'\n\
+        [[http]]\nname = 'h3'\nserver = ['acme*']\nsource = 's'\n\
+        [[http]]\nname = 'h4'\nhost = ['*.*']\nsource = 's'\n\
+        [[http]]\nname = 'h5'\nheader = [{ name = 'st' }]\nsource = 's'\n\
+        [[tls]]\nname = 't1'\nserver_name = ['*.*']\nsource = 's'\n\
+        [[sip]]\nname = 's1'\nmethod = ['get', 'describe', 'm-search', 'options']\nsource = 's'\n\
+        [[sip]]\nname = 's2'\nuser_agent = ['acme*']\nsource = 's'\n\
+        [[sip]]\nname = 's3'\nserver = ['acme*']\nsource = 's'\n\
+        [[stun]]\nname = 'u1'\nsoftware = ['acme*']\nsource = 's'\n";
+    let set = set(&[acme(rules)]);
+    let text = |text: &str| text.replace('\n', "\r\n").into_bytes();
+    let of_client = "User-Agent: Acme/1\nHost: www.example.com\nST: all\n\n";
+    let of_server = "Server: Acme/1\n\n";
+    let rows = [
+        (
+            "http",
+            Script::tcp(80)
+                .client(&text(&format!("GET / HTTP/1.1\n{of_client}")))
+                .server(&text(&format!("HTTP/1.1 200 OK\n{of_server}"))),
+            &["h1", "h2", "h3", "h4", "h5"][..],
+        ),
+        (
+            "rtsp",
+            Script::tcp(554)
+                .client(&text(&format!(
+                    "DESCRIBE rtsp://www.example.com/a RTSP/1.0\n{of_client}"
+                )))
+                .server(&text(&format!("RTSP/1.0 200 OK\n{of_server}"))),
+            &[],
+        ),
+        (
+            "ssdp",
+            Script::udp(1900).client(&text(&format!(
+                "M-SEARCH * HTTP/1.1\nServer: Acme/1\n{of_client}"
+            ))),
+            &[],
+        ),
+        (
+            "sip",
+            Script::udp(5060).client(&text(&format!(
+                "OPTIONS sip:www.example.com SIP/2.0\nServer: Acme/1\n{of_client}"
+            ))),
+            &["s1", "s2", "s3"],
+        ),
+        ("tls", Script::tcp(443).client(&hello), &["t1"]),
+        ("stun", Script::udp(3478).client(stun), &["u1"]),
+        (
+            "smtp",
+            Script::tcp(25)
+                .server(b"220 Acme ESMTP ready\r\n")
+                .client(b"EHLO www.example.com\r\n"),
+            &[],
+        ),
+        (
+            "mqtt",
+            Script::tcp(1883).client(b"\x10\x16\0\x04MQTT\x04\x80\0\x3c\0\x02id\0\x06acme/1"),
+            &[],
+        ),
+    ];
+    for (proto, script, expected) in rows {
+        let facts = dissected(&script);
+        let catalog = set.catalog();
+        let spoken = facts.proto.map(|proto| catalog.protocol_name(proto));
+        assert_eq!(spoken, Some(proto));
+        let mut found: Vec<_> = by_facts(&set, &facts)
+            .iter()
+            .filter_map(|found| Some(found.split_once(':')?.1.split(' ').next()?.to_owned()))
+            .collect();
+        found.sort_unstable();
+        assert_eq!(found, *expected, "{proto}");
+    }
+}
+
 #[test]
 fn proto_rules_name_what_a_dissector_recognised() {
     let files = [acme(
@@ -235,11 +339,14 @@ fn a_certificate_speaks_only_where_the_client_named_no_server_we_know() {
     ]);
     let facts = |name: Option<&str>, common: Option<&str>, alternative: &[&str]| Facts {
         server_name: name.map(Into::into),
-        certificate: Names {
-            common_name: common.map(Into::into),
-            alternative: alternative.iter().map(|&name| name.into()).collect(),
-            ..Names::default()
-        },
+        tls: Some(Box::new(Tls {
+            certificate: Names {
+                common_name: common.map(Into::into),
+                alternative: alternative.iter().map(|&name| name.into()).collect(),
+                ..Names::default()
+            },
+            ..Tls::default()
+        })),
         ..Facts::default()
     };
     let acme = "acme/domain:acme.test server-name";
@@ -273,7 +380,10 @@ fn a_certificate_speaks_only_where_the_client_named_no_server_we_know() {
         );
     }
     let referred = Facts {
-        referer: text("www.acme.test"),
+        http: Some(Box::new(Http {
+            referer: text("www.acme.test"),
+            ..Http::default()
+        })),
         ..Facts::default()
     };
     assert!(

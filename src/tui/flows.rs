@@ -152,7 +152,10 @@ fn name(record: &FlowRecord, set: &SignatureSet) -> String {
 fn server_name(record: &FlowRecord) -> &str {
     let facts = record.facts.as_deref();
     facts
-        .and_then(|facts| facts.server_name.as_deref().or(facts.query_name.as_deref()))
+        .and_then(|facts| {
+            let query = || facts.dns.as_deref()?.query_name.as_deref();
+            facts.server_name.as_deref().or_else(query)
+        })
         .unwrap_or_default()
 }
 

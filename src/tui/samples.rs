@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::app::{Proto, Service};
 use crate::classify::{Decider, Named, UnknownReason};
 use crate::decode::{DropReason, IpProtocol, Vlans};
-use crate::dissect::Facts;
+use crate::dissect::{Facts, Tls};
 use crate::export::snapshot::{Reloads, Snapshot, SourceReport};
 use crate::flow::{Counters, EndReason, PerSide};
 use crate::signature::{SignatureSet, SourceFile};
@@ -264,7 +264,10 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
         facts: known.then(|| {
             Box::new(Facts {
                 server_name: Some(server_name.into()),
-                ja4: Some("t13d1516h2_8daaf6152771_e5627efa2ab1".into()),
+                tls: Some(Box::new(Tls {
+                    ja4: Some("t13d1516h2_8daaf6152771_e5627efa2ab1".into()),
+                    ..Tls::default()
+                })),
                 ..Facts::default()
             })
         }),

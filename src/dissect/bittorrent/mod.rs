@@ -49,7 +49,7 @@ fn peer(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             // Azureus style: `-UT3550-`, then random bytes.
             let peer_id = bytes.get(PEER_ID..PEER_ID + 8);
             if let Some(id @ [b'-', .., b'-']) = peer_id {
-                facts.software = text(id, id.len());
+                facts.banner.get_or_insert_default().software = text(id, id.len());
             }
             return Outcome::Done;
         }
@@ -186,7 +186,13 @@ mod tests {
         let whole = handshake();
         let (outcome, facts) = run(&Script::tcp(6881).client(&whole));
         assert_eq!(
-            (outcome, facts.software.as_deref()),
+            (
+                outcome,
+                facts
+                    .banner
+                    .as_ref()
+                    .and_then(|banner| banner.software.as_deref())
+            ),
             (Outcome::Done, Some("-UT3550-"))
         );
         assert_eq!(run(&Script::tcp(6881).server(&whole)).0, Outcome::Done);

@@ -60,8 +60,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
                 if asks_for_certificate(&name, rr_type) {
                     facts.proto = Some(Proto::DNSCRYPT);
                 }
-                facts.query_name = Some(name.to_boxed());
-                facts.query_type = Some(rr_type);
+                let dns = facts.dns.get_or_insert_default();
+                dns.query_name = Some(name.to_boxed());
+                dns.query_type = Some(rr_type);
             }
             Outcome::Done
         }
@@ -404,8 +405,11 @@ mod tests {
                 (Some(proto), swapped),
                 "{script:?}"
             );
-            assert_eq!(facts.query_name.as_deref(), Some("www.example.com"));
-            assert_eq!(facts.query_type, Some(1));
+            assert_eq!(
+                facts.dns.as_ref().unwrap().query_name.as_deref(),
+                Some("www.example.com")
+            );
+            assert_eq!(facts.dns.unwrap().query_type, Some(1));
         }
     }
 
@@ -416,8 +420,11 @@ mod tests {
             Script::new(Transport::Udp, 5353, 5353).client(&message(0x8400, [0, 1, 0, 0], record));
         let (outcome, facts) = run(&script);
         assert_eq!((outcome, facts.swapped), (Outcome::Done, false));
-        assert_eq!(facts.query_name.as_deref(), Some("_raop._tcp.local"));
-        assert_eq!(facts.query_type, Some(12));
+        assert_eq!(
+            facts.dns.as_ref().unwrap().query_name.as_deref(),
+            Some("_raop._tcp.local")
+        );
+        assert_eq!(facts.dns.unwrap().query_type, Some(12));
     }
 
     #[test]

@@ -88,13 +88,14 @@ fn tell_request(block: &[u8], facts: &mut Facts) {
 }
 
 fn tell_response(block: &[u8], facts: &mut Facts) {
+    let http = facts.http.get_or_insert_default();
     for (name, value) in Decoder::new().decode(block) {
         if name == b":status" {
-            facts.status = std::str::from_utf8(&value)
+            http.status = std::str::from_utf8(&value)
                 .ok()
                 .and_then(|it| it.parse().ok());
         } else {
-            tell_response_field(&name, &value, facts);
+            tell_response_field(&name, &value, http);
         }
     }
 }
@@ -201,6 +202,7 @@ mod tests {
     use proptest::prelude::{any, prop, proptest};
 
     use super::*;
+    use crate::dissect::Http;
     use crate::flow::opening::Script;
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
@@ -279,13 +281,16 @@ mod tests {
             let expected = Facts {
                 proto: Some(Proto::HTTP2),
                 server_name: Some("grpc.example".into()),
-                method: Some("POST".into()),
-                path: Some("/pkg.Service/Call".into()),
-                user_agent: Some("grpc-go/1.60".into()),
-                content_type: Some("application/grpc".into()),
-                server: Some("envoy".into()),
-                status: Some(200),
-                headers: vec![("x-app".into(), "one".into())],
+                http: Some(Box::new(Http {
+                    method: Some("POST".into()),
+                    path: Some("/pkg.Service/Call".into()),
+                    user_agent: Some("grpc-go/1.60".into()),
+                    content_type: Some("application/grpc".into()),
+                    server: Some("envoy".into()),
+                    status: Some(200),
+                    headers: vec![("x-app".into(), "one".into())],
+                    ..Http::default()
+                })),
                 ..Facts::default()
             };
             assert_eq!(facts, expected);

@@ -305,7 +305,7 @@ pub(super) fn read_chlo(bytes: &[u8], ended: bool, facts: &mut Facts) -> bool {
         facts.server_name = Some(name);
     }
     if let Some(agent) = message.value(b"UAID").and_then(|it| text(it, 512)) {
-        facts.user_agent = Some(agent);
+        facts.quic.get_or_insert_default().user_agent = Some(agent);
     }
     true
 }
@@ -430,7 +430,10 @@ mod tests {
         let mut facts = Facts::default();
         assert!(read_chlo(chlo, false, &mut facts));
         assert_eq!(facts.server_name.as_deref(), Some("www.example.uk"));
-        assert_eq!(facts.user_agent.as_deref(), Some("Chrome/1"));
+        assert_eq!(
+            facts.quic.as_ref().unwrap().user_agent.as_deref(),
+            Some("Chrome/1")
+        );
         for end in 0..chlo.len() {
             assert!(may_be_chlo(&chlo[..end]));
             let mut facts = Facts::default();

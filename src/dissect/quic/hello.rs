@@ -91,7 +91,7 @@ fn message(handshake: Handshake, bytes: &[u8], ended: bool, facts: &mut Facts) -
     match read(bytes, HelloOver::Quic, facts) {
         HelloRead::Complete => {
             if let Some(agent) = parameters::user_agent(bytes) {
-                facts.user_agent = Some(agent);
+                facts.quic.get_or_insert_default().user_agent = Some(agent);
             }
             State::Whole
         }

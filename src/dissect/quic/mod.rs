@@ -79,7 +79,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         false => (&client, &server, opening.client),
         true => (&server, &client, opening.server),
     };
-    facts.quic_version = sender.version.or(receiver.version);
+    if let Some(version) = sender.version.or(receiver.version) {
+        facts.quic.get_or_insert_default().version = Some(version);
+    }
     facts.proto = Some(match sender.google || receiver.google {
         false => Proto::QUIC,
         true => Proto::GQUIC,

@@ -101,14 +101,17 @@ fn first_packets_of_the_documents() {
         let (outcome, facts) = run(&udp().client(&packet));
         assert_eq!(outcome, Outcome::Done);
         assert_eq!(facts.proto, Some(Proto::QUIC));
-        assert_eq!(facts.quic_version, Some(version));
+        assert_eq!(facts.quic.as_ref().unwrap().version, Some(version));
         let (name, alpn) = match hello {
             RFC_HELLO => ("example.com", vec!["alpn".into()]),
             _ => ("server", vec![]),
         };
         assert_eq!(facts.server_name.as_deref(), Some(name));
-        assert_eq!(facts.alpn, alpn);
-        assert!(facts.ja4.unwrap().starts_with("q13d"), "{version:x}");
+        assert_eq!(facts.tls.as_ref().unwrap().alpn, alpn);
+        assert!(
+            facts.tls.unwrap().ja4.unwrap().starts_with("q13d"),
+            "{version:x}"
+        );
         assert!(!facts.swapped);
     }
 }
@@ -135,7 +138,7 @@ fn server_packet_of_the_document() {
     let (outcome, facts) = run(&udp().server(&datagram));
     assert_eq!(outcome, Outcome::Partial);
     assert_eq!(
-        (facts.proto, facts.quic_version),
+        (facts.proto, facts.quic.as_ref().unwrap().version),
         (Some(Proto::QUIC), Some(1))
     );
     assert!(!facts.swapped);
@@ -174,7 +177,7 @@ fn every_version_is_opened() {
         let (outcome, facts) = run(&script);
         assert_eq!(outcome, Outcome::Done, "{version:x}");
         assert_eq!(facts.server_name.as_deref(), Some(NAME), "{version:x}");
-        assert_eq!(facts.quic_version, Some(version));
+        assert_eq!(facts.quic.as_ref().unwrap().version, Some(version));
         assert_eq!(facts.proto, Some(Proto::QUIC));
     }
     assert!(initial_packets(7, DCID, b"", &long_hello()).is_empty());
@@ -294,9 +297,10 @@ fn google_versions() {
         let (read, facts) = run(&script);
         assert_eq!(read, outcome);
         assert_eq!(facts.proto, Some(Proto::GQUIC));
-        assert_eq!(facts.quic_version, version);
         assert_eq!(facts.server_name.as_deref(), name.then_some(NAME));
-        assert_eq!(facts.user_agent.as_deref(), name.then_some("Chrome/90"));
+        let quic = facts.quic.unwrap_or_default();
+        assert_eq!(quic.version, version);
+        assert_eq!(quic.user_agent.as_deref(), name.then_some("Chrome/90"));
         assert_eq!(facts.swapped, swapped);
     }
 }
@@ -448,10 +452,10 @@ fn versions_are_negotiated() {
     assert_eq!(run(&udp().client(&reserved)).0, Outcome::NeedMore);
     let (outcome, facts) = run(&udp().client(&reserved).server(&list(1)));
     assert_eq!(outcome, Outcome::Partial);
-    assert_eq!(facts.quic_version, Some(0x1a2a_3a4a));
+    assert_eq!(facts.quic.as_ref().unwrap().version, Some(0x1a2a_3a4a));
     let script = udp().client(&reserved).server(&list(1)).client(&first);
     assert_eq!(named(&script), done(NAME));
-    assert_eq!(run(&script).1.quic_version, Some(1));
+    assert_eq!(run(&script).1.quic.unwrap().version, Some(1));
     let (outcome, facts) = run(&udp().client(&list(0x6b33_43cf)).server(&first));
     assert_eq!((outcome, facts.swapped), (Outcome::Done, true));
     assert_eq!(
@@ -496,7 +500,7 @@ fn what_will_not_come_is_not_waited_for() {
     let script = udp().client(&begin).server(&handshake);
     assert_eq!(named(&script), done(NAME));
     assert_eq!(
-        run(&script).1.ja4,
+        run(&script).1.tls.unwrap().ja4,
         None,
         "a fingerprint needs the whole hello"
     );
@@ -515,7 +519,10 @@ fn what_will_not_come_is_not_waited_for() {
     };
     let sealed = part(&hello, 0..1000, 0, other);
     let (outcome, facts) = run(&udp().client(&sealed));
-    assert_eq!((outcome, facts.quic_version), (Outcome::Partial, Some(1)));
+    assert_eq!(
+        (outcome, facts.quic.as_ref().unwrap().version),
+        (Outcome::Partial, Some(1))
+    );
     assert_eq!(
         named(&udp().client(&sealed).server(&handshake)),
         (Outcome::Done, None)

@@ -18,9 +18,6 @@ use crate::flow::{Opening, Side, Transport};
 /// The ports registered for SIP.
 const PORTS: [u16; 2] = [5060, 5061];
 
-/// Addresses of media kept of one flow.
-const MAX_MEDIA: usize = 32;
-
 /// Messages of one side read from a TCP stream.
 const MAX_IN_STREAM: usize = 16;
 
@@ -52,8 +49,8 @@ fn datagram(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             if !claimed {
                 claim(dialect, start, opening.latest, facts);
             }
-            let (head, body) = split(rest).unwrap_or((rest, &[]));
-            collect(start, head, body, facts);
+            let head = split(rest).map_or(rest, |(head, _)| head);
+            collect(start, head, facts);
             Outcome::Partial
         }
         _ if claimed => Outcome::Partial,
@@ -93,17 +90,13 @@ fn streams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
                 claim(dialect, start, side, facts);
             }
             let Some((head, after)) = split(rest) else {
-                collect(start, rest, &[], facts);
+                collect(start, rest, facts);
                 break;
             };
-            let len = content_length(head);
-            let Some((body, next)) = after.split_at_checked(len) else {
-                // The body is not whole yet; what is there may already name an address, but its
-                // last line may be cut.
-                collect(start, head, &[], facts);
-                break;
+            collect(start, head, facts);
+            let Some(next) = after.get(content_length(head)..) else {
+                break; // The body is not whole yet.
             };
-            collect(start, head, body, facts);
             bytes = next;
         }
     }
@@ -124,9 +117,8 @@ fn claim(dialect: Dialect, start: Start<'_>, side: Side, facts: &mut Facts) {
 }
 
 /// Adds what a message holds; what came first stays.
-fn collect(start: Start<'_>, head: &[u8], body: &[u8], facts: &mut Facts) {
-    let Facts { sip, media, .. } = facts;
-    let sip = sip.get_or_insert_default();
+fn collect(start: Start<'_>, head: &[u8], facts: &mut Facts) {
+    let sip = facts.sip.get_or_insert_default();
     let set = |slot: &mut Option<Box<str>>, value: Option<Box<str>>| {
         if slot.is_none() {
             *slot = value;
@@ -134,7 +126,7 @@ fn collect(start: Start<'_>, head: &[u8], body: &[u8], facts: &mut Facts) {
     };
     let is_request = match start {
         Start::Request { method, target } => {
-            set(&mut facts.method, text(method, MAX_NAME));
+            set(&mut sip.method, text(method, MAX_NAME));
             set(
                 &mut sip.request_host,
                 uri_host(target).or_else(|| bare_host(target)),
@@ -142,7 +134,7 @@ fn collect(start: Start<'_>, head: &[u8], body: &[u8], facts: &mut Facts) {
             true
         }
         Start::Response { status } => {
-            facts.status.get_or_insert(status);
+            sip.status.get_or_insert(status);
             false
         }
     };
@@ -151,12 +143,12 @@ fn collect(start: Start<'_>, head: &[u8], body: &[u8], facts: &mut Facts) {
             Header::From => set(&mut sip.from_host, uri_host(value)),
             Header::To => set(&mut sip.to_host, uri_host(value)),
             Header::Contact => set(&mut sip.contact, text(value, MAX_TEXT)),
-            Header::UserAgent if is_request => set(&mut facts.user_agent, text(value, MAX_TEXT)),
+            Header::UserAgent if is_request => set(&mut sip.user_agent, text(value, MAX_TEXT)),
             // Phones that answer name themselves in User-Agent, servers in Server.
             Header::UserAgent | Header::Server | Header::AccessNetwork => {
                 set(&mut sip.server, text(value, MAX_TEXT));
             }
-            Header::Client => set(&mut facts.software, text(value, MAX_TEXT)),
+            Header::Client => set(&mut sip.software, text(value, MAX_TEXT)),
             Header::ContentLength => {}
         }
     }
@@ -165,11 +157,6 @@ fn collect(start: Start<'_>, head: &[u8], body: &[u8], facts: &mut Facts) {
         let name = names.into_iter().flatten().find(|host| is_domain(host));
         facts.server_name = name.cloned();
     }
-    sdp::media(body, &mut |address| {
-        if media.len() < MAX_MEDIA && !media.contains(&address) {
-            media.push(address);
-        }
-    });
 }
 
 /// The target of SIP-C is a host without scheme, or a user's number.

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 
 use self::message::{HEADER_LEN, Message, Proof, attribute, channel, multiplexed};
 use super::plain::{MAX_TEXT, lower, text};
-use super::{Facts, Outcome, Stun, dtls, rtp};
+use super::{Facts, Outcome, dtls, rtp};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Stream, Transport};
 use crate::wire::reader::Reader;
@@ -293,8 +293,7 @@ fn claim(facts: &mut Facts) {
 
 /// Adds what a message holds.
 fn collect(message: &Message<'_>, facts: &mut Facts) {
-    let Facts { stun, media, .. } = facts;
-    let stun: &mut Stun = stun.get_or_insert_default();
+    let stun = facts.stun.get_or_insert_default();
     add(&mut stun.types, message.kind, MAX_TYPES);
     stun.classic |= message.proof != Proof::Cookie;
     for (kind, value) in message.attributes() {
@@ -314,9 +313,6 @@ fn collect(message: &Message<'_>, facts: &mut Facts) {
             {
                 if let Some(address) = message.xor_address(value) {
                     add(&mut stun.addresses, address, MAX_ADDRESSES);
-                    if kind == attribute::XOR_PEER_ADDRESS {
-                        add(media, address, MAX_MEDIA);
-                    }
                 }
             }
             _ => {}

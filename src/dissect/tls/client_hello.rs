@@ -164,6 +164,7 @@ impl<'a> Hello<'a> {
             ..ja4::Parts::default()
         };
         let mut tls_version = self.version;
+        let tls = facts.tls.get_or_insert_default();
         let mut alpn = Vec::new();
         let mut extensions = Reader::new(self.extensions);
         while let Some(kind) = extensions.be16() {
@@ -205,14 +206,14 @@ impl<'a> Hello<'a> {
                         tls_version = version;
                     }
                 }
-                ENCRYPTED_CLIENT_HELLO | ENCRYPTED_SERVER_NAME => facts.ech = true,
+                ENCRYPTED_CLIENT_HELLO | ENCRYPTED_SERVER_NAME => tls.ech = true,
                 _ => {}
             }
         }
-        facts.tls_version = Some(tls_version);
-        facts.alpn = alpn;
+        tls.version = Some(tls_version);
+        tls.alpn = alpn;
         if whole {
-            facts.ja4 = ja4(over, parts);
+            tls.ja4 = ja4(over, parts);
         }
     }
 }

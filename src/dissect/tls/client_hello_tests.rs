@@ -114,10 +114,13 @@ fn a_whole_hello_tells_everything() {
     let (read, facts) = read_all(&typical().message(), HelloOver::Quic);
     assert_eq!(read, HelloRead::Complete);
     assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
-    assert_eq!(facts.alpn, ["h2".into(), "http/1.1".into()]);
-    assert_eq!(facts.tls_version, Some(0x0304));
-    assert!(!facts.ech);
-    let ja4 = facts.ja4.unwrap();
+    assert_eq!(
+        facts.tls.as_ref().unwrap().alpn,
+        ["h2".into(), "http/1.1".into()]
+    );
+    assert_eq!(facts.tls.as_ref().unwrap().version, Some(0x0304));
+    assert!(!facts.tls.as_ref().unwrap().ech);
+    let ja4 = facts.tls.unwrap().ja4.unwrap();
     assert!(ja4.starts_with("q13d0205h2_"), "{ja4}");
     assert_eq!(ja4.len(), 36);
 }
@@ -140,7 +143,7 @@ fn what_is_left_of_a_cut_hello_still_names_the_server() {
         let mut facts = Facts::default();
         let read = read_cut_client_hello(&message[..len], HelloOver::Tcp, &mut facts);
         assert_ne!(read, HelloRead::NeedMore);
-        assert!(facts.ja4.is_none());
+        assert!(facts.tls.is_none_or(|tls| tls.ja4.is_none()));
         if facts.server_name.is_some() {
             named_from.get_or_insert(len);
         } else {
@@ -293,7 +296,7 @@ fn a_hello_without_extensions() {
     let message = [&[CLIENT_HELLO][..], &len[1..], &body].concat();
     let (read, facts) = read_all(&message, HelloOver::Tcp);
     assert_eq!(read, HelloRead::Complete);
-    assert!(facts.ja4.unwrap().starts_with("t12i020000_"));
+    assert!(facts.tls.unwrap().ja4.unwrap().starts_with("t12i020000_"));
 }
 
 #[test]
@@ -309,8 +312,15 @@ fn versions_names_and_encrypted_hellos() {
     ];
     for (offered, over, expected, ja4) in versions {
         let facts = facts_of(hello().versions(offered), over);
-        assert_eq!(facts.tls_version, Some(expected), "{offered:x?}");
-        assert!(facts.ja4.unwrap().starts_with(ja4), "{offered:x?}");
+        assert_eq!(
+            facts.tls.as_ref().unwrap().version,
+            Some(expected),
+            "{offered:x?}"
+        );
+        assert!(
+            facts.tls.unwrap().ja4.unwrap().starts_with(ja4),
+            "{offered:x?}"
+        );
     }
     let dtls = Builder {
         version: 0xfefd,
@@ -318,8 +328,8 @@ fn versions_names_and_encrypted_hellos() {
         ..hello()
     };
     let facts = facts_of(dtls.versions(&[0xfefd, 0xfefc]), HelloOver::Dtls);
-    assert_eq!(facts.tls_version, Some(0xfefc));
-    assert!(facts.ja4.unwrap().starts_with("dd3i"));
+    assert_eq!(facts.tls.as_ref().unwrap().version, Some(0xfefc));
+    assert!(facts.tls.unwrap().ja4.unwrap().starts_with("dd3i"));
 
     for (name, expected) in [
         (&b"a.example."[..], Some("a.example")),
@@ -331,13 +341,18 @@ fn versions_names_and_encrypted_hellos() {
         let facts = facts_of(hello().name(name), HelloOver::Tcp);
         assert_eq!(facts.server_name.as_deref(), expected, "{name:?}");
         assert_eq!(
-            facts.ja4.unwrap().as_bytes()[3],
+            facts.tls.unwrap().ja4.unwrap().as_bytes()[3],
             b'd',
             "the extension is there"
         );
     }
     for kind in [ENCRYPTED_CLIENT_HELLO, ENCRYPTED_SERVER_NAME] {
-        assert!(facts_of(hello().with(kind, vec![0; 200]), HelloOver::Tcp).ech);
+        assert!(
+            facts_of(hello().with(kind, vec![0; 200]), HelloOver::Tcp)
+                .tls
+                .unwrap()
+                .ech
+        );
     }
 }
 
@@ -349,7 +364,7 @@ fn lists_are_bounded() {
         &Builder::default().alpn(&protocols).message(),
         HelloOver::Tcp,
     );
-    assert_eq!(facts.alpn.len(), MAX_LIST);
+    assert_eq!(facts.tls.as_ref().unwrap().alpn.len(), MAX_LIST);
 }
 
 /// Name, ALPN, cipher suites and extensions of a hello.
@@ -405,12 +420,12 @@ proptest! {
         assert_eq!(read, HelloRead::Complete);
         let lower = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().to_lowercase();
         assert_eq!(facts.server_name.as_deref(), expected_name.clone().map(lower).as_deref());
-        let read_alpn: Vec<Vec<u8>> = facts.alpn.iter().map(|it| it.as_bytes().to_vec()).collect();
+        let read_alpn: Vec<Vec<u8>> = facts.tls.as_ref().unwrap().alpn.iter().map(|it| it.as_bytes().to_vec()).collect();
         assert_eq!(read_alpn, expected_alpn);
         let count = |list: &[u16]| list.iter().filter(|&&it| !is_grease(it)).count().min(99);
         let sni = if expected_name.is_some() { 'd' } else { 'i' };
         let start = format!("t12{sni}{:02}{:02}", count(&ciphers), count(&kinds));
-        assert!(facts.ja4.unwrap().starts_with(&start));
+        assert!(facts.tls.unwrap().ja4.unwrap().starts_with(&start));
     }
 
     #[test]

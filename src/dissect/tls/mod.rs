@@ -218,12 +218,12 @@ fn read_request(client: &SideView<'_>, facts: &mut Facts) -> Asked {
     if client.shows != Shows::ClientHello {
         return Asked::Nothing;
     }
-    if facts.ja4.is_some() {
+    if facts.tls.as_ref().is_some_and(|tls| tls.ja4.is_some()) {
         // Read when the opening was shorter: hashing it again with every segment is for nothing.
         return Asked::Read;
     }
     if client.is_sslv2() {
-        facts.tls_version = sslv2::client_version(client.stream.bytes);
+        facts.tls.get_or_insert_default().version = sslv2::client_version(client.stream.bytes);
         return Asked::Read;
     }
     let cut = client.stream.ended || client.chain.encrypted || client.chain.broken;
@@ -267,7 +267,7 @@ fn read_answer(server: &SideView<'_>, facts: &mut Facts) -> Answered {
                 let Some(version) = chosen_version(message.body) else {
                     return Answered::Read;
                 };
-                facts.tls_version = Some(version);
+                facts.tls.get_or_insert_default().version = Some(version);
                 if version >= 0x0304 {
                     return Answered::Read; // The certificate is encrypted.
                 }
@@ -289,7 +289,7 @@ fn read_answer(server: &SideView<'_>, facts: &mut Facts) -> Answered {
 fn read_certificate_of(read: CertificateRead, ended: bool, facts: &mut Facts) -> Answered {
     match read {
         CertificateRead::Names(names) => {
-            facts.certificate = names;
+            facts.tls.get_or_insert_default().certificate = names;
             Answered::Read
         }
         CertificateRead::NeedMore if ended => Answered::Read,

@@ -241,14 +241,15 @@ fn facts_of_both_sides() {
         .server(&certificate());
     let (_, facts) = run(&script);
     assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
-    assert_eq!(facts.alpn, ["h2".into()]);
-    assert_eq!(facts.tls_version, Some(0x0303), "chosen, not offered");
+    let tls = facts.tls.unwrap();
+    assert_eq!(tls.alpn, ["h2".into()]);
+    assert_eq!(tls.version, Some(0x0303), "chosen, not offered");
     assert_eq!(
-        facts.certificate.common_name.as_deref(),
+        tls.certificate.common_name.as_deref(),
         Some("www.example.com")
     );
-    assert_eq!(facts.certificate.issuer.as_deref(), Some("Example CA"));
-    assert!(facts.ja4.unwrap().starts_with("t13d0203h2_"));
+    assert_eq!(tls.certificate.issuer.as_deref(), Some("Example CA"));
+    assert!(tls.ja4.unwrap().starts_with("t13d0203h2_"));
     assert!(!facts.swapped);
 }
 
@@ -264,7 +265,9 @@ fn sides_may_be_exchanged() {
     ] {
         let (_, facts) = run(&script);
         assert!(facts.swapped);
-        assert!(facts.server_name.is_some() || facts.certificate.common_name.is_some());
+        assert!(
+            facts.server_name.is_some() || facts.tls.unwrap().certificate.common_name.is_some()
+        );
     }
 }
 
@@ -354,7 +357,7 @@ fn a_certificate_without_its_hello() {
         let mut facts = Facts::default();
         assert_eq!(dissect(&opening, &mut facts), Outcome::Partial);
         assert_eq!(
-            facts.certificate.common_name.as_deref(),
+            facts.tls.unwrap().certificate.common_name.as_deref(),
             Some("www.example.com")
         );
         assert_eq!(facts.swapped, !opening.client.is_empty());
@@ -362,10 +365,7 @@ fn a_certificate_without_its_hello() {
     // That of a client, in a handshake whose first half was not captured.
     let key = record(22, &handshake(CLIENT_KEY_EXCHANGE, &[4; 66]));
     let (_, facts) = run(&Script::tcp(443).client(&[certificate(), key].concat()));
-    assert_eq!(
-        (facts.swapped, facts.certificate),
-        (false, crate::dissect::Names::default())
-    );
+    assert_eq!((facts.swapped, facts.tls), (false, None));
     let mut lying = certificate();
     lying[5 + 4 + 2] ^= 1;
     let (_, facts) = run(&Script::tcp(443).client(&lying));
@@ -394,7 +394,7 @@ fn hellos_of_sslv2() {
 
     let (outcome, facts) = run(&Script::tcp(443).client(&client(0x0301)));
     assert_eq!(
-        (outcome, facts.tls_version),
+        (outcome, facts.tls.unwrap().version),
         (Outcome::Partial, Some(0x0301))
     );
     let answer = [server_hello_record(0x0301), certificate()].concat();
@@ -403,7 +403,7 @@ fn hellos_of_sslv2() {
     let (outcome, facts) = run(&Script::tcp(443).client(&client(0x0002)).server(&server));
     assert_eq!(outcome, Outcome::Done);
     assert_eq!(
-        facts.certificate.common_name.as_deref(),
+        facts.tls.unwrap().certificate.common_name.as_deref(),
         Some("www.example.com")
     );
     for len in 1..11 {

@@ -267,7 +267,7 @@ mod tests {
             steps: None,
         };
         if let Some(facts) = &mut record.facts {
-            facts.user_agent = Some("a".repeat(text).into());
+            facts.http.get_or_insert_default().user_agent = Some("a".repeat(text).into());
         }
         record
     }

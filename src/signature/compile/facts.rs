@@ -6,9 +6,12 @@ use toml::Spanned;
 
 use super::{Common, Compiler, Context, all, evidence, guard, inside, prefixes};
 use crate::app::Service;
+use crate::dissect::{Family, Field, Tells};
 use crate::signature::diagnostic::Findings;
-use crate::signature::facts::{FactRule, Family, Field};
-use crate::signature::file::{HttpTable, Ports, SignatureFile, SipTable, StunTable, TlsTable};
+use crate::signature::facts::{FactRule, Wanted};
+use crate::signature::file::{
+    HeaderTable, HttpTable, Ports, SignatureFile, SipTable, StunTable, TlsTable,
+};
 use crate::signature::glob::Glob;
 use crate::signature::rule::RuleKind;
 use crate::verdict::Evidence;
@@ -18,10 +21,9 @@ struct FactSource<'a> {
     family: Family,
     kind: RuleKind,
     at: Range<usize>,
-    texts: Vec<(Field, &'static str, &'a [Spanned<String>])>,
-    headers: Vec<(&'a str, Option<&'a Spanned<String>>)>,
-    stun_types: &'a [u16],
-    stun_attributes: &'a [u16],
+    /// Each key and what is given for it, in the order in which a rule without a name takes its
+    /// name from them.
+    keys: Vec<(&'static str, Given<'a>)>,
     port: &'a [Ports],
     address_required: bool,
     address_excluded: &'a [Spanned<String>],
@@ -30,6 +32,47 @@ struct FactSource<'a> {
     service: Option<Service>,
     name: Option<&'a str>,
     source: &'a str,
+}
+
+/// What is given for a key.
+#[derive(Clone, Copy)]
+enum Given<'a> {
+    Globs(&'a [Spanned<String>]),
+    Codes(&'a [u16]),
+    Headers(&'a [HeaderTable]),
+}
+
+impl Given<'_> {
+    const fn is_empty(self) -> bool {
+        match self {
+            Self::Globs(globs) => globs.is_empty(),
+            Self::Codes(codes) => codes.is_empty(),
+            Self::Headers(headers) => headers.is_empty(),
+        }
+    }
+
+    /// The first of it, as the name of a rule.
+    fn shown(self, key: &str) -> Option<String> {
+        Some(match self {
+            Self::Globs(globs) => format!("{key}={}", globs.first()?.get_ref()),
+            Self::Codes(codes) => format!("{key}={:#06x}", codes.first()?),
+            Self::Headers(headers) => format!("{key}={}", headers.first()?.name),
+        })
+    }
+
+    fn wanted(self, findings: &mut Findings<'_>) -> Option<Wanted> {
+        Some(match self {
+            Self::Globs(globs) => Wanted::Globs(all(globs, |text| glob(text, findings))?),
+            Self::Codes(codes) => Wanted::Codes(codes.to_vec()),
+            Self::Headers(headers) => Wanted::Headers(all(headers, |header| {
+                let value = match &header.value {
+                    Some(value) => glob(value, findings),
+                    None => Glob::parse("*").ok(),
+                };
+                Some((Box::from(&*header.name), value?))
+            })?),
+        })
+    }
 }
 
 impl Compiler {
@@ -62,56 +105,45 @@ impl Compiler {
 
     fn fact(&mut self, source: &FactSource<'_>, context: &Context, findings: &mut Findings<'_>) {
         let given: Vec<_> = source
-            .texts
+            .keys
             .iter()
-            .filter(|(.., texts)| !texts.is_empty())
+            .filter(|(_, given)| !given.is_empty())
+            .filter_map(|&(key, given)| Some((Field::by_key(source.family, key)?, key, given)))
             .collect();
         let bound = !source.port.is_empty() || source.address_required;
         let says = !given.is_empty()
-            || !source.headers.is_empty()
-            || !source.stun_types.is_empty()
-            || !source.stun_attributes.is_empty()
             || source.family == Family::Tls && !source.port.is_empty() && source.address_required;
         if !says {
-            let keys: Vec<_> = source
-                .texts
+            let texts = source
+                .keys
                 .iter()
-                .map(|(_, key, _)| format!("`{key}`"))
-                .collect();
+                .filter(|(_, given)| matches!(given, Given::Globs(_)));
+            let keys: Vec<_> = texts.map(|(key, _)| format!("`{key}`")).collect();
             findings.error(
                 source.at.clone(),
                 format!("expected one of {}", keys.join(", ")),
             );
             return;
         }
-        let only_ja4 = !given.is_empty() && given.iter().all(|(field, ..)| *field == Field::Ja4);
-        if source.family == Family::Tls && only_ja4 && !bound {
+        let is_fingerprint =
+            |(field, ..): &(&Field, &str, Given<'_>)| field.tells == Tells::Fingerprint;
+        if !given.is_empty() && given.iter().all(is_fingerprint) && !bound {
             findings.error(
                 source.at.clone(),
                 "`ja4` needs another key beside it: many clients share one",
             );
             return;
         }
-        let texts = all(&given, |(field, _, texts)| {
-            Some((*field, all(texts, |text| glob(text, findings))?))
+        let wanted = all(&given, |&(field, _, given)| {
+            Some((field, given.wanted(findings)?))
         });
-        let any = Glob::parse("*").ok();
-        let headers = all(&source.headers, |(name, value)| {
-            let glob = match value {
-                Some(value) => glob(value, findings),
-                None => any.clone(),
-            };
-            Some((Box::from(*name), glob?))
-        });
-        let allowed = allowed_evidence(&given);
+        let allowed = allowed_evidence(given.iter().map(|(field, ..)| field.tells));
         let evidence = evidence(source.evidence, &allowed, findings);
         let excluded = prefixes(source.address_excluded, findings);
-        let (Some(texts), Some(headers), Some(evidence), Some(excluded)) =
-            (texts, headers, evidence, excluded)
-        else {
+        let (Some(wanted), Some(evidence), Some(excluded)) = (wanted, evidence, excluded) else {
             return;
         };
-        let shown = shown_name(source, &given);
+        let shown = shown_name(source);
         let mut rule = FactRule {
             tag: crate::verdict::Tag {
                 app: None,
@@ -121,10 +153,7 @@ impl Compiler {
                 rule: crate::verdict::RuleId(0),
             },
             family: source.family,
-            texts,
-            headers,
-            stun_types: source.stun_types.to_vec(),
-            stun_attributes: source.stun_attributes.to_vec(),
+            wanted,
             guard: guard(context, source.port, source.address_required, excluded),
         };
         rule.tag = self.add(
@@ -150,23 +179,19 @@ fn glob(text: &Spanned<String>, findings: &mut Findings<'_>) -> Option<Glob> {
 }
 
 /// The default, from the strongest key, and what else may be given.
-fn allowed_evidence(given: &[&(Field, &str, &[Spanned<String>])]) -> Vec<Evidence> {
-    let has = |fields: &[Field]| given.iter().any(|(field, ..)| fields.contains(field));
-    let names = [
-        Field::ServerName,
-        Field::CommonName,
-        Field::Organisation,
-        Field::Issuer,
-        Field::IssuerOrganisation,
-        Field::Alternative,
-    ];
-    let default = if has(&names) {
-        Evidence::ServerName
-    } else if has(&[Field::Ja4]) {
-        Evidence::Fingerprint
-    } else {
-        Evidence::Payload
-    };
+fn allowed_evidence(keys: impl Iterator<Item = Tells>) -> Vec<Evidence> {
+    let default = keys
+        .map(|tells| match tells {
+            Tells::Host | Tells::Owner => Evidence::ServerName,
+            Tells::Fingerprint => Evidence::Fingerprint,
+            Tells::Text => Evidence::Payload,
+        })
+        .min_by_key(|evidence| match evidence {
+            Evidence::ServerName => 0,
+            Evidence::Fingerprint => 1,
+            _ => 2,
+        })
+        .unwrap_or(Evidence::Payload);
     let others = [
         Evidence::Payload,
         Evidence::PayloadProof,
@@ -183,50 +208,28 @@ fn allowed_evidence(given: &[&(Field, &str, &[Spanned<String>])]) -> Vec<Evidenc
 fn weight(rule: &FactRule, evidence: Evidence) -> u32 {
     let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     if evidence == Evidence::ServerName {
-        let hosts = [Field::ServerName, Field::CommonName, Field::Alternative];
-        let of_hosts = rule.texts.iter().filter(|(field, _)| hosts.contains(field));
-        let labels = of_hosts
-            .filter_map(|(_, globs)| globs.iter().map(Glob::labels).min())
-            .max();
-        return small(labels.unwrap_or(1)).max(1);
+        let hosts = rule
+            .wanted
+            .iter()
+            .filter(|(field, _)| field.tells == Tells::Host);
+        let labels =
+            hosts.filter_map(|(_, wanted)| wanted.globs().into_iter().map(Glob::labels).min());
+        return small(labels.max().unwrap_or(1)).max(1);
     }
-    let least = |globs: &mut dyn Iterator<Item = &Glob>| {
-        small(globs.map(Glob::fixed_bytes).min().unwrap_or_default() * 8)
-    };
-    let texts: u32 = rule
-        .texts
-        .iter()
-        .map(|(_, globs)| least(&mut globs.iter()))
-        .sum();
-    let headers = least(&mut rule.headers.iter().map(|(_, glob)| glob));
-    let stun = u32::from(!rule.stun_types.is_empty()) + u32::from(!rule.stun_attributes.is_empty());
-    texts.saturating_add(headers).saturating_add(stun * 16)
+    let bits = rule.wanted.iter().map(|(_, wanted)| match wanted {
+        Wanted::Codes(_) => 16,
+        texts => {
+            let least = texts.globs().into_iter().map(Glob::fixed_bytes).min();
+            small(least.unwrap_or_default() * 8)
+        }
+    });
+    bits.fold(0, u32::saturating_add)
 }
 
-fn shown_name(
-    source: &FactSource<'_>,
-    given: &[&(Field, &'static str, &[Spanned<String>])],
-) -> String {
-    let text = given
-        .first()
-        .and_then(|(_, key, texts)| Some((key, texts.first()?)));
-    if let Some((key, text)) = text {
-        return format!("{key}={}", text.get_ref());
-    }
-    if let Some((name, _)) = source.headers.first() {
-        return format!("header={name}");
-    }
-    if let Some(first) = source.stun_types.first() {
-        return format!("type={first:#06x}");
-    }
-    if let Some(first) = source.stun_attributes.first() {
-        return format!("attribute={first:#06x}");
-    }
-    source
-        .port
-        .first()
-        .map(|ports| format!("port={ports}"))
-        .unwrap_or_default()
+fn shown_name(source: &FactSource<'_>) -> String {
+    let of_key = source.keys.iter().find_map(|(key, given)| given.shown(key));
+    let of_port = || source.port.first().map(|ports| format!("port={ports}"));
+    of_key.or_else(of_port).unwrap_or_default()
 }
 
 fn of_tls(at: Range<usize>, table: &TlsTable) -> FactSource<'_> {
@@ -234,23 +237,19 @@ fn of_tls(at: Range<usize>, table: &TlsTable) -> FactSource<'_> {
         family: Family::Tls,
         kind: RuleKind::Tls,
         at,
-        texts: vec![
-            (Field::Alpn, "alpn", &table.alpn),
-            (Field::ServerName, "server_name", &table.server_name),
-            (Field::CommonName, "common_name", &table.common_name),
-            (Field::Organisation, "organisation", &table.organisation),
-            (Field::Issuer, "issuer", &table.issuer),
+        keys: vec![
+            ("alpn", Given::Globs(&table.alpn)),
+            ("server_name", Given::Globs(&table.server_name)),
+            ("common_name", Given::Globs(&table.common_name)),
+            ("organisation", Given::Globs(&table.organisation)),
+            ("issuer", Given::Globs(&table.issuer)),
             (
-                Field::IssuerOrganisation,
                 "issuer_organisation",
-                &table.issuer_organisation,
+                Given::Globs(&table.issuer_organisation),
             ),
-            (Field::Alternative, "alternative", &table.alternative),
-            (Field::Ja4, "ja4", &table.ja4),
+            ("alternative", Given::Globs(&table.alternative)),
+            ("ja4", Given::Globs(&table.ja4)),
         ],
-        headers: Vec::new(),
-        stun_types: &[],
-        stun_attributes: &[],
         port: &table.port,
         address_required: table.address_required,
         address_excluded: &table.address_excluded,
@@ -267,22 +266,16 @@ fn of_http(at: Range<usize>, table: &HttpTable) -> FactSource<'_> {
         family: Family::Http,
         kind: RuleKind::Http,
         at,
-        texts: vec![
-            (Field::UserAgent, "user_agent", &table.user_agent),
-            (Field::Path, "path", &table.path),
-            (Field::Method, "method", &table.method),
-            (Field::Upgrade, "upgrade", &table.upgrade),
-            (Field::ContentType, "content_type", &table.content_type),
-            (Field::Server, "server", &table.server),
-            (Field::ServerName, "host", &table.host),
+        keys: vec![
+            ("user_agent", Given::Globs(&table.user_agent)),
+            ("path", Given::Globs(&table.path)),
+            ("method", Given::Globs(&table.method)),
+            ("upgrade", Given::Globs(&table.upgrade)),
+            ("content_type", Given::Globs(&table.content_type)),
+            ("server", Given::Globs(&table.server)),
+            ("host", Given::Globs(&table.host)),
+            ("header", Given::Headers(&table.header)),
         ],
-        headers: table
-            .header
-            .iter()
-            .map(|header| (header.name.as_str(), header.value.as_ref()))
-            .collect(),
-        stun_types: &[],
-        stun_attributes: &[],
         port: &table.port,
         address_required: table.address_required,
         address_excluded: &[],
@@ -299,15 +292,14 @@ fn of_stun(at: Range<usize>, table: &StunTable) -> FactSource<'_> {
         family: Family::Stun,
         kind: RuleKind::Stun,
         at,
-        texts: vec![
-            (Field::Realm, "realm", &table.realm),
-            (Field::Software, "software", &table.software),
-            (Field::Username, "username", &table.username),
-            (Field::Origin, "origin", &table.origin),
+        keys: vec![
+            ("realm", Given::Globs(&table.realm)),
+            ("software", Given::Globs(&table.software)),
+            ("username", Given::Globs(&table.username)),
+            ("origin", Given::Globs(&table.origin)),
+            ("type", Given::Codes(&table.types)),
+            ("attribute", Given::Codes(&table.attribute)),
         ],
-        headers: Vec::new(),
-        stun_types: &table.types,
-        stun_attributes: &table.attribute,
         port: &table.port,
         address_required: table.address_required,
         address_excluded: &[],
@@ -324,18 +316,15 @@ fn of_sip(at: Range<usize>, table: &SipTable) -> FactSource<'_> {
         family: Family::Sip,
         kind: RuleKind::Sip,
         at,
-        texts: vec![
-            (Field::RequestHost, "request_host", &table.request_host),
-            (Field::FromHost, "from_host", &table.from_host),
-            (Field::ToHost, "to_host", &table.to_host),
-            (Field::UserAgent, "user_agent", &table.user_agent),
-            (Field::Contact, "contact", &table.contact),
-            (Field::SipServer, "server", &table.server),
-            (Field::Method, "method", &table.method),
+        keys: vec![
+            ("request_host", Given::Globs(&table.request_host)),
+            ("from_host", Given::Globs(&table.from_host)),
+            ("to_host", Given::Globs(&table.to_host)),
+            ("user_agent", Given::Globs(&table.user_agent)),
+            ("contact", Given::Globs(&table.contact)),
+            ("server", Given::Globs(&table.server)),
+            ("method", Given::Globs(&table.method)),
         ],
-        headers: Vec::new(),
-        stun_types: &[],
-        stun_attributes: &[],
         port: &table.port,
         address_required: table.address_required,
         address_excluded: &[],
