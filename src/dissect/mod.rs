@@ -68,6 +68,7 @@ pub use facts::{
     Quic, RECORDED, Rtmp, Rtsp, Sip, Ssdp, Stun, Tells, Tls, Value,
 };
 pub use inside::{Framing, Inside};
+pub use tls::Ja4;
 
 use crate::app::Proto;
 use crate::flow::{Opening, Transport};

@@ -123,7 +123,7 @@ pub(super) struct FactTable {
     /// In the order of [`FIELDS`], those that a rule is found by.
     by_field: Vec<(&'static Field, GlobIndex)>,
     /// Rules without any text: STUN types and attributes, TLS towards a port of an operator.
-    bare: Vec<u32>,
+    bare: Vec<(Family, Vec<u32>)>,
     /// By [`Proto`].
     by_proto: Vec<Vec<ProtoRule>>,
 }
@@ -131,7 +131,7 @@ pub(super) struct FactTable {
 impl FactTable {
     pub(super) fn new(rules: Vec<FactRule>, protos: Vec<(Proto, ProtoRule)>) -> Self {
         let mut by_field: Vec<_> = FIELDS.iter().map(|field| (field, Vec::new())).collect();
-        let mut bare = Vec::new();
+        let mut bare: Vec<(Family, Vec<u32>)> = Vec::new();
         for (number, rule) in (0..).zip(&rules) {
             let key = rule.key();
             let list = key.as_ref().and_then(|(field, _)| {
@@ -142,7 +142,10 @@ impl FactTable {
                 (Some((_, globs)), Some((_, list))) => {
                     list.extend(globs.into_iter().map(|glob| (glob.clone(), number)));
                 }
-                _ => bare.push(number),
+                _ => match bare.iter_mut().find(|(family, _)| *family == rule.family) {
+                    Some((_, rules)) => rules.push(number),
+                    None => bare.push((rule.family, vec![number])),
+                },
             }
         }
         let mut by_proto = Vec::new();
@@ -180,12 +183,15 @@ impl FactTable {
                 + (index.floating.capacity() + index.rest.capacity()) * size_of::<(Glob, u32)>()
                 + index.needles.as_ref().map_or(0, Needles::memory)
         };
+        let bare = |(_, rules): &(Family, Vec<u32>)| {
+            size_of::<(Family, Vec<u32>)>() + rules.capacity() * size_of::<u32>()
+        };
         let proto = |rules: &Vec<ProtoRule>| {
             size_of::<Vec<ProtoRule>>() + rules.capacity() * size_of::<ProtoRule>()
         };
         self.rules.iter().map(FactRule::memory).sum::<usize>()
             + self.by_field.iter().map(index).sum::<usize>()
-            + self.bare.capacity() * size_of::<u32>()
+            + self.bare.iter().map(bare).sum::<usize>()
             + self.by_proto.iter().map(proto).sum::<usize>()
     }
 
@@ -214,7 +220,11 @@ impl FactTable {
                 });
             }
         }
-        self.bare.iter().copied().for_each(attempt);
+        for (family, rules) in &self.bare {
+            if family.includes(facts) {
+                rules.iter().copied().for_each(&mut attempt);
+            }
+        }
         let rules = facts
             .proto
             .and_then(|proto| self.by_proto.get(usize::from(proto.0)));

@@ -63,7 +63,7 @@ fn facts_rules_need_every_key_and_any_entry() {
         proto: Some(Proto::TLS),
         tls: Some(Box::new(Tls {
             alpn: vec!["h2".into(), "acme-push-v3".into()],
-            ja4: text("t13d1516h2_8daaf6152771_02713d6af862"),
+            ja4: Some("t13d1516h2_8daaf6152771_02713d6af862".into()),
             certificate: Names {
                 organisation: text("Acme Inc."),
                 ..Names::default()

@@ -117,6 +117,7 @@ pub struct Field {
     /// Its place in [`RECORDED`], if it is there.
     pub recorded: Option<u8>,
     value: for<'a> fn(&'a Facts) -> Option<Value<'a>>,
+    heap: fn(&Facts) -> usize,
     absorb: fn(&mut Facts, &mut Facts),
 }
 
@@ -125,6 +126,11 @@ impl Field {
     #[inline]
     pub fn of<'a>(&self, facts: &'a Facts) -> Option<Value<'a>> {
         (self.value)(facts)
+    }
+
+    /// Bytes it has on the heap, the struct it is a member of left aside, about.
+    pub(super) fn heap(&self, facts: &Facts) -> usize {
+        (self.heap)(facts)
     }
 
     /// Moves it from `inside` to `facts`, if it is there.
@@ -176,12 +182,17 @@ macro_rules! field {
             explained: None,
             recorded: None,
             value: |facts| facts.$member.value(),
+            heap: |facts| facts.$member.heap(),
             absorb: |facts, inside| facts.$member.absorb(&mut inside.$member),
         }
     };
     ($name:literal, $family:ident, $bound:expr, $boxed:ident.$($member:ident).+) => {
         Field {
             value: |facts| facts.$boxed.as_deref()?.$($member).+.value(),
+            heap: |facts| match facts.$boxed.as_deref() {
+                Some(boxed) => boxed.$($member).+.heap(),
+                None => 0,
+            },
             absorb: |facts, inside| {
                 if let Some(inside) = inside.$boxed.as_deref_mut() {
                     let facts = facts.$boxed.get_or_insert_default();

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 
 pub use self::field::{Bound, EXPLAINED, FIELDS, Family, Field, RECORDED, Tells};
 pub use self::value::Value;
+use super::tls::Ja4;
 
 use crate::app::Proto;
 
@@ -67,7 +68,7 @@ pub struct Tls {
     /// Protocols offered in ALPN (by the client), in order, the first 32.
     pub alpn: Vec<Box<str>>,
     /// JA4 of the ClientHello.
-    pub ja4: Option<Box<str>>,
+    pub ja4: Option<Ja4>,
     /// The ClientHello has `encrypted_client_hello` (or the older `encrypted_server_name`).
     pub ech: bool,
     /// Highest version offered or, once known, chosen (0x0303 is TLS 1.2, 0x0304 is 1.3).
@@ -246,10 +247,8 @@ impl Facts {
     /// Bytes they take, themselves included, about.
     pub fn memory(&self) -> usize {
         let families = Family::ALL.into_iter().filter(|it| it.includes(self));
-        let values = families
-            .flat_map(Family::rows)
-            .filter_map(|row| row.of(self));
-        size_of::<Self>() + self.boxes() + values.map(Value::heap).sum::<usize>()
+        let rows = families.flat_map(Family::rows);
+        size_of::<Self>() + self.boxes() + rows.map(|row| row.heap(self)).sum::<usize>()
     }
 
     /// Bytes of the structs they point to.

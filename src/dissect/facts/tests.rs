@@ -22,7 +22,7 @@ fn all() -> Facts {
         })),
         tls: Some(Box::new(Tls {
             alpn: vec!["h2".into(), "http/1.1".into()],
-            ja4: text("ja4"),
+            ja4: Some("ja4".into()),
             ech: true,
             version: Some(0x0304),
             certificate: Names {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::{Bound, Destination};
+use super::{Bound, Destination, Ja4};
 use crate::app::Proto;
 
 /// A fact that is there.
@@ -40,31 +40,6 @@ impl Value<'_> {
             Self::Texts(texts) => texts.iter().any(|text| each(text)),
             Self::Headers(headers) => headers.iter().any(|(_, text)| each(text)),
             _ => false,
-        }
-    }
-
-    /// Bytes it has on the heap, about.
-    pub fn heap(self) -> usize {
-        match self {
-            Self::Text(text) => text.len(),
-            Self::Texts(texts) => {
-                let texts_len = texts.iter().map(|text| text.len()).sum::<usize>();
-                texts.capacity() * size_of::<Box<str>>() + texts_len
-            }
-            Self::Headers(headers) => {
-                let texts = headers
-                    .iter()
-                    .map(|(name, text)| name.len() + text.len())
-                    .sum::<usize>();
-                headers.capacity() * size_of::<(Box<str>, Box<str>)>() + texts
-            }
-            Self::Codes(codes) => codes.capacity() * size_of::<u16>(),
-            Self::Sockets(addresses) => addresses.capacity() * size_of::<SocketAddr>(),
-            Self::Destination(_)
-            | Self::Number(_)
-            | Self::Version(_)
-            | Self::Proto(_)
-            | Self::Offered => 0,
         }
     }
 
@@ -139,6 +114,11 @@ pub(super) trait Fact: Default {
     /// What is there, if anything is.
     fn value(&self) -> Option<Value<'_>>;
 
+    /// Bytes it has on the heap, about.
+    fn heap(&self) -> usize {
+        0
+    }
+
     /// Takes what `inside` has, if it has anything.
     fn absorb(&mut self, inside: &mut Self) {
         if inside.value().is_some() {
@@ -151,11 +131,37 @@ impl Fact for Option<Box<str>> {
     fn value(&self) -> Option<Value<'_>> {
         self.as_deref().map(Value::Text)
     }
+
+    fn heap(&self) -> usize {
+        self.as_deref().map_or(0, str::len)
+    }
+}
+
+impl Fact for Option<Ja4> {
+    fn value(&self) -> Option<Value<'_>> {
+        self.as_deref().map(Value::Text)
+    }
+
+    fn heap(&self) -> usize {
+        self.as_ref().map_or(0, Ja4::heap)
+    }
+
+    fn absorb(&mut self, inside: &mut Self) {
+        // Not by its text, which nobody may ask for.
+        if inside.is_some() {
+            *self = inside.take();
+        }
+    }
 }
 
 impl Fact for Vec<Box<str>> {
     fn value(&self) -> Option<Value<'_>> {
         (!self.is_empty()).then_some(Value::Texts(self))
+    }
+
+    fn heap(&self) -> usize {
+        let texts = self.iter().map(|text| text.len()).sum::<usize>();
+        self.capacity() * size_of::<Box<str>>() + texts
     }
 }
 
@@ -163,17 +169,30 @@ impl Fact for Vec<(Box<str>, Box<str>)> {
     fn value(&self) -> Option<Value<'_>> {
         (!self.is_empty()).then_some(Value::Headers(self))
     }
+
+    fn heap(&self) -> usize {
+        let texts = self.iter().map(|(name, text)| name.len() + text.len());
+        self.capacity() * size_of::<(Box<str>, Box<str>)>() + texts.sum::<usize>()
+    }
 }
 
 impl Fact for Vec<u16> {
     fn value(&self) -> Option<Value<'_>> {
         (!self.is_empty()).then_some(Value::Codes(self))
     }
+
+    fn heap(&self) -> usize {
+        self.capacity() * size_of::<u16>()
+    }
 }
 
 impl Fact for Vec<SocketAddr> {
     fn value(&self) -> Option<Value<'_>> {
         (!self.is_empty()).then_some(Value::Sockets(self))
+    }
+
+    fn heap(&self) -> usize {
+        self.capacity() * size_of::<SocketAddr>()
     }
 }
 

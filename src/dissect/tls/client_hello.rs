@@ -4,15 +4,16 @@
 //! The neighbours put the message together from records, CRYPTO frames or datagrams; this file
 //! reads it once it is whole. Nothing is written to [`Facts`] before that.
 
-use super::ja4::{self, is_grease, ja4};
+use super::ja4::{self, is_grease};
 use crate::dissect::Facts;
 use crate::dissect::host::{host_name, text};
 use crate::wire::reader::Reader;
 
 /// What carries the handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum HelloOver {
     /// TLS records over a byte stream.
+    #[default]
     Tcp,
     /// CRYPTO frames (RFC 9001).
     Quic,
@@ -156,6 +157,7 @@ impl<'a> Hello<'a> {
     /// Writes to `facts` what it says; `whole` when nothing of it is missing.
     fn tell(&self, over: HelloOver, whole: bool, facts: &mut Facts) {
         let mut parts = ja4::Parts {
+            over,
             version: self.version,
             ciphers: words(self.ciphers)
                 .filter(|&suite| !is_grease(suite))
@@ -190,7 +192,9 @@ impl<'a> Hello<'a> {
                     parts.signatures = schemes.take(ENOUGH).collect();
                 }
                 ALPN => {
-                    parts.first_alpn = protocols(data).next().unwrap_or_default();
+                    parts.alpn = protocols(data)
+                        .next()
+                        .and_then(|first| first.first().copied().zip(first.last().copied()));
                     alpn = protocols(data)
                         .filter_map(|it| text(it, 255))
                         .take(MAX_LIST)
@@ -213,7 +217,7 @@ impl<'a> Hello<'a> {
         tls.version = Some(tls_version);
         tls.alpn = alpn;
         if whole {
-            tls.ja4 = ja4(over, parts);
+            tls.ja4 = parts.fingerprint();
         }
     }
 }

@@ -121,7 +121,7 @@ fn a_whole_hello_tells_everything() {
     assert_eq!(facts.tls.as_ref().unwrap().version, Some(0x0304));
     assert!(!facts.tls.as_ref().unwrap().ech);
     let ja4 = facts.tls.unwrap().ja4.unwrap();
-    assert!(ja4.starts_with("q13d0205h2_"), "{ja4}");
+    assert!(ja4.starts_with("q13d0205h2_"), "{ja4:?}");
     assert_eq!(ja4.len(), 36);
 }
 

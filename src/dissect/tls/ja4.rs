@@ -4,15 +4,73 @@
 //! (BSD 3-clause). The specification is `technical_details/JA4.md` of their repository; the
 //! neighbour that fills [`Parts`] is `client_hello`.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
+use std::ops::Deref;
+use std::sync::OnceLock;
 
 use ring::digest::{SHA256, digest};
 
 use super::client_hello::HelloOver;
 
+/// The fingerprint of a hello, such as `t13d1516h2_8daaf6152771_b186095e22b6`. Its text is worked out
+/// when somebody looks at it: of most hellos nobody does.
+#[derive(Clone)]
+pub struct Ja4 {
+    parts: Parts,
+    text: OnceLock<Box<str>>,
+}
+
+impl Ja4 {
+    /// Bytes it has on the heap, about.
+    pub(in crate::dissect) fn heap(&self) -> usize {
+        let Parts {
+            ciphers,
+            extensions,
+            signatures,
+            ..
+        } = &self.parts;
+        let lists = ciphers.capacity() + extensions.capacity() + signatures.capacity();
+        lists * size_of::<u16>() + self.text.get().map_or(0, |text| text.len())
+    }
+}
+
+impl Deref for Ja4 {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        self.text.get_or_init(|| self.parts.text())
+    }
+}
+
+impl fmt::Debug for Ja4 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
+
+impl PartialEq for Ja4 {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Ja4 {}
+
+/// One whose text is known.
+impl From<&str> for Ja4 {
+    fn from(text: &str) -> Self {
+        Self {
+            parts: Parts::default(),
+            text: OnceLock::from(Box::from(text)),
+        }
+    }
+}
+
 /// What JA4 is made of. Lists are as sent, without the GREASE values of RFC 8701.
-#[derive(Debug, Default)]
-pub(super) struct Parts<'a> {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Parts {
+    /// What carries the hello.
+    pub(super) over: HelloOver,
     /// The highest version of `supported_versions`, else the one of the hello itself.
     pub(super) version: u16,
     /// Whether there is a `server_name` extension, whatever it holds.
@@ -23,8 +81,8 @@ pub(super) struct Parts<'a> {
     pub(super) extensions: Vec<u16>,
     /// Signature schemes.
     pub(super) signatures: Vec<u16>,
-    /// The first entry of ALPN.
-    pub(super) first_alpn: &'a [u8],
+    /// The first and the last octet of ALPN's first entry.
+    pub(super) alpn: Option<(u8, u8)>,
 }
 
 /// Lists longer than this have no fingerprint: sorting and hashing them would make a hello of a few
@@ -40,46 +98,51 @@ pub(super) const fn is_grease(value: u16) -> bool {
     value & 0x0f0f == 0x0a0a && value >> 8 == value & 0xff
 }
 
-/// The fingerprint, such as `t13d1516h2_8daaf6152771_b186095e22b6`; none of a list of more than
-/// [`MAX_LIST`] entries.
-pub(super) fn ja4(over: HelloOver, mut parts: Parts<'_>) -> Option<Box<str>> {
-    let lists = [&parts.ciphers, &parts.extensions, &parts.signatures];
-    if lists.iter().any(|list| list.len() > MAX_LIST) {
-        return None;
+impl Parts {
+    /// The fingerprint; none of a list of more than [`MAX_LIST`] entries.
+    pub(super) fn fingerprint(self) -> Option<Ja4> {
+        let lists = [&self.ciphers, &self.extensions, &self.signatures];
+        lists
+            .iter()
+            .all(|list| list.len() <= MAX_LIST)
+            .then(|| Ja4 {
+                parts: self,
+                text: OnceLock::new(),
+            })
     }
-    let mut text = String::with_capacity(36);
-    text.push(match over {
-        HelloOver::Tcp => 't',
-        HelloOver::Quic => 'q',
-        HelloOver::Dtls => 'd',
-    });
-    text.push_str(version_code(parts.version));
-    text.push(if parts.has_server_name { 'd' } else { 'i' });
-    push_count(&mut text, parts.ciphers.len());
-    push_count(&mut text, parts.extensions.len());
-    push_alpn(&mut text, parts.first_alpn);
 
-    parts.ciphers.sort_unstable();
-    // What follows the server's name or application changes from flow to flow of one client.
-    parts
-        .extensions
-        .retain(|&kind| kind != 0x0000 && kind != 0x0010);
-    parts.extensions.sort_unstable();
-    let entries = parts
-        .ciphers
-        .len()
-        .max(parts.extensions.len() + parts.signatures.len());
-    let mut list = String::with_capacity(5 * entries);
-    push_list(&mut list, &parts.ciphers);
-    push_hash(&mut text, &list);
-    list.clear();
-    push_list(&mut list, &parts.extensions);
-    if !parts.signatures.is_empty() && !parts.extensions.is_empty() {
-        list.push('_');
-        push_list(&mut list, &parts.signatures);
+    fn text(&self) -> Box<str> {
+        let mut text = String::with_capacity(36);
+        text.push(match self.over {
+            HelloOver::Tcp => 't',
+            HelloOver::Quic => 'q',
+            HelloOver::Dtls => 'd',
+        });
+        text.push_str(version_code(self.version));
+        text.push(if self.has_server_name { 'd' } else { 'i' });
+        push_count(&mut text, self.ciphers.len());
+        push_count(&mut text, self.extensions.len());
+        push_alpn(&mut text, self.alpn);
+
+        let mut ciphers = self.ciphers.clone();
+        ciphers.sort_unstable();
+        let mut extensions = self.extensions.clone();
+        // What follows the server's name or application changes from flow to flow of one client.
+        extensions.retain(|&kind| kind != 0x0000 && kind != 0x0010);
+        extensions.sort_unstable();
+        let entries = ciphers.len().max(extensions.len() + self.signatures.len());
+        let mut list = String::with_capacity(5 * entries);
+        push_list(&mut list, &ciphers);
+        push_hash(&mut text, &list);
+        list.clear();
+        push_list(&mut list, &extensions);
+        if !self.signatures.is_empty() && !extensions.is_empty() {
+            list.push('_');
+            push_list(&mut list, &self.signatures);
+        }
+        push_hash(&mut text, &list);
+        text.into()
     }
-    push_hash(&mut text, &list);
-    Some(text.into())
 }
 
 const fn version_code(version: u16) -> &'static str {
@@ -104,9 +167,9 @@ fn push_count(text: &mut String, count: usize) {
 
 /// The first and last character of the protocol, or of its hexadecimal form when either is
 /// not a letter or digit.
-fn push_alpn(text: &mut String, protocol: &[u8]) {
-    match (protocol.first(), protocol.last()) {
-        (Some(&first), Some(&last)) => {
+fn push_alpn(text: &mut String, protocol: Option<(u8, u8)>) {
+    match protocol {
+        Some((first, last)) => {
             if first.is_ascii_alphanumeric() && last.is_ascii_alphanumeric() {
                 text.push(char::from(first));
                 text.push(char::from(last));
@@ -114,7 +177,7 @@ fn push_alpn(text: &mut String, protocol: &[u8]) {
                 let _ = write!(text, "{:x}{:x}", first >> 4, last & 0x0f);
             }
         }
-        _ => text.push_str("00"),
+        None => text.push_str("00"),
     }
 }
 
@@ -160,14 +223,15 @@ mod tests {
         0x0403, 0x0804, 0x0401, 0x0503, 0x0805, 0x0501, 0x0806, 0x0601,
     ];
 
-    fn parts(extensions: &[u16]) -> Parts<'static> {
+    fn parts(over: HelloOver, extensions: &[u16]) -> Parts {
         Parts {
+            over,
             version: 0x0304,
             has_server_name: extensions.contains(&0),
             ciphers: CIPHERS.into(),
             extensions: extensions.into(),
             signatures: SIGNATURES.into(),
-            first_alpn: b"h2",
+            alpn: Some((b'h', b'2')),
         }
     }
 
@@ -179,7 +243,7 @@ mod tests {
             0x002b, 0xff01, 0x000b, 0x000a, 0x0015,
         ];
         assert_eq!(
-            &*ja4(HelloOver::Tcp, parts(&chrome)).unwrap(),
+            &*parts(HelloOver::Tcp, &chrome).fingerprint().unwrap(),
             "t13d1516h2_8daaf6152771_e5627efa2ab1"
         );
         // Chrome 143, as a public fingerprinting service prints it with its raw form.
@@ -188,7 +252,7 @@ mod tests {
             0x0023, 0x0012, 0x0005, 0x000d, 0x001b,
         ];
         assert_eq!(
-            &*ja4(HelloOver::Quic, parts(&chrome)).unwrap(),
+            &*parts(HelloOver::Quic, &chrome).fingerprint().unwrap(),
             "q13d1516h2_8daaf6152771_d8a2da3f94cd"
         );
     }
@@ -196,11 +260,12 @@ mod tests {
     #[test]
     fn empty_lists_and_odd_values() {
         let empty = Parts {
+            over: HelloOver::Dtls,
             version: 0xfefd,
             ..Parts::default()
         };
         assert_eq!(
-            &*ja4(HelloOver::Dtls, empty).unwrap(),
+            &*empty.fingerprint().unwrap(),
             "dd2i000000_000000000000_000000000000"
         );
         for (protocol, expected) in [
@@ -213,16 +278,19 @@ mod tests {
             (b"0\xab", "3b"),
         ] {
             let mut text = String::new();
-            push_alpn(&mut text, protocol);
+            push_alpn(
+                &mut text,
+                protocol.first().copied().zip(protocol.last().copied()),
+            );
             assert_eq!(text, expected, "{protocol:?}");
         }
         let many = |ciphers| Parts {
             ciphers: vec![1; ciphers],
             ..Parts::default()
         };
-        let longest = ja4(HelloOver::Tcp, many(MAX_LIST)).unwrap();
+        let longest = many(MAX_LIST).fingerprint().unwrap();
         assert!(longest.starts_with("t00i990000_"));
-        assert_eq!(ja4(HelloOver::Tcp, many(MAX_LIST + 1)), None);
+        assert_eq!(many(MAX_LIST + 1).fingerprint(), None);
     }
 
     #[test]

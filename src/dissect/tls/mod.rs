@@ -17,6 +17,7 @@ pub(crate) use certificate::{CERTIFICATE, CertificateRead, read_certificate};
 pub(crate) use client_hello::{
     CLIENT_HELLO, HelloOver, HelloRead, read_client_hello, read_cut_client_hello,
 };
+pub use ja4::Ja4;
 use record::{Chain, messages};
 
 use crate::app::Proto;
