@@ -44,7 +44,10 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         return Outcome::Done;
     }
     let reports = client.reports.saturating_add(server.reports);
-    if reports >= 2 || client.compound || server.compound {
+    // Beside ICE's checks that came first, sealed reports show no more than that media may come.
+    let sealed = (client.counted || server.counted) && facts.stun.is_none();
+    let known = facts.proto == Some(Proto::RTCP);
+    if reports >= 2 || client.compound || server.compound || sealed || known {
         facts.proto = Some(Proto::RTCP);
         // Whose media it is may be told by ICE's checks between the same ports.
         if matches!(opening.newest(), [0..=3, ..]) {
@@ -62,10 +65,12 @@ struct Seen {
     run: u8,
     /// The payload type of that run.
     payload_type: Option<u8>,
-    /// RTCP packets whose lengths add up, or that an index counts.
+    /// RTCP packets whose lengths add up.
     reports: u8,
     /// One of them was a compound of two or more.
     compound: bool,
+    /// Two SRTCP packets of one source, which their index counts.
+    counted: bool,
 }
 
 impl Seen {
@@ -81,9 +86,7 @@ impl Seen {
                     Some(_) => seen.compound = true,
                     None => {
                         let this = SealedReport::read(message)?;
-                        if sealed.is_some_and(|last| this.follows(&last)) {
-                            seen.reports = seen.reports.saturating_add(2);
-                        }
+                        seen.counted |= sealed.is_some_and(|last| this.follows(&last));
                         sealed = Some(this);
                     }
                 },
