@@ -3,7 +3,10 @@
 //!
 //! An answer starts with the protocol's magic and repeats the query's nonce. A query alone shows
 //! only what its resolver chose. Before that a client asks for the resolver's certificate: a query
-//! in plain DNS, for `2.dnscrypt-cert` under the provider's name (section 8).
+//! in plain DNS, for `2.dnscrypt-cert` under the provider's name (section 8). Either may go by a
+//! relay, and then says in front for which server (Anonymized DNSCrypt, section 2).
+
+use std::net::Ipv6Addr;
 
 use super::{Facts, Outcome};
 use crate::app::Proto;
@@ -17,8 +20,18 @@ const CERTIFICATE_NAME: &[u8] = b"\x012\x0ddnscrypt-cert";
 /// The DNS type of certificates.
 const TXT: u16 = 16;
 
+/// What stands before a query to a relay: the magic, the server's address and port.
+const RELAY_MAGIC: [u8; 10] = [255, 255, 255, 255, 255, 255, 255, 255, 0, 0];
+
 /// A query: the resolver's magic, a public key, half a nonce.
 const QUERY_HEADER: usize = 8 + 32 + 12;
+/// The least of a query by a relay.
+const RELAYED: usize = RELAY_MAGIC.len() + 16 + 2 + 12 + CERTIFICATE_NAME.len();
+/// The longest query.
+const MAX_QUERY: usize = 4096;
+/// What queries are padded to where fragments do not pass.
+const UNFRAGMENTED: usize = 1252;
+
 /// An answer: magic, the whole nonce, the tag of what is sealed.
 const ANSWER_HEADER: usize = 8 + 24 + 16;
 
@@ -48,6 +61,11 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             _ => stream.first(),
         };
         let message = first.get(prefix..).unwrap_or_default();
+        if is_relayed(message) {
+            facts.proto = Some(Proto::DNSCRYPT);
+            facts.swapped = side == Side::Server;
+            return Outcome::Done;
+        }
         match message.strip_prefix(&RESOLVER_MAGIC) {
             Some(rest) if rest.len() + 8 >= ANSWER_HEADER => {
                 facts.proto = Some(Proto::DNSCRYPT);
@@ -58,6 +76,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             None => {
                 let agrees = message.iter().zip(&RESOLVER_MAGIC).all(|(a, b)| a == b);
                 waiting |= prefix > 0 && !first.is_empty() && message.len() < 8 && agrees;
+                let to_relay = message.iter().zip(&RELAY_MAGIC).all(|(a, b)| a == b);
+                waiting |= prefix > 0 && !first.is_empty() && message.len() < RELAYED && to_relay;
                 waiting |= may_be_query(first, prefix) && opening.stream(!side).is_empty();
             }
         }
@@ -99,18 +119,37 @@ fn certificate_query(bytes: &[u8]) -> Option<(bool, Box<str>)> {
     (kind == TXT).then(|| (flags & 0x8000 != 0, name.into()))
 }
 
-/// Whether a side's first octets may be a query: what is sealed in it is padded to whole blocks of
-/// 64 octets.
+/// Whether a message is a query to a relay: for a server that the relay could reach, with enough
+/// behind it for a query of the shortest name.
+fn is_relayed(message: &[u8]) -> bool {
+    let Some(rest) = message.strip_prefix(&RELAY_MAGIC) else {
+        return false;
+    };
+    let mut reader = Reader::new(rest);
+    let (Some(address), Some(port)) = (reader.array::<16>(), reader.be16()) else {
+        return false;
+    };
+    let is_global = match Ipv6Addr::from(*address).to_ipv4_mapped() {
+        Some(v4) => !v4.is_unspecified() && !v4.is_multicast() && !v4.is_broadcast(),
+        // All that IANA has given out so far.
+        None => address.first().is_some_and(|first| first >> 5 == 1),
+    };
+    is_global && port != 0 && message.len() >= RELAYED
+}
+
+/// Whether a side's first octets may be a query, whose answer would tell. What is sealed in it is
+/// padded to whole blocks of 64 octets (section 5.3); dnscrypt-proxy pads the whole message so, or
+/// to what fits a datagram that must not be fragmented (`MaxDNSUDPSafePacketSize`).
 fn may_be_query(bytes: &[u8], prefix: usize) -> bool {
     let len = match (prefix, bytes) {
         (0, _) => bytes.len(),
         (_, [high, low, ..]) => usize::from(u16::from_be_bytes([*high, *low])),
         _ => return true,
     };
-    len < 4096
-        && len
-            .checked_sub(QUERY_HEADER + 16)
-            .is_some_and(|padded| padded % 64 == 0)
+    let Some(padded) = len.checked_sub(QUERY_HEADER + 16) else {
+        return false;
+    };
+    len <= MAX_QUERY && (padded % 64 == 0 || len % 64 == 0 || len == UNFRAGMENTED)
 }
 
 #[cfg(test)]
@@ -154,6 +193,51 @@ mod tests {
             Trial::udp(443).client(hex("aa*40")).ask(dissect).0,
             Outcome::NotMine
         );
+    }
+
+    #[test]
+    fn queries_are_padded_in_three_ways() {
+        for (len, waits) in [
+            (68, true),
+            (68 + 256, true),
+            (576, true),
+            (1252, true),
+            (4096, true),
+            (64, false),
+            (577, false),
+            (4160, false),
+        ] {
+            let query = Trial::udp(443).client(vec![0xaa; len]);
+            assert_eq!(query.ask(dissect).0 == Outcome::NeedMore, waits, "{len}");
+            if waits {
+                let both = query.server(hex(ANSWER));
+                assert_eq!(both.facts(dissect).proto, Some(Proto::DNSCRYPT), "{len}");
+            }
+        }
+    }
+
+    #[test]
+    fn relays_are_told_the_server() {
+        let to = |address: &str, port: &str| {
+            let magic = "ff*8 00*2";
+            Trial::udp(443).client(hex(&format!("{magic} {address} {port} {QUERY}")))
+        };
+        let mapped = "00*10 ff ff c0 00 02 01";
+        assert_eq!(
+            to(mapped, "01 bb").facts(dissect).proto,
+            Some(Proto::DNSCRYPT)
+        );
+        to("20 01 0d b8 00*11 01", "01 bb").facts(dissect);
+        to(mapped, "00 00").refused(dissect);
+        to("00*10 ff ff 00*4", "01 bb").refused(dissect);
+        to("fe 80 00*13 01", "01 bb").refused(dissect);
+        let relayed = format!("ff*8 00*2 {mapped} 01 bb {QUERY}");
+        let stream = Trial::tcp(443).client(hex(&format!("01 60 {relayed}")));
+        stream.facts(dissect);
+        stream.same_by_octets(dissect);
+        Trial::udp(443)
+            .client(hex(&relayed))
+            .refused_below(RELAYED, dissect);
     }
 
     fn certificate(kind: u8) -> Vec<u8> {

@@ -2,9 +2,10 @@
 //!
 //! One packet has too few fixed bits to prove anything: RTP is claimed when packets of one source
 //! follow one another in sequence and time, RTCP when a compound packet adds up to its last byte.
-//! SRTP looks the same (RFC 3711 section 3.1) and is not told apart here.
+//! SRTP looks the same (RFC 3711 section 3.1) and is not told apart here; SRTCP shows its source and,
+//! behind what is sealed, an index that counts its packets (section 3.4).
 
-use super::{Facts, Outcome};
+use super::{Facts, Outcome, stun};
 use crate::app::Proto;
 use crate::flow::{Opening, Stream};
 use crate::wire::reader::Reader;
@@ -43,8 +44,15 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         return Outcome::Done;
     }
     let reports = client.reports.saturating_add(server.reports);
-    if reports >= 2 || client.compound || server.compound {
+    // Beside ICE's checks that came first, sealed reports show no more than that media may come.
+    let sealed = (client.counted || server.counted) && facts.stun.is_none();
+    let known = facts.proto == Some(Proto::RTCP);
+    if reports >= 2 || client.compound || server.compound || sealed || known {
         facts.proto = Some(Proto::RTCP);
+        // Whose media it is may be told by ICE's checks between the same ports.
+        if matches!(opening.newest(), [0..=3, ..]) {
+            stun::dissect(opening, facts);
+        }
         return Outcome::Partial;
     }
     Outcome::NeedMore
@@ -61,6 +69,8 @@ struct Seen {
     reports: u8,
     /// One of them was a compound of two or more.
     compound: bool,
+    /// Two SRTCP packets of one source, which their index counts.
+    counted: bool,
 }
 
 impl Seen {
@@ -68,13 +78,17 @@ impl Seen {
     fn of(stream: Stream<'_>) -> Option<Self> {
         let mut seen = Self::default();
         let mut sources: [Option<Source>; SOURCES] = [None; SOURCES];
+        let mut sealed = None::<SealedReport>;
         for message in stream.messages() {
             match message {
                 [0x80..=0xbf, 192..=223, ..] => match report(message) {
                     Some(1) => seen.reports = seen.reports.saturating_add(1),
                     Some(_) => seen.compound = true,
-                    None if is_encrypted_report(message) => {}
-                    None => return None,
+                    None => {
+                        let this = SealedReport::read(message)?;
+                        seen.counted |= sealed.is_some_and(|last| this.follows(&last));
+                        sealed = Some(this);
+                    }
                 },
                 [0x80..=0xbf, ..] => {
                     let packet = Packet::read(message)?;
@@ -171,14 +185,46 @@ impl Source {
     }
 }
 
-/// Whether this may be SRTCP (RFC 3711 section 3.4): the first eight bytes are readable, and an
-/// index and a tag stand behind the last packet. That proves nothing, but does not disprove RTP.
-fn is_encrypted_report(bytes: &[u8]) -> bool {
-    let mut reader = Reader::new(bytes);
-    let kind = reader.be16().map(|both| both & 0xff);
-    let words = reader.be16().map(usize::from);
-    matches!(kind, Some(200..=207))
-        && words.is_some_and(|words| words > 0 && words * 4 + 4 <= reader.left())
+/// What may be SRTCP (RFC 3711 section 3.4): the first eight bytes are readable, and an index and a
+/// tag stand behind the last packet. One alone proves nothing, but does not disprove RTP.
+#[derive(Clone, Copy, Debug)]
+struct SealedReport {
+    source: u32,
+    /// What stands where the index does, with the bit that says whether all was encrypted: before
+    /// the tag of ten bytes that every older suite has (RFC 3711 section 4.2, RFC 4568 section
+    /// 6.2), or behind the tag, at the end (RFC 7714 section 9.2).
+    indexes: [Option<u32>; 2],
+}
+
+impl SealedReport {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader::new(bytes);
+        let &[_, kind] = reader.array()?;
+        let words = usize::from(reader.be16()?);
+        if !matches!(kind, 200..=207) || words == 0 || words * 4 > reader.left() {
+            return None;
+        }
+        let source = reader.be32()?;
+        let index = |from_end: usize| {
+            let at = bytes.len().checked_sub(from_end).filter(|at| *at >= 8)?;
+            Reader::new(bytes.get(at..)?).be32()
+        };
+        Some(Self {
+            source,
+            indexes: [index(14), index(4)],
+        })
+    }
+
+    /// Whether this is a later report of the same source.
+    fn follows(&self, last: &Self) -> bool {
+        let counts = |(this, last): (&Option<u32>, &Option<u32>)| match (this, last) {
+            (Some(this), Some(last)) => {
+                (1..=u32::from(MAX_STEP)).contains(&this.wrapping_sub(*last))
+            }
+            _ => false,
+        };
+        self.source == last.source && self.indexes.iter().zip(&last.indexes).any(counts)
+    }
 }
 
 /// How many RTCP packets a compound one holds; `None` when they do not add up to its last byte.
@@ -391,6 +437,41 @@ mod tests {
         assert_eq!(run(&media).0, Outcome::Done);
         let short = Script::udp(9).client(b"\x80\xc9\0\x09abcdefgh");
         assert_eq!(run(&short).0, Outcome::NotMine);
+    }
+
+    #[test]
+    fn sealed_reports_are_counted() {
+        let sealed = |source: &[u8; 4], index: u8, behind: &[u8]| {
+            [b"\x80\xc9\0\x01", &source[..], &[0x80, 0, 0, index], behind].concat()
+        };
+        let tag = b"0123456789";
+        let follows = |a: Vec<u8>, b: Vec<u8>| run(&Script::udp(9).client(&a).client(&b));
+        for tag in [&tag[..], b""] {
+            let (outcome, facts) = follows(sealed(b"abcd", 1, tag), sealed(b"abcd", 2, tag));
+            let want = (Outcome::Partial, Some(Proto::RTCP));
+            assert_eq!((outcome, facts.proto), want, "{} bytes of tag", tag.len());
+        }
+        for (a, b) in [
+            (sealed(b"abcd", 1, tag), sealed(b"abcd", 1, tag)),
+            (sealed(b"abcd", 2, tag), sealed(b"abcd", 1, tag)),
+            (sealed(b"abcd", 1, tag), sealed(b"abcd", 99, tag)),
+            (sealed(b"abcd", 1, tag), sealed(b"abce", 2, tag)),
+            (
+                sealed(b"abcd", 1, b"012345678"),
+                sealed(b"abcd", 2, b"012345678"),
+            ),
+        ] {
+            assert_eq!(follows(a, b).0, Outcome::NeedMore);
+        }
+        // ICE's checks that come after are read as well.
+        let stun = b"\x01\x01\0\0\x21\x12\xa4\x42abcdefghijkl";
+        let script = Script::udp(9)
+            .client(&sealed(b"abcd", 1, tag))
+            .client(&sealed(b"abcd", 2, tag))
+            .server(stun);
+        let (_, facts) = run(&script);
+        assert_eq!(facts.proto, Some(Proto::RTCP));
+        assert!(facts.stun.is_some());
     }
 
     #[test]

@@ -14,6 +14,9 @@ const CONNECT: u8 = 1;
 const BIND: u8 = 2;
 const UDP_ASSOCIATE: u8 = 3;
 
+/// How long the choice of a method is: a version and the method.
+const CHOICE: usize = 2;
+
 /// How long an answer of SOCKS 4 is.
 const ANSWER_4: usize = 8;
 
@@ -25,6 +28,7 @@ const SUCCEEDED: u8 = 0;
 
 /// SOCKS 5 methods (RFC 1928 section 3).
 const NO_LOGIN: u8 = 0;
+const GSSAPI: u8 = 1;
 const USER_PASSWORD: u8 = 2;
 const NONE_ACCEPTABLE: u8 = 0xff;
 
@@ -130,6 +134,18 @@ fn version_5(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         [VERSION_5, method, ..] if methods.contains(method) => *method,
         _ => return Outcome::NotMine,
     };
+    match continues(reader.rest(), chosen) {
+        Some(true) => {}
+        Some(false) => return Outcome::NotMine,
+        // A server that has chosen waits as well: two octets, and the client's next, show that the
+        // first ones were no chance.
+        None if server.len() > CHOICE => return Outcome::NotMine,
+        None if opening.client.ended && server.len() == CHOICE => {
+            facts.proto = Some(Proto::SOCKS5);
+            return Outcome::Done;
+        }
+        None => return Outcome::NeedMore,
+    }
     let asked = login(&mut reader, chosen).and_then(|()| request(&mut reader));
     if server.is_empty() && !matches!(asked, Some(Request::To { .. })) {
         // Only a whole request is strong enough to stand alone.
@@ -164,6 +180,26 @@ fn version_5(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
             }
         }
     }
+}
+
+/// Whether a client would go on so after the choice of a method; `None` if it has not.
+fn continues(rest: &[u8], chosen: u8) -> Option<bool> {
+    Some(match (chosen, rest) {
+        // There is nothing to wait for.
+        (NONE_ACCEPTABLE, []) => true,
+        (_, []) => return None,
+        // Tor has two commands of its own, which ask for names and addresses.
+        (NO_LOGIN, [VERSION_5, command, ..]) => {
+            matches!(*command, CONNECT | BIND | UDP_ASSOCIATE | 0xf0 | 0xf1)
+                && rest.get(2).is_none_or(|reserved| *reserved == 0)
+        }
+        (NO_LOGIN, _) => rest == [VERSION_5],
+        // RFC 1929 section 2, RFC 1961 section 3.
+        (GSSAPI | USER_PASSWORD, _) => rest.starts_with(&[LOGIN]),
+        // It may have sent the request of one of its methods at once.
+        (NONE_ACCEPTABLE, _) => matches!(rest, [LOGIN | VERSION_5, ..]),
+        _ => true,
+    })
 }
 
 /// Passes over the login of RFC 1929, where that was chosen.
@@ -454,6 +490,14 @@ mod tests {
                 to().client(hex("05 01 00")).server(hex("05 02")),
             ),
             (
+                "5, repeated",
+                to().client(hex("05 02 05 02 05 02")).server(hex("05 02")),
+            ),
+            (
+                "5, the server goes on first",
+                to().client(hex("05 01 00")).server(hex("05 00 05 00")),
+            ),
+            (
                 "5, the client goes on",
                 to().client(hex("05 01 00 47 45 54")),
             ),
@@ -462,6 +506,8 @@ mod tests {
             assert_eq!(trial.ask(dissect).0, Outcome::NotMine, "{what}");
         }
         to().client(hex("05 01 00")).refused(dissect);
+        let chosen = to().client(hex("05 01 00")).server(hex("05 00"));
+        assert_eq!(chosen.ask(dissect).0, Outcome::NeedMore);
     }
 
     #[test]

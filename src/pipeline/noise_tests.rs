@@ -237,6 +237,155 @@ fn noise_has_no_name() {
     assert!(lines.is_empty(), "\n{}", lines.join("\n"));
 }
 
+/// Openings of protocols that dissectors read: what repeats these looks like the protocol longest.
+const OPENINGS: &[&[u8]] = &[
+    b"\x16\x03\x01",
+    b"\x16\x03\x03",
+    b"\x17\x03\x03",
+    b"\x16\xfe\xfd",
+    b"\x05\x01",
+    b"\x05\x02",
+    b"\x05\x01\0",
+    b"\x04\x01",
+    b"\r\n",
+    b"\n",
+    b"\x03\0",
+    b"\x03\0\0",
+    b"\x30",
+    b"\x60",
+    b"\x6a",
+    b"\x10",
+    b"\x20\x02",
+    b"\xc0\0",
+    b"\x12\x01",
+    b"\xff\xfd",
+    b"\0\0",
+    b"\0\x01",
+    b"\0\x02",
+    b"\x01\x01",
+    b"\x80\0",
+    b"\x81\x01",
+    b"\x82\x01",
+    b"\x80\x08",
+    b"\x13",
+    b"\x52",
+    b"+OK",
+    b"{}",
+    b"<?",
+    b"<a>",
+];
+
+/// Of a rule's opening: longer ones say by themselves what they are.
+const LONGEST_PERIOD: usize = 3;
+
+/// What is a sound message of its protocol, on that protocol's port, though it repeats itself: there
+/// is nothing more to ask for.
+const SOUND: &[&str] = &[
+    // A request for the address is two octets of zero (RFC 6886 section 3.2).
+    "-/nat-pmp by nat-pmp/payload:request",
+    // A request of MNDP is four.
+    "-/mikrotik by mikrotik/payload:request",
+    // 40 01 40 01: a request without token and options (RFC 7252 section 3).
+    "-/coap by coap/payload:request",
+    // 00 01 00 01 00 01 00: a query of everybody without names of authentication.
+    "-/xdmcp by xdmcp/payload:message",
+    // A result, a time and an address may be anything, and errors of PCP repeat what was asked.
+    "-/nat-pmp by nat-pmp/payload:response",
+    "-/pcp by pcp/payload:response",
+    // Keeps a port open: four octets.
+    "-/tzsp by tzsp/payload:idle",
+    // One frame whose length in bits agrees with the datagram's.
+    "-/raknet by raknet/payload:datagram",
+    // Four octets of a header that are fixed, a session, and what a tunnel carries.
+    "-/l2tp by l2tp/payload:data-3",
+    // A header, padding, the end of the tags, then a frame of anything.
+    "-/tzsp by tzsp/payload:frame",
+];
+
+/// The bytes that payload rules fix at the start of a message, with the transport and a port of the
+/// rule.
+fn openings_of_rules() -> Vec<(Transport, u16, Vec<u8>)> {
+    let mut openings = Vec::new();
+    for file in crate::signature::builtin_files() {
+        let table: toml::Table = file.text.parse().unwrap();
+        let rules = table.get("payload").and_then(toml::Value::as_array);
+        for rule in rules.into_iter().flatten() {
+            let part = |part: Option<&toml::Value>| {
+                let at = part.and_then(|part| part.get("at"))?.as_array()?;
+                let zero = Some(&toml::Value::Integer(0));
+                let first = at.iter().find(|part| part.get("offset") == zero)?;
+                if let Some(text) = first.get("text").and_then(toml::Value::as_str) {
+                    return Some(text.as_bytes().to_vec());
+                }
+                let bytes = first.get("hex")?.as_str()?.split_whitespace().map(|byte| {
+                    // The first of alternatives, and a zero for what is open.
+                    let byte = byte.split('|').next().unwrap_or_default();
+                    let (byte, times) = byte.split_once('*').unwrap_or((byte, "1"));
+                    let byte = u8::from_str_radix(&byte.replace('?', "0"), 16).unwrap_or(0);
+                    vec![byte; times.parse().unwrap_or(1)]
+                });
+                Some(bytes.flatten().collect::<Vec<u8>>())
+            };
+            let both = [part(Some(rule)), part(rule.get("reply"))];
+            let port = rule.get("port").and_then(|ports| match ports.get(0)? {
+                toml::Value::Integer(port) => u16::try_from(*port).ok(),
+                other => other.as_str()?.split('-').next()?.parse().ok(),
+            });
+            let transport = rule.get("transport").map(ToString::to_string);
+            for (over, slug) in [(Transport::Udp, "udp"), (Transport::Tcp, "tcp")] {
+                if transport.as_ref().is_none_or(|given| given.contains(slug)) {
+                    for opening in both.iter().flatten() {
+                        for len in 1..=opening.len().min(LONGEST_PERIOD) {
+                            openings.push((over, port.unwrap_or(40_000), opening[..len].to_vec()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    openings.sort_unstable_by_key(|(over, port, opening)| {
+        (*over == Transport::Tcp, *port, opening.clone())
+    });
+    openings.dedup();
+    openings
+}
+
+/// What repeats the opening of a protocol in short messages, on its own port and both ways.
+#[test]
+fn openings_repeated_have_no_name() {
+    use Side::{Client as C, Server as S};
+    let shapes: &[&[Side]] = &[&[C, S], &[S, C], &[C, C, S, S, C, S, C, S]];
+    let set = Arc::new(SignatureSet::builtin());
+    let mut trial = Trial::new(&set);
+    let mut openings = openings_of_rules();
+    for (over, slug) in [(Transport::Udp, "udp"), (Transport::Tcp, "tcp")] {
+        let ports = ports(slug);
+        for opening in OPENINGS {
+            openings.extend(ports.iter().map(|port| (over, *port, opening.to_vec())));
+        }
+    }
+    let mut found = BTreeMap::<String, (usize, String)>::new();
+    for (over, port, opening) in openings {
+        let noise = Noise::Repeating(opening);
+        for len in 1..=32 {
+            for shape in shapes {
+                let name = name(&mut trial, &set, over, port, &noise, len, shape);
+                if let Some(name) = name.filter(|name| !SOUND.contains(&name.as_str())) {
+                    let messages = shape.len();
+                    let example =
+                        format!("{over:?} {port} {noise:?} {len} bytes, {messages} messages");
+                    found.entry(name).or_insert((0, example)).0 += 1;
+                }
+            }
+        }
+    }
+    let lines: Vec<_> = found
+        .iter()
+        .map(|(name, (count, example))| format!("{name}: {count}, as {example}"))
+        .collect();
+    assert!(lines.is_empty(), "\n{}", lines.join("\n"));
+}
+
 fn look(
     set: &Arc<SignatureSet>,
     noises: &[Noise],

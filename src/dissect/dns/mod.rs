@@ -191,7 +191,9 @@ fn usual(
     // the sender cut the rest. In a stream all counts have to add up: there a TLS ClientHello of 512
     // bytes has its handshake type where this one is.
     let asks = is_query && header.questions == 1 && !header.has_reserved_bit();
-    let cut = asks && (service.udp || adds_up) && is_cut(message);
+    // Only answers say how it went.
+    let says_rightly = header.is_response() || header.rcode() == 0;
+    let cut = asks && says_rightly && (service.udp || adds_up) && is_cut(message);
     // Random in every query; bytes without meaning often have zeros here.
     let has_id = service.proto == Proto::DNS && !message.starts_with(&[0, 0]);
     // Nine octets in which all but a few bits are fixed are enough, whatever became of the question.

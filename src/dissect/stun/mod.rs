@@ -160,9 +160,13 @@ fn on_stun_port(opening: &Opening<'_>) -> bool {
 
 /// Whether a request without cookie and attributes got a response of its transaction.
 fn is_answered(opening: &Opening<'_>) -> bool {
-    let transaction = |datagram| Message::in_datagram(datagram).map(|m| *m.transaction);
-    let asked = transaction(opening.client.first());
-    asked.is_some() && asked == transaction(opening.server.first())
+    let sides = [opening.client, opening.server];
+    let [Some(client), Some(server)] = sides.map(|side| Message::in_datagram(side.first())) else {
+        return false;
+    };
+    client.transaction == server.transaction
+        && client.method() == server.method()
+        && client.is_response() != server.is_response()
 }
 
 fn streams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {

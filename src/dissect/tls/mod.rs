@@ -25,6 +25,9 @@ use crate::dissect::{Facts, Outcome};
 use crate::flow::{Opening, Stream};
 use crate::wire::reader::Reader;
 
+/// The handshake type `hello_request`: a type and a length of zero.
+const HELLO_REQUEST: u8 = 0;
+
 /// The handshake type `server_hello`.
 pub(crate) const SERVER_HELLO: u8 = 2;
 
@@ -166,11 +169,17 @@ fn hello_shown(handshake: &[u8]) -> Shows {
     }
 }
 
-/// Whether the handshake, which begins in the clear, has the type of a hello and a length or version
-/// that no hello has.
+/// Whether the handshake, which begins in the clear, has a type that none begins with (a server may
+/// ask for a hello: type 0), or that of a hello and a length or version that no hello has.
 fn is_no_hello(chain: &Chain<'_>) -> bool {
     let handshake = chain.handshake();
-    handshake.len() >= 6 && matches!(handshake.first(), Some(&(CLIENT_HELLO | SERVER_HELLO)))
+    match *handshake {
+        [] => false,
+        [HELLO_REQUEST] => false,
+        [HELLO_REQUEST, ref rest @ ..] => rest.iter().take(3).any(|&octet| octet != 0),
+        [CLIENT_HELLO | SERVER_HELLO, first, ..] => first > 2 || handshake.len() >= 6,
+        [kind, ..] => !matches!(kind, CLIENT_HELLO | SERVER_HELLO | CERTIFICATE),
+    }
 }
 
 /// Whether `handshake` begins with a Certificate of a server, its three lengths agreeing. After
@@ -199,7 +208,16 @@ fn is_chain(client: &SideView<'_>, server: &SideView<'_>) -> bool {
     }
     let no_other = client.shows != Shows::Other && server.shows != Shows::Other;
     let exact = client.chain.exact || server.chain.exact;
-    client.chain.headers + server.chain.headers >= 2 || exact && no_other
+    // A stream whose start was seen does not begin with what is encrypted, and a handshake says by
+    // six octets whether it is one: one header before less, of a record that is not whole, says nothing.
+    let headers = |side: &SideView<'_>| {
+        let is_open = side.chain.headers == 1 && !side.chain.exact && !side.stream.mid_stream;
+        match is_open && (side.chain.encrypted || side.handshake.len() < 6) {
+            true => 0,
+            false => side.chain.headers,
+        }
+    };
+    headers(client) + headers(server) >= 2 || exact && no_other
 }
 
 /// What became of the client's part.

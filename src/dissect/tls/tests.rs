@@ -198,9 +198,21 @@ fn conversations() {
             Done,
         ),
         (
-            "one start each way",
+            "one start each way, which is no beginning",
             tcp().client(&data(50)[..40]).server(&data(50)[..40]),
-            Done,
+            NeedMore,
+        ),
+        (
+            "a header repeated each way",
+            tcp()
+                .client(b"\x16\x03\x01\x16\x03\x01")
+                .server(b"\x16\x03\x01\x16\x03\x01"),
+            NeedMore,
+        ),
+        (
+            "a handshake of another type",
+            tcp().client(b"\x16\x03\x01\x16\x03\x16\x03\x01"),
+            NotMine,
         ),
         ("alert only", tcp().server(&alert), Partial),
         (
@@ -334,6 +346,15 @@ fn the_middle_of_a_stream() {
     assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::NotMine);
     opening.server.mid_stream = true;
     assert_eq!(dissect(&opening, &mut Facts::default()), Outcome::Done);
+
+    let script = Script::tcp(443)
+        .client(&data(50)[..40])
+        .server(&data(50)[..40]);
+    let mut opening = script.opening();
+    opening.client.mid_stream = true;
+    opening.server.mid_stream = true;
+    let one_each_way = dissect(&opening, &mut Facts::default());
+    assert_eq!(one_each_way, Outcome::Done);
 
     let script = (0..8).fold(Script::tcp(443), |script, _| script.server(&[0x42; 100]));
     let mut opening = script.opening();
