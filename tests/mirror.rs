@@ -57,6 +57,13 @@ fn what_is_wrong_with_a_mirror_is_told_and_what_to_do() {
         ),
         (&["mirror-cut"], "cut", 24, 24, "longer snap length"),
         (
+            &["mirror-answers"],
+            "dns-unasked",
+            120,
+            114,
+            "use --dns-unsolicited",
+        ),
+        (
             &["mirror-there", "mirror-back"],
             "split",
             24,
@@ -91,6 +98,14 @@ fn what_is_wrong_with_a_mirror_is_told_and_what_to_do() {
             assert!(!String::from_utf8(output.stdout).unwrap().contains(said));
         }
     }
+}
+
+/// Answers that are believed are no fault.
+#[test]
+fn who_lets_answers_teach_is_not_told_of_questions() {
+    let summary = summary(&[pcap("mirror-answers")], &["--dns-unsolicited"]);
+    let counted = &summary["mirror"]["checks"]["dns-unasked"];
+    assert_eq!([&counted["checked"], &counted["found"]], [120, 0]);
 }
 
 #[test]

@@ -33,6 +33,11 @@ pub const CAPTURES: &[Capture] = &[
         "DCE/RPC without bind, MMS in COTP, memcached over UDP",
         without_opening,
     ),
+    (
+        "middle-quic",
+        "QUIC of which only short headers were captured, and a session of another protocol in their place",
+        quic,
+    ),
 ];
 
 fn tds(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -332,4 +337,61 @@ fn without_opening(trace: &mut Trace) {
             b"key",
         ]))
         .is("memcached", "-", "-");
+}
+
+/// A 1-RTT packet (RFC 9000 section 17.3.1) as header protection leaves it.
+fn short(trace: &mut Trace, id: &[u8], len: usize) -> Vec<u8> {
+    let first = 0x40 | trace.number() as u8 & 0x3f;
+    join([&[first][..], id, &trace.noise(len)])
+}
+
+fn quic(trace: &mut Trace) {
+    // The client has no ID, as browsers do.
+    let mut talk = Vec::new();
+    for _ in 0..6 {
+        talk.push((
+            short(trace, b"\x84\xd5\x3b\x0c\xf1\x2a\x9e\x67", 28),
+            short(trace, b"", 1200),
+        ));
+    }
+    let mut udp = trace.udp("10.95.0.1:45001", "192.0.2.140:443");
+    for (asked, answered) in &talk {
+        udp = udp.client(asked).server(answered);
+    }
+    udp.is("quic", "-", "-");
+    // The server is heard first, on no known port: the end whose packets carry an ID is the client.
+    talk.clear();
+    let id = trace.noise(20);
+    for _ in 0..10 {
+        talk.push((short(trace, &id, 40), short(trace, b"", 300)));
+    }
+    let mut udp = trace.udp("10.95.0.1:45002", "192.0.2.141:24433");
+    for (asked, answered) in &talk {
+        udp = udp.server(answered).client(asked);
+    }
+    udp.is("quic", "-", "-");
+    // The server alone, to a client without an ID.
+    let answers: Vec<_> = (0..20).map(|_| short(trace, b"", 600)).collect();
+    let mut udp = trace.udp("10.95.0.1:45003", "192.0.2.140:443");
+    for answered in &answers {
+        udp = udp.server(answered);
+    }
+    udp.is("quic", "-", "-");
+    // A type, a session, a counter, and something encrypted.
+    let messages: Vec<_> = (0..12_u32)
+        .map(|number| {
+            let data = trace.noise(80);
+            join([
+                &[0x48 + (number % 3) as u8][..],
+                b"\x84\xd5\x3b\x0c",
+                &number.to_be_bytes(),
+                &data,
+            ])
+        })
+        .collect();
+    let mut udp = trace.udp("10.95.0.1:45004", "192.0.2.142:443");
+    for message in &messages {
+        udp = udp.client(message);
+    }
+    udp.is("-", "-", "-");
 }

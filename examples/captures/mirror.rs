@@ -4,6 +4,7 @@ use pnet::packet::ethernet::EtherTypes;
 use pnet::packet::ipv4::{self, MutableIpv4Packet};
 
 use crate::Capture;
+use crate::dns;
 use crate::net::{Trace, ethernet_frame, vlan};
 use crate::secure::{client_hello, server_hello, tls_data};
 
@@ -24,6 +25,11 @@ pub const CAPTURES: &[Capture] = &[
         back,
     ),
     ("mirror-cut", "Frames cut at 96 octets", cut),
+    (
+        "mirror-answers",
+        "Answers of DNS, the questions of a few only",
+        answers,
+    ),
 ];
 
 /// Flows of a capture: as many as it takes to say something of the mirror.
@@ -64,6 +70,18 @@ fn cut(trace: &mut Trace) {
             .client(data)
             .close()
             .is("tls", "-", "-");
+    }
+}
+
+fn answers(trace: &mut Trace) {
+    for number in 0..120_u16 {
+        let name = format!("host{number}.example");
+        let answer = dns::answer(number, &name, &["192.0.2.82"], 300);
+        let mut udp = trace.udp(&client(number), "192.0.2.53:53");
+        if number % 20 == 0 {
+            udp = udp.client(dns::query(number, &name, 1));
+        }
+        udp.server(answer).is("dns", "-", "-");
     }
 }
 

@@ -243,11 +243,6 @@ impl Classifier {
         learning.dns_memory + Calls::MEMORY + Transfers::MEMORY + Remembered::MEMORY
     }
 
-    /// Answers of DNS read so far: every worker reads all.
-    pub const fn dns_answers(&self) -> Answers {
-        self.names.answers()
-    }
-
     /// Goes on with `set`, which was compiled after the one in use.
     ///
     /// Settled flows keep their verdict. Pending ones go on with the new rules and with what the old
@@ -275,15 +270,18 @@ impl Classifier {
             }
     }
 
-    /// Learns from a packet for which [`Classifier::teaches`] holds.
-    pub fn learn(&mut self, packet: &Packet<'_>) {
+    /// Learns from a packet for which [`Classifier::teaches`] holds. Returns the answers of DNS that
+    /// ended with it.
+    pub fn learn(&mut self, packet: &Packet<'_>) -> Answers {
         if names::teaches(packet) {
-            self.names.learn(packet, &self.set);
-        } else if calls::is_stun(packet) || calls::is_sip(packet) {
+            return self.names.learn(packet, &self.set);
+        }
+        if calls::is_stun(packet) || calls::is_sip(packet) {
             self.calls.learn(packet, &self.set);
         } else {
             self.transfers.learn(packet);
         }
+        Answers::default()
     }
 
     /// A flow has begun: with a new connection, of which nothing is remembered, or in the middle.

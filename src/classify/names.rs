@@ -54,20 +54,13 @@ impl Default for Learning {
     }
 }
 
-/// Answers of DNS, by whether they could be believed.
+/// Answers of DNS, by whether they taught something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
-    /// Their questions were seen.
-    pub asked: u64,
-    /// They were not.
+    /// All that were read.
+    pub read: u64,
+    /// Those of which the questions were not seen, so that they were not believed.
     pub unasked: u64,
-}
-
-impl Answers {
-    /// Whether most of many answers came without a question: the mirror shows one direction.
-    pub const fn are_one_sided(&self) -> bool {
-        self.unasked >= 100 && self.unasked / 10 > self.asked
-    }
 }
 
 /// Whether `packet` may belong to a DNS message, or begin a stream of them.
@@ -101,6 +94,7 @@ struct Book {
     /// Which applications' names lead to an address, for any client: by its hash.
     addresses: Generations<u64, Shared>,
     hosts: Hosts,
+    /// Read in the packet at hand.
     answers: Answers,
 }
 
@@ -164,13 +158,8 @@ impl Names {
             + Hosts::memory(buckets / 4)
     }
 
-    /// Answers read so far.
-    pub(super) const fn answers(&self) -> Answers {
-        self.book.answers
-    }
-
-    /// Learns from a packet of which [`teaches`] holds.
-    pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
+    /// Learns from a packet of which [`teaches`] holds. Returns the answers that ended with it.
+    pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) -> Answers {
         let Self { streams, book } = self;
         match packet.tcp {
             None => book.message(packet, packet.payload, set),
@@ -178,6 +167,7 @@ impl Names {
                 book.message(packet, message, set)
             }),
         }
+        std::mem::take(&mut book.answers)
     }
 
     /// The application whose name led this flow's client, whose packets came from `mac`, to its
@@ -230,11 +220,10 @@ impl Book {
             .questions
             .remove(&key)
             .filter(|question| now.saturating_sub(question.at) <= ANSWERED_WITHIN);
-        match question {
-            Some(_) => self.answers.asked += 1,
-            None => self.answers.unasked += 1,
-        }
-        if question.is_some() || self.unsolicited {
+        self.answers.read += 1;
+        if question.is_none() && !self.unsolicited {
+            self.answers.unasked += 1;
+        } else {
             self.answered(destination, message, packet.at, set);
         }
     }
@@ -314,22 +303,5 @@ mod tests {
         // What the manual says of the default.
         let entries = Names::buckets(Learning::default().dns_memory) / 8 * 7 * 2;
         assert!(entries > 900_000, "{entries}");
-    }
-
-    #[test]
-    fn a_mirror_of_one_direction_is_noticed() {
-        for (asked, unasked, expected) in [
-            (0, 99, false),
-            (0, 100, true),
-            (1000, 100, false),
-            (9, 100, true),
-            (10, 100, false),
-        ] {
-            assert_eq!(
-                Answers { asked, unasked }.are_one_sided(),
-                expected,
-                "{asked} {unasked}"
-            );
-        }
     }
 }

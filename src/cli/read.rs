@@ -17,7 +17,6 @@ use super::records::{flow_exporter, usage_exporter};
 use super::select::{Ends, Selection, UNKNOWN};
 use super::settings::{Flows, Input, Signatures, positive};
 use crate::classify::explain::Keep;
-use crate::classify::names::Answers;
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
 use crate::export::{Exporter, Intervals, summary};
@@ -232,20 +231,12 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let damaged = arguments.input.report_damage(&inputs, &stop);
-    let unsolicited = config.learning.dns_unsolicited;
     let summary = outcome.map_err(|failure| match failure {
         Failure::Read(error) => anyhow::Error::from(error),
         Failure::Write(error) => anyhow::Error::from(error).context("cannot write the records"),
     })?;
 
     Input::report_links(&summary.ledger);
-    if summary.dns_answers.are_one_sided() && !unsolicited {
-        let Answers { asked, unasked } = summary.dns_answers;
-        eprintln!(
-            "ottometer: {unasked} of {} DNS answers came without a question, and taught nothing: the capture shows one direction; --dns-unsolicited lets them teach",
-            asked + unasked
-        );
-    }
 
     // Records on standard output are for programs: what is for people goes beside them.
     let to_stdout = [&arguments.flows, &arguments.usage, &arguments.write_pcap]

@@ -31,6 +31,10 @@ pub fn line(fault: Fault, Checked { checked, found }: Checked) -> String {
              interfaces ({found} of {checked}): give all of them to one run (live: with --steer \
              inner), and keep their clocks the same"
         ),
+        Fault::DnsUnasked => format!(
+            "{share} of DNS answers came without a question ({found} of {checked}), and taught \
+             nothing: mirror both directions, or use --dns-unsolicited"
+        ),
     }
 }
 
@@ -43,6 +47,7 @@ pub(crate) fn brief(health: &Health) -> Vec<String> {
             Fault::OneSided => "of TCP flows show one direction only",
             Fault::Cut => "of flows are cut short",
             Fault::Split => "of flows have each direction on another interface",
+            Fault::DnsUnasked => "of DNS answers came without a question",
         };
         format!("{} {what}", percent(found, checked))
     });

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, after};
 
-use crate::classify::names::Answers;
 use crate::export::Exporter;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -44,7 +43,6 @@ pub(super) struct Last {
     pub(super) halves: Halves,
     pub(super) flows: u64,
     pub(super) stats: Option<Stats>,
-    pub(super) dns_answers: Answers,
 }
 
 /// Reports of one block, as far as they are in.
@@ -127,8 +125,6 @@ impl Collector {
             self.summary.flows += last.flows;
             self.summary.ledger.drops.add(&last.drops);
             self.summary.health.add(&last.health);
-            // Every worker reads all of them.
-            self.summary.dns_answers = last.dns_answers;
             for (key, totals) in last.clients {
                 self.summary.clients.entry(key).or_default().add(&totals);
             }

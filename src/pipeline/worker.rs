@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::capture::{Block, Frame};
+use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Datagram, Decoded, Decoder, Packet};
 use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Unplaced};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::health::Seen;
+use crate::usage::health::{Fault, Seen};
 use crate::usage::ledger::{Drops, Volume};
 use crate::usage::{CellId, CellKey, Cells, FlowRecord, Health, Stats, Usage};
 
@@ -373,7 +374,6 @@ impl Worker {
                 halves: desk.halves.take().unwrap_or_default(),
                 flows: desk.flows,
                 stats: desk.stats.take(),
-                dns_answers: desk.classifier.dns_answers(),
             })),
         }
     }
@@ -440,7 +440,9 @@ impl Worker {
     #[inline]
     fn on_packet(&mut self, (packet, located, origin): &Located<'_>) {
         if Classifier::teaches(packet) {
-            self.desk.classifier.learn(packet);
+            let Answers { read, unasked } = self.desk.classifier.learn(packet);
+            // Other workers read them too; here they are counted.
+            self.desk.health.count(Fault::DnsUnasked, read, unasked);
         }
         let desk = &mut self.desk;
         let settled = |state: &State| state.class.is_settled();

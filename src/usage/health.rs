@@ -17,11 +17,19 @@ pub enum Fault {
     Cut,
     /// The two directions of flows come from different captures or interfaces.
     Split,
+    /// Answers of DNS taught nothing, as nobody was seen to ask for them.
+    DnsUnasked,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 4] = [Self::Duplicate, Self::OneSided, Self::Cut, Self::Split];
+    pub const ALL: [Self; 5] = [
+        Self::Duplicate,
+        Self::OneSided,
+        Self::Cut,
+        Self::Split,
+        Self::DnsUnasked,
+    ];
 
     /// The slug of labels and of JSON.
     pub const fn slug(self) -> &'static str {
@@ -30,6 +38,7 @@ impl Fault {
             Self::OneSided => "one-sided",
             Self::Cut => "cut",
             Self::Split => "split",
+            Self::DnsUnasked => "dns-unasked",
         }
     }
 
@@ -42,6 +51,8 @@ impl Fault {
             // A capture begins and ends in the middle of flows.
             Self::OneSided => (20, 1, 50),
             Self::Cut | Self::Split => (20, 1, 10),
+            // Anybody can send answers to a client that has not asked.
+            Self::DnsUnasked => (100, 100, 90),
         }
     }
 }
@@ -49,7 +60,7 @@ impl Fault {
 /// What was looked at for one fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
-    /// How many: frames for [`Fault::Duplicate`], else flows.
+    /// How many: frames for [`Fault::Duplicate`], answers for [`Fault::DnsUnasked`], else flows.
     pub checked: u64,
     /// How many of them were faulty.
     pub found: u64,
@@ -176,6 +187,9 @@ mod tests {
             (Fault::Cut, 20, 3, true),
             (Fault::Split, 1_000_000, 100_001, true),
             (Fault::Split, 0, 0, false),
+            (Fault::DnsUnasked, 99, 99, false),
+            (Fault::DnsUnasked, 112, 100, false),
+            (Fault::DnsUnasked, 111, 100, true),
         ] {
             let mut health = Health::default();
             health.count(fault, checked, found);

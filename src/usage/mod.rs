@@ -22,7 +22,6 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::app::{AppId, Proto, Service};
-use crate::classify::names::Answers;
 use crate::classify::{Named, UnknownReason};
 use crate::decode::Packet;
 use crate::flow::{Counters, PerSide, Side};
@@ -111,8 +110,6 @@ pub struct Summary {
     pub span: Option<(Timestamp, Timestamp)>,
     /// Distributions, if asked for.
     pub stats: Option<Stats>,
-    /// Answers of DNS.
-    pub dns_answers: Answers,
 }
 
 /// What [`Usage`] counts besides the cells.

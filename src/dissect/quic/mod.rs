@@ -3,8 +3,8 @@
 //!
 //! `version` is the table of versions, `header` cuts datagrams into packets, `crypto` opens
 //! Initial packets, `frames` puts the handshake together, `parameters` and `gquic` read what is
-//! QUIC's own in it; the ClientHello itself is read by the neighbour `tls`. [`build`] goes the
-//! other way.
+//! QUIC's own in it; the ClientHello itself is read by the neighbour `tls`. `short` knows
+//! connections that were joined in their middle. [`build`] goes the other way.
 //!
 //! The whole opening is read on each call, but no more than [`MAX_OPENED`] packets are opened in
 //! it, and the answer is [`Outcome::Done`] once the hello is whole or can no longer come. What
@@ -18,6 +18,7 @@ mod gquic;
 mod header;
 mod hello;
 mod parameters;
+mod short;
 mod version;
 
 use self::frames::CryptoFrames;
@@ -27,7 +28,7 @@ use self::hello::{Hello, Opener, State};
 use self::version::{Handshake, PacketType};
 use super::{Facts, Outcome};
 use crate::app::Proto;
-use crate::flow::{Opening, Stream};
+use crate::flow::{Opening, Side, Stream};
 
 /// Packets opened in one call: a hello with post-quantum keys takes two or three, and clients
 /// repeat them when answers are late.
@@ -49,7 +50,10 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         opening.client.first()
     };
     if !header::may_begin(first) && Datagram::parse(first).is_none() {
-        return Outcome::NotMine;
+        return match short::may_be(first) {
+            true => dissect_middle(opening, facts),
+            false => Outcome::NotMine,
+        };
     }
     let mut reading = Reading {
         hello: Hello::default(),
@@ -103,6 +107,20 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         Outcome::Done
     } else {
         Outcome::Partial
+    }
+}
+
+/// Reads a connection of which the handshake was not seen.
+fn dissect_middle(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    match short::look(opening) {
+        short::Seen::Other => Outcome::NotMine,
+        short::Seen::TooFew => Outcome::NeedMore,
+        short::Seen::Enough(client) => {
+            facts.proto = Some(Proto::QUIC);
+            let served = opening.client_port < 1024 && opening.server_port >= 1024;
+            facts.swapped = served || client == Some(Side::Server) && opening.server_port >= 1024;
+            Outcome::Done
+        }
     }
 }
 

@@ -171,7 +171,7 @@ static ROWS: &[Row] = &[
         |c| one(u64::from(c.snapshot.overloaded))),
     // The mirror.
     row(Counter, "ottometer_mirror_checked", None, FAULT,
-        "Frames (duplicate) and flows (all else) that were looked at for a fault of the mirror.",
+        "Frames (duplicate), DNS answers (dns-unasked) and flows (all else) that were looked at for a fault of the mirror.",
         |c| c.mirror(|counted| counted.checked)),
     row(Counter, "ottometer_mirror_faults", None, FAULT,
         "Those of them that showed it.",

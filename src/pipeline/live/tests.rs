@@ -457,6 +457,24 @@ fn two_directions_on_two_interfaces_are_noticed() {
     }
 }
 
+/// Each thread reads all answers; they are counted once.
+#[test]
+fn answers_that_nobody_asked_for_are_noticed() {
+    use crate::usage::health::{Checked, Fault};
+    let expected = Checked {
+        checked: 120,
+        found: 114,
+    };
+    for steering in [Steering::Kernel, Steering::Inner] {
+        for threads in [1, 3] {
+            let source = source("mirror-answers.pcap");
+            let (_, snapshot) = live(vec![source], &config(steering, threads));
+            let faults: Vec<_> = snapshot.health.faults().collect();
+            assert_eq!(faults, [(Fault::DnsUnasked, expected)], "{steering:?}");
+        }
+    }
+}
+
 #[test]
 fn copies_are_left_out_where_they_meet() {
     let (_, once) = live(vec![source("http.pcap")], &config(Steering::Kernel, 1));
