@@ -61,6 +61,10 @@ pub(crate) fn is_address(name: &str) -> bool {
 pub(crate) fn text(bytes: &[u8], max: usize) -> Option<Box<str>> {
     let bytes = bytes.trim_ascii();
     let cut = bytes.get(..max).unwrap_or(bytes);
+    // Nearly always; and several times as fast.
+    if let Ok(text) = std::str::from_utf8(cut) {
+        return (!text.is_empty()).then(|| text.into());
+    }
     let mut text = String::from_utf8_lossy(cut).into_owned();
     // A cut inside a character leaves one replacement character, and each replaced byte is
     // three: the limit is on what is kept.

@@ -352,11 +352,15 @@ impl<T: Default> FlowTable<T> {
                 }
             };
             self.holding -= usize::from(next.is_some());
-            self.remove(slot, reason, &mut ended);
+            self.remove(slot, hash, reason, &mut ended);
         }
         if self.index.len() >= self.config.max_flows {
             let slot = self.first_to_leave(packet, &settled);
-            self.remove(slot.ok_or(Unplaced::Full)?, EndReason::Evicted, &mut ended);
+            let slot = slot.ok_or(Unplaced::Full)?;
+            if let Some(flow) = flow_at(&self.chunks, slot) {
+                let hash = flow.key.hash_with(&self.state);
+                self.remove(slot, hash, EndReason::Evicted, &mut ended);
+            }
         }
         self.generation = self.generation.wrapping_add(1);
         let flow = match next {
@@ -553,18 +557,29 @@ impl<T: Default> FlowTable<T> {
                 read ^ flow_at(&self.chunks, reminder.slot).map_or(0, Flow::warm)
             });
             std::hint::black_box(loaded);
-            for &reminder in reminders {
-                let Some(flow) = flow_at(&self.chunks, reminder.slot) else {
+            let mut over = [None; REMINDERS_AHEAD];
+            for (over, &reminder) in over.iter_mut().zip(reminders) {
+                let flow = flow_at(&self.chunks, reminder.slot);
+                let Some(flow) = flow.filter(|flow| flow.generation == reminder.generation) else {
                     continue;
                 };
-                if flow.generation != reminder.generation {
-                    continue;
-                }
                 let until = flow.last.after(flow.idle(&self.config));
                 if Wheel::is_over(until, now) {
-                    self.remove(reminder.slot, EndReason::Idle, &mut ended);
+                    *over = Some((flow.key.hash_with(&self.state), reminder));
                 } else {
                     self.wheel.remind(reminder, now, until);
+                }
+            }
+            let over = over.iter().flatten();
+            let loaded = over.clone().fold(false, |read, (hash, reminder)| {
+                read ^ self.index.find(*hash, |&slot| slot == reminder.slot).is_some()
+            });
+            std::hint::black_box(loaded);
+            for &(hash, Reminder { slot, generation }) in over {
+                // A flow may have had several reminders for one second.
+                let flow = flow_at(&self.chunks, slot);
+                if flow.is_some_and(|flow| flow.generation == generation) {
+                    self.remove(slot, hash, EndReason::Idle, &mut ended);
                 }
             }
         }
@@ -653,11 +668,12 @@ impl<T: Default> FlowTable<T> {
         u32::try_from(slot).unwrap_or(u32::MAX)
     }
 
-    /// Ends the flow in `slot`, for the reason `otherwise` where it has none of its own. It is shown
-    /// to `ended` where it is: flows are large.
+    /// Ends the flow in `slot`, whose key has this `hash`, for the reason `otherwise` where it has
+    /// none of its own. It is shown to `ended` where it is: flows are large.
     fn remove(
         &mut self,
         slot: u32,
+        hash: u64,
         otherwise: EndReason,
         ended: &mut impl FnMut(&mut Flow<T>, EndReason),
     ) {
@@ -667,7 +683,6 @@ impl<T: Default> FlowTable<T> {
         let Some(flow) = place else {
             return;
         };
-        let hash = flow.key.hash_with(&self.state);
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }
