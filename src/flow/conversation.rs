@@ -265,8 +265,8 @@ impl<T> Flow<T> {
 
     /// Takes `packet`'s payload into the opening and shows the opening to `read` if it grew.
     ///
-    /// `read` returns whether it wants to see more. Returns `None` if nothing new could be read,
-    /// else what `read` said.
+    /// `read` returns whether it wants to see more; if not, the opening is to be closed. Returns `None`
+    /// if nothing new could be read, else what `read` said.
     pub fn read_opening(
         &mut self,
         packet: &Packet<'_>,
@@ -281,8 +281,11 @@ impl<T> Flow<T> {
             self.payload_packets = self.payload_packets.saturating_add(u16::from(cut));
             return None;
         }
-        // Only now: a flow without a payload costs no buffer.
-        let mut buffer = self.opening.take().unwrap_or_default();
+        // A flow without a payload costs no buffer, and one that its first packet tells enough of
+        // none on the heap.
+        let mut first = OpeningBuffer::default();
+        let mut kept = self.opening.take();
+        let buffer = kept.as_deref_mut().unwrap_or(&mut first);
         let sequence = packet.tcp.map(|tcp| tcp.first_octet());
         if let Progress::Tcp(tcp) = &self.progress {
             buffer.start_at([End::Low, End::High].map(|end| tcp.start(end)));
@@ -314,7 +317,10 @@ impl<T> Flow<T> {
                 Some(more)
             }
         };
-        self.opening = Some(buffer);
+        self.opening = match kept {
+            None if said != Some(false) => Some(Box::new(first)),
+            kept => kept,
+        };
         said
     }
 
