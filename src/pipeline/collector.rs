@@ -18,7 +18,8 @@ use super::halves::Halves;
 /// it within a second.
 const HELD: Duration = Duration::from_millis(200);
 
-/// What one worker says after a block.
+/// What one worker says after a block. Of a block of which there is nothing to say it may say nothing:
+/// a report also tells that all blocks before its own are done.
 #[derive(Debug)]
 pub(super) struct Report {
     /// The block's place in the stream; `u64::MAX` for the last report.
@@ -31,6 +32,20 @@ pub(super) struct Report {
     pub(super) marked: Vec<u64>,
     /// What a worker says at its end.
     pub(super) last: Option<Box<Last>>,
+}
+
+impl Report {
+    /// Whether it tells nothing but that the block is done.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            index: _,
+            records,
+            closed,
+            marked,
+            last,
+        } = self;
+        records.is_empty() && closed.is_empty() && marked.is_empty() && last.is_none()
+    }
 }
 
 /// Totals of one worker.
@@ -48,7 +63,6 @@ pub(super) struct Last {
 /// Reports of one block, as far as they are in.
 #[derive(Debug, Default)]
 struct Pending {
-    reports: usize,
     records: Vec<FlowRecord>,
     marked: Vec<u64>,
     closed: BTreeMap<Timestamp, Cells>,
@@ -57,7 +71,8 @@ struct Pending {
 /// Merges the reports of all workers.
 #[derive(Debug)]
 pub(super) struct Collector {
-    workers: usize,
+    /// The latest block that each worker has done; `None`: none yet.
+    done: Vec<Option<u64>>,
     /// Intervals are exported; without, the one interval is the summary.
     intervals: bool,
     pending: BTreeMap<u64, Pending>,
@@ -68,7 +83,7 @@ pub(super) struct Collector {
 impl Collector {
     pub(super) fn new(workers: usize, intervals: bool) -> Self {
         Self {
-            workers,
+            done: vec![None; workers],
             intervals,
             pending: BTreeMap::new(),
             summary: Summary::default(),
@@ -83,7 +98,7 @@ impl Collector {
     /// The first error of the exporter. It ends the run: workers find nobody to report to.
     pub(super) fn run(
         mut self,
-        reports: &Receiver<Report>,
+        reports: &Receiver<(usize, Report)>,
         set: &SignatureSet,
         exporter: &mut dyn Exporter,
     ) -> io::Result<Summary> {
@@ -101,8 +116,8 @@ impl Collector {
                 due = None;
             }
             match report {
-                Ok(report) => {
-                    if self.add(report, set, exporter)? && due.is_none() {
+                Ok((worker, report)) => {
+                    if self.add(worker, report, set, exporter)? && due.is_none() {
                         due = Some(after(HELD));
                     }
                 }
@@ -114,9 +129,10 @@ impl Collector {
         Ok(self.summary)
     }
 
-    /// Adds what a worker says. Whether something was exported.
+    /// Adds what a worker, by its number, says. Whether something was exported.
     fn add(
         &mut self,
+        worker: usize,
         report: Report,
         set: &SignatureSet,
         exporter: &mut dyn Exporter,
@@ -134,8 +150,10 @@ impl Collector {
                 (Some(_), None) => {}
             }
         }
+        if let Some(done) = self.done.get_mut(worker) {
+            *done = Some(report.index);
+        }
         let pending = self.pending.entry(report.index).or_default();
-        pending.reports += 1;
         pending.records.extend(report.records);
         pending.marked.extend(report.marked);
         for (start, cells) in report.closed {
@@ -146,8 +164,9 @@ impl Collector {
         }
         // Blocks complete in any order; what they say leaves in theirs.
         let mut exports = false;
+        let done = self.done.iter().copied().min().flatten();
         while let Some(first) = self.pending.first_entry()
-            && first.get().reports == self.workers
+            && done.is_some_and(|done| *first.key() <= done)
         {
             let block = first.remove();
             exports |= !(block.records.is_empty() && block.closed.is_empty());

@@ -121,9 +121,9 @@ pub fn run(
     share.flow = config.flow.share(count);
     thread::scope(|scope| {
         let (empty_out, empty_in) = bounded::<Block>(BLOCKS_A_WORKER * (count + 1));
-        let (report_out, report_in) = bounded::<Report>(BLOCKS_A_WORKER * count);
+        let (report_out, report_in) = bounded::<(usize, Report)>(BLOCKS_A_WORKER * count);
         let mut jobs = Vec::with_capacity(count);
-        for _ in 0..count {
+        for number in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
             jobs.push(job_out);
             let mut classifier =
@@ -132,7 +132,7 @@ pub fn run(
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {
                 let worker = Worker::new(share, classifier);
-                work(worker, &job_in, &empty, &reports);
+                work(worker, number, &job_in, &empty, &reports);
             });
         }
         drop((empty_out, report_out));
@@ -242,7 +242,13 @@ fn read(
     outcome.map(|()| read)
 }
 
-fn work(mut worker: Worker, jobs: &Receiver<Job>, empty: &Sender<Block>, reports: &Sender<Report>) {
+fn work(
+    mut worker: Worker,
+    number: usize,
+    jobs: &Receiver<Job>,
+    empty: &Sender<Block>,
+    reports: &Sender<(usize, Report)>,
+) {
     for Job {
         index,
         block,
@@ -259,9 +265,14 @@ fn work(mut worker: Worker, jobs: &Receiver<Job>, empty: &Sender<Block>, reports
             // As it is: the reader writes over it without filling it with zeros first.
             let _ = empty.try_send(block);
         }
-        if reports.send(worker.report(index)).is_err() {
+        let report = worker.report(index);
+        // While more waits to be done, the next report tells of this block as well.
+        if report.is_empty() && !jobs.is_empty() {
+            continue;
+        }
+        if reports.send((number, report)).is_err() {
             return;
         }
     }
-    let _ = reports.send(worker.finish());
+    let _ = reports.send((number, worker.finish()));
 }
