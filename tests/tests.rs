@@ -17,6 +17,12 @@ mod mirror;
 // Arguments, exit codes, formats, damaged files.
 mod cli;
 
+// Files, folders, patterns and compressed files that are read.
+mod paths;
+
+// Names that do not exist, sizes and lengths of time.
+mod words;
+
 // What is written: nothing over a capture, in time, whole.
 mod outputs;
 

@@ -11,6 +11,7 @@ mod live;
 mod outputs;
 mod read;
 mod records;
+mod screen;
 mod select;
 mod settings;
 mod signatures;
@@ -25,6 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   ottometer read trace.pcap                         volume by application
   ottometer read *.pcapng.gz --by service --top 20  several files as one stream
+  ottometer read /captures --by client              all captures in a folder
   ottometer read trace.pcap --flows - --quiet       one JSON object a flow
   ottometer read trace.pcap --interval 60s --usage usage.csv
   tcpdump -w - -i eth0 | ottometer read -           standard input
@@ -32,6 +34,7 @@ Examples:
   ottometer explain trace.pcap --flow 10.0.0.1:50000
   ottometer interfaces                              what can be captured
   sudo ottometer live -i eth1 --tui                 a mirror port, live
+  ottometer signatures list --search 微信             what is it called here?
   ottometer signatures show wechat";
 
 /// Names the applications in network traffic and counts their bytes.
@@ -45,11 +48,11 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Name the applications in capture files and print their volume.
-    Read(read::Arguments),
+    Read(Box<read::Arguments>),
     /// Name the applications on interfaces, as long as you like, and feed monitoring.
     Live(Box<live::Arguments>),
     /// Show for each flow what was seen, which rules matched and which one decided.
-    Explain(explain::Arguments),
+    Explain(Box<explain::Arguments>),
     /// List what can be captured, with link state and addresses.
     Interfaces(interfaces::Arguments),
     /// Check, test, list or show signatures.
@@ -75,9 +78,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         }
     };
     let done = match arguments.command {
-        Command::Read(arguments) => read::run(&arguments),
+        Command::Read(arguments) => read::run(*arguments),
         Command::Live(arguments) => live::run(&arguments, words.get(1..).unwrap_or_default()),
-        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Explain(arguments) => explain::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

@@ -22,6 +22,7 @@ Examples:
        --rotate-every 1h --compress zstd --keep 48
   sudo ottometer live --config /etc/ottometer.toml
 
+Sizes and lengths of time have units: 64MiB, 1GB, 30s, 5m, 1h 30m; a size without one is in bytes.
 What is given here goes before what the settings file says; `ottometer config default` prints one
 with every key. SIGHUP reads signatures, settings, certificate and token again; SIGTERM and SIGINT
 take in what has arrived, write everything out and print the ledger, a second one ends at once.";
@@ -54,8 +55,8 @@ pub(in crate::cli) struct Arguments {
     no_promiscuous: bool,
 
     /// Bytes of each frame that are taken in.
-    #[arg(long, value_name = "BYTES", help_heading = "Capture")]
-    snap_length: Option<u32>,
+    #[arg(long, value_name = "SIZE", help_heading = "Capture")]
+    snap_length: Option<Size>,
 
     /// Size of the ring the kernel fills, for each capture thread: 64MiB, 1GiB.
     #[arg(long, value_name = "SIZE", help_heading = "Capture")]

@@ -144,7 +144,8 @@ impl Arguments {
             Box::new(io::stdout().lock())
         };
         let by = self.by.into();
-        summary::write_live(&mut out, snapshot, by, self.top, self.format.into())?;
+        let format = self.format.on(to_stdout);
+        summary::write_live(&mut out, snapshot, by, self.top, format)?;
         out.flush()?;
         Ok(())
     }

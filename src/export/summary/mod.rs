@@ -1,19 +1,22 @@
 //! The summary of a run: volume by application, service, category, protocol or client.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod rows;
+
+pub use rows::{Kind, Label, Row, rows};
+
+pub(crate) use rows::label;
+
 use std::io::{self, Write};
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
-use serde::Serialize;
+use unicode_width::UnicodeWidthStr;
 
+use self::rows::COLUMNS;
 use super::health;
 use super::number::{bytes as human, grouped, percent};
 use super::snapshot::{Snapshot, SourceReport};
-use crate::classify::UnknownReason;
+use super::table::{self, Column};
 use crate::signature::SignatureSet;
-use crate::usage::{CellKey, Cells, Summary, Totals};
-use crate::verdict::Evidence;
+use crate::usage::{Cells, Summary};
 
 /// What a row of the summary is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,146 +35,14 @@ pub enum By {
 }
 
 /// How the summary is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// For people.
-    #[default]
-    Table,
+    /// For people, in at most so many columns of a screen; `None`: as wide as it gets.
+    Table(Option<usize>),
     /// One JSON object.
     Json,
     /// Comma-separated values.
     Csv,
-}
-
-/// One row of the summary.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Row {
-    /// The client's address, with [`By::Client`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
-    /// The application, service, category or protocol.
-    pub name: String,
-    /// What people call it.
-    pub title: String,
-    /// The application's category.
-    pub category: String,
-    /// Flows that settled under it.
-    pub flows: u64,
-    /// Captured frames.
-    pub packets: u64,
-    /// Bytes as on the wire.
-    pub bytes: u64,
-    /// Of these, sent by clients.
-    pub bytes_toserver: u64,
-    /// Of these, sent by servers.
-    pub bytes_toclient: u64,
-    /// Bytes of the innermost IP packets.
-    pub ip_bytes: u64,
-    /// The evidence most of the bytes rest on.
-    pub evidence: String,
-}
-
-/// The columns of CSV, in the order of the fields of [`Row`]. The first is there with [`By::Client`].
-const COLUMNS: [&str; 11] = [
-    "client",
-    "name",
-    "title",
-    "category",
-    "flows",
-    "packets",
-    "bytes",
-    "bytes_toserver",
-    "bytes_toclient",
-    "ip_bytes",
-    "evidence",
-];
-
-/// The rows of `summary`, most bytes first, at most `top`; what is left over is summed up last.
-pub fn rows(summary: &Summary, set: &SignatureSet, by: By, top: Option<usize>) -> Vec<Row> {
-    type Group = (Totals, BTreeMap<Option<Evidence>, u64>);
-    let mut groups: BTreeMap<(Option<String>, String, String, String), Group> = BTreeMap::new();
-    let mut add = |client: Option<String>, key: &CellKey, totals: &Totals| {
-        let (name, title, category) = names(key, set, by);
-        let (sum, evidence) = groups.entry((client, name, title, category)).or_default();
-        sum.add(totals);
-        *evidence.entry(key.evidence).or_default() += totals.bytes();
-    };
-    if by == By::Client {
-        for ((ip, key), totals) in &summary.clients {
-            add(Some(ip.to_string()), key, totals);
-        }
-        // What found no place in the flow table is no client's.
-        for (key, totals) in &summary.cells {
-            if key.unknown == Some(UnknownReason::TableFull) {
-                add(None, key, totals);
-            }
-        }
-    } else {
-        for (key, totals) in &summary.cells {
-            add(None, key, totals);
-        }
-    }
-    let mut rows: Vec<Row> = groups
-        .into_iter()
-        .map(|((client, name, title, category), (totals, evidence))| {
-            let most = evidence.into_iter().max_by_key(|&(_, bytes)| bytes);
-            Row {
-                client,
-                name,
-                title,
-                category,
-                flows: totals.flows,
-                packets: totals.packets(),
-                bytes: totals.bytes(),
-                bytes_toserver: totals.sides.client.bytes,
-                bytes_toclient: totals.sides.server.bytes,
-                ip_bytes: totals.sides.client.ip_bytes + totals.sides.server.ip_bytes,
-                evidence: most
-                    .and_then(|(class, _)| class)
-                    .map_or("", Evidence::slug)
-                    .to_owned(),
-            }
-        })
-        .collect();
-    rows.sort_by(|a, b| {
-        b.bytes
-            .cmp(&a.bytes)
-            .then_with(|| (&a.client, &a.name).cmp(&(&b.client, &b.name)))
-    });
-    if let Some(top) = top
-        && rows.len() > top
-    {
-        let rest = rows.split_off(top);
-        let name = format!("({} more)", rest.len());
-        rows.push(rest.into_iter().fold(Row::named(name), |mut sum, row| {
-            sum.flows += row.flows;
-            sum.packets += row.packets;
-            sum.bytes += row.bytes;
-            sum.bytes_toserver += row.bytes_toserver;
-            sum.bytes_toclient += row.bytes_toclient;
-            sum.ip_bytes += row.ip_bytes;
-            sum
-        }));
-    }
-    rows
-}
-
-impl Row {
-    const fn named(name: String) -> Self {
-        Self {
-            client: None,
-            name,
-            title: String::new(),
-            category: String::new(),
-            flows: 0,
-            packets: 0,
-            bytes: 0,
-            bytes_toserver: 0,
-            bytes_toclient: 0,
-            ip_bytes: 0,
-            evidence: String::new(),
-        }
-    }
 }
 
 /// Writes the summary.
@@ -189,21 +60,24 @@ pub fn write(
 ) -> io::Result<()> {
     let rows = rows(summary, set, by, top);
     match format {
-        Format::Table => out.write_all(table(&rows, summary, by).as_bytes()),
+        Format::Table(width) => {
+            writeln!(out, "{}", table(&rows, summary, by, width))?;
+            write_totals(out, summary, width)
+        }
         Format::Csv => {
             let mut writer = csv::WriterBuilder::new()
                 .has_headers(false)
                 .from_writer(out);
             // The header is there without rows too, and every row has all of its fields.
             let columns = COLUMNS.get(usize::from(by != By::Client)..);
+            let columns = columns.unwrap_or_default();
             writer
-                .write_record(columns.unwrap_or_default())
+                .write_record(columns.iter().map(|(name, _)| name))
                 .map_err(io::Error::other)?;
-            for mut row in rows {
-                if by == By::Client {
-                    row.client.get_or_insert_default();
-                }
-                writer.serialize(row).map_err(io::Error::other)?;
+            for row in &rows {
+                writer
+                    .write_record(columns.iter().map(|(_, field)| field(row)))
+                    .map_err(io::Error::other)?;
             }
             writer.flush()
         }
@@ -242,7 +116,7 @@ pub fn write_live(
         return out.write_all(b"\n");
     }
     write(out, &summary, &snapshot.set, by, top, format)?;
-    if matches!(format, Format::Table) {
+    if matches!(format, Format::Table(_)) {
         for source in &snapshot.sources {
             writeln!(
                 out,
@@ -364,111 +238,74 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
     })
 }
 
-/// Name, title and category of the row that `key` is counted in; the latter two may be empty.
-pub(crate) fn names(key: &CellKey, set: &SignatureSet, by: By) -> (String, String, String) {
-    let catalog = set.catalog();
-    let unknown = || match key.unknown {
-        Some(reason) => format!("unknown ({})", reason.slug()),
-        None => "unknown".to_owned(),
-    };
-    let proto = key
-        .proto
-        .map(|proto| catalog.protocol_name(proto).to_owned());
-    let app = key.app.and_then(|id| catalog.app(id));
-    match (by, app) {
-        (By::Protocol, _) => (proto.unwrap_or_else(unknown), String::new(), String::new()),
-        (By::Category, Some(app)) => (app.category.to_string(), String::new(), String::new()),
-        (By::Category, None) => (
-            proto.map_or_else(unknown, |_| "(protocol only)".to_owned()),
-            String::new(),
-            String::new(),
-        ),
-        (By::Service, Some(app)) => {
-            let service = key.service.map_or("-", crate::app::Service::slug);
-            (
-                format!("{}/{service}", app.name),
-                app.title.to_string(),
-                app.category.to_string(),
-            )
-        }
-        (By::App | By::Client, Some(app)) => (
-            app.name.to_string(),
-            app.title.to_string(),
-            app.category.to_string(),
-        ),
-        // A protocol that is no application's is shown by its own name, marked as such.
-        (_, None) => {
-            let name = proto.map_or_else(unknown, |proto| format!("({proto})"));
-            (name, String::new(), String::new())
-        }
-    }
-}
-
-/// Lines above and below the rows, none between them.
-const RULED: TableStyle = {
-    let line = LineStyle::none().fill('─').junction('─');
-    TableStyle::new().header_separator(line).bottom_border(line)
-};
-
-fn table(rows: &[Row], summary: &Summary, by: By) -> String {
+/// What a table leaves out where it is too wide: the evidence, the directions, then the ends of
+/// names, then counts and the category.
+fn table(rows: &[Row], summary: &Summary, by: By, width: Option<usize>) -> String {
     let title = match by {
         By::App | By::Client => "application",
         By::Service => "application/service",
         By::Category => "category",
         By::Protocol => "protocol",
     };
-    let mut header = vec![
-        title,
-        "category",
-        "flows",
-        "packets",
-        "bytes",
-        "share",
-        "to server",
-        "to client",
-        "evidence",
+    let mut columns = vec![
+        Column::text(title).shortened(12),
+        Column::text("category").dropped(2),
+        Column::number("flows").dropped(4),
+        Column::number("packets").dropped(3),
+        Column::number("bytes"),
+        Column::number("share").dropped(5),
+        Column::number("to server").dropped(1),
+        Column::number("to client").dropped(1),
+        Column::text("evidence").dropped(0),
     ];
+    let has_category = !matches!(by, By::Category | By::Protocol);
+    if !has_category {
+        columns.remove(1);
+    }
     if by == By::Client {
-        header.insert(0, "client");
+        columns.insert(0, Column::text("client"));
     }
-    let mut table = Table::new();
-    table
-        .load_style(RULED)
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
     let whole = summary.ledger.wire.bytes;
-    for row in rows {
-        let number = |value: u64| Cell::new(grouped(value)).set_alignment(CellAlignment::Right);
-        let bytes = |value: u64| Cell::new(human(value)).set_alignment(CellAlignment::Right);
+    let cells = |row: &Row| {
         let mut cells = vec![
-            Cell::new(&row.name),
-            Cell::new(&row.category),
-            number(row.flows),
-            number(row.packets),
-            bytes(row.bytes),
-            Cell::new(percent(row.bytes, whole)).set_alignment(CellAlignment::Right),
-            bytes(row.bytes_toserver),
-            bytes(row.bytes_toclient),
-            Cell::new(&row.evidence),
+            row.label.name.clone(),
+            row.label.category.clone(),
+            grouped(row.flows),
+            grouped(row.packets),
+            human(row.bytes),
+            percent(row.bytes, whole),
+            human(row.bytes_toserver),
+            human(row.bytes_toclient),
+            row.evidence.clone(),
         ];
-        if let Some(client) = &row.client {
-            cells.insert(0, Cell::new(client));
-        } else if by == By::Client {
-            cells.insert(0, Cell::new(""));
+        if !has_category {
+            cells.remove(1);
         }
-        table.add_row(cells);
-    }
-    let mut text = String::new();
-    let span = summary
-        .span
-        .map_or_else(String::new, |(first, last)| format!(", {first} to {last}"));
-    let _ = writeln!(text, "{table}");
-    let _ = writeln!(
-        text,
-        "{} flows, {} packets, {} on the wire{span}",
+        if by == By::Client {
+            cells.insert(0, row.client.clone().unwrap_or_default());
+        }
+        cells
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    table::draw(&columns, &cells, width)
+}
+
+/// Writes the line below the table; two, where it does not fit in one.
+fn write_totals(out: &mut dyn Write, summary: &Summary, width: Option<usize>) -> io::Result<()> {
+    let totals = format!(
+        "{} flows, {} packets, {} on the wire",
         grouped(summary.flows),
         grouped(summary.ledger.wire.packets),
         human(summary.ledger.wire.bytes),
     );
-    text
+    let Some((first, last)) = summary.span else {
+        return writeln!(out, "{totals}");
+    };
+    let span = format!("{first} to {last}");
+    let one = totals.width() + 2 + span.width();
+    if width.is_some_and(|width| one > width) {
+        writeln!(out, "{totals}\n{span}")
+    } else {
+        writeln!(out, "{totals}, {span}")
+    }
 }
