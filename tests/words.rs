@@ -1,4 +1,5 @@
-//! The words of the command line: names, sizes and lengths of time.
+//! The words of the command line: names, sizes and lengths of time; what completes and describes
+//! them.
 
 use std::fs;
 
@@ -127,4 +128,66 @@ fn sizes_and_times_are_written_alike() {
         text.contains("64B is not between 256B and 256KiB"),
         "{text}"
     );
+}
+
+#[test]
+fn shells_are_told_what_there_is() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = support::succeed(["completions", shell]);
+        for word in ["signatures", "write-pcap", "duration", "completions"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    assert_eq!(
+        support::ottometer(["completions", "cmd"]).status.code(),
+        Some(2)
+    );
+    if !support::services::installed(&[("bash", "bash")]) {
+        return;
+    }
+    // What bash makes of it.
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("ottometer.bash");
+    fs::write(&script, support::succeed(["completions", "bash"])).unwrap();
+    let ask = format!(
+        "source '{}'; COMP_WORDS=(ottometer read --wri); COMP_CWORD=2; \
+         _ottometer ottometer --wri read; echo \"${{COMPREPLY[@]}}\"",
+        script.display()
+    );
+    let output = std::process::Command::new("bash")
+        .args(["--norc", "-c", &ask])
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(
+        said.trim(),
+        "--write-pcap",
+        "{output:?}",
+        output = output.stderr
+    );
+}
+
+#[test]
+fn there_is_a_page_for_every_command() {
+    let page = support::succeed(["man"]);
+    assert!(page.contains(".TH ottometer 1"), "{page}");
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    support::succeed(["man", pages.to_str().unwrap()]);
+    for (name, part) in [
+        ("ottometer.1", "ottometer\\-read"),
+        ("ottometer-read.1", "write\\-pcap"),
+        ("ottometer-live.1", "duration"),
+        ("ottometer-explain.1", "Examples"),
+        ("ottometer-interfaces.1", "format"),
+        ("ottometer-signatures-list.1", "search"),
+        ("ottometer-config-check.1", "check"),
+        ("ottometer-completions.1", "zsh"),
+    ] {
+        let page = fs::read_to_string(pages.join(name)).unwrap();
+        assert!(page.contains(part), "{name}: {page}");
+    }
+    let nowhere = pages.join("ottometer.1/x");
+    let output = support::ottometer(["man", nowhere.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -8,6 +8,7 @@ mod extract;
 mod interfaces;
 mod interrupt;
 mod live;
+mod manual;
 mod outputs;
 mod read;
 mod records;
@@ -20,7 +21,7 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -59,6 +60,10 @@ enum Command {
     Signatures(signatures::Arguments),
     /// Check a settings file, or print one with all defaults, or its JSON schema.
     Config(config::Arguments),
+    /// Print what completes commands and options in a shell.
+    Completions(manual::Completions),
+    /// Print the manual page, or write those of all commands to a folder.
+    Man(manual::Manual),
 }
 
 /// Runs the command that `arguments` (program name first) ask for.
@@ -84,6 +89,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Completions(arguments) => manual::complete(&arguments, Arguments::command()),
+        Command::Man(arguments) => manual::manual(&arguments, Arguments::command()),
     };
     match done {
         // The reader of a pipe went away: that is its good right.
