@@ -257,8 +257,13 @@ impl Catalog {
             .map_or("", |slug| slug)
     }
 
+    /// The slugs of all protocols that have a number.
+    pub fn protocols(&self) -> impl Iterator<Item = &str> + Clone {
+        self.protocols.iter().map(|slug| &**slug)
+    }
+
     /// The applications of this set in the order of their [`AppId`]; retired ones are left out.
-    pub fn apps(&self) -> impl Iterator<Item = (AppId, &App)> {
+    pub fn apps(&self) -> impl Iterator<Item = (AppId, &App)> + Clone {
         (0..)
             .map(AppId)
             .zip(&self.apps)

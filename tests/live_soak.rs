@@ -649,7 +649,11 @@ fn a_flood_of_new_flows_takes_no_more_memory() {
         .split("memory: at most ")
         .nth(1)
         .and_then(|rest| rest.split(' ').next());
-    let at_most = figure.unwrap().parse::<u64>().unwrap() << 20;
+    let at_most = figure
+        .unwrap()
+        .parse::<ottometer::config::Size>()
+        .unwrap()
+        .0;
     let at_start = live.resident();
 
     let mut out = sender.sender("out0");

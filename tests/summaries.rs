@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use unicode_width::UnicodeWidthStr;
 
 use crate::support;
 use crate::support::packets::{datagrams, header};
@@ -87,6 +89,124 @@ fn every_summary_has_whole_rows_and_the_same_sums() {
                 assert!(table.contains("closes"), "{what}: {table}");
             }
         }
+    }
+}
+
+/// What a row is, and what it is of, without taking its name apart.
+#[test]
+fn rows_say_what_they_are() {
+    let capture = support::root().join("pcaps/odd.pcap");
+    let run = |by: &str, top: &str| {
+        let capture = capture.to_str().unwrap();
+        let text = support::succeed([
+            "read", capture, "--format", "json", "--by", by, "--top", top,
+        ]);
+        rows_of_json(&text)
+    };
+    // (what a row of the summary is, the kinds of its rows, the fields such a row has)
+    let kinds: &[(&str, &[(&str, &[&str])])] = &[
+        ("app", &[("app", &["app"]), ("protocol", &["protocol"])]),
+        ("service", &[("app", &["app"]), ("protocol", &["protocol"])]),
+        (
+            "category",
+            &[("category", &["category"]), ("protocol", &[])],
+        ),
+        ("protocol", &[("protocol", &["protocol"])]),
+        ("client", &[("app", &["app"]), ("protocol", &["protocol"])]),
+    ];
+    for &(by, kinds) in kinds {
+        let rows = run(by, "1000");
+        assert!(!rows.is_empty());
+        for row in &rows {
+            let kind = row["kind"].as_str();
+            let own = kinds.iter().find(|(name, _)| *name == kind);
+            let own = match kind {
+                "unknown" => &["unknown"][..],
+                _ => own.unwrap_or_else(|| panic!("{by}: {row:?}")).1,
+            };
+            for name in ["app", "protocol", "unknown", "rest"] {
+                // A protocol that is not known has no reason.
+                let expected = own.contains(&name) && row["name"] != "unknown";
+                assert_eq!(row.contains_key(name), expected, "{by}: {name}: {row:?}");
+            }
+            if let Some(app) = row.get("app") {
+                let name = row["name"].split('/').next().unwrap();
+                assert_eq!(app, name, "{by}");
+            }
+        }
+        let cut = run(by, "1");
+        assert_eq!(cut.len(), 2, "{by}");
+        assert_eq!(cut[1]["kind"], "rest", "{by}");
+        assert_eq!(cut[1]["rest"], (rows.len() - 1).to_string(), "{by}");
+        assert_eq!(cut[0], rows[0], "{by}");
+    }
+}
+
+/// Every line of a table fits in its width; without one nothing is left out.
+#[test]
+fn tables_are_as_wide_as_the_terminal() {
+    let captures = support::captures();
+    let table = |by: &str, columns: Option<&str>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ottometer"));
+        command.args(["read", "--by", by]).args(&captures);
+        match columns {
+            Some(columns) => command.env("COLUMNS", columns),
+            None => command.env_remove("COLUMNS"),
+        };
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{by}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let header = |text: &str| text.lines().next().unwrap().to_owned();
+    for by in ["app", "service", "category", "protocol", "client"] {
+        let whole = table(by, None);
+        for name in ["bytes", "to server", "to client", "evidence"] {
+            assert!(header(&whole).contains(name), "{by}: {whole}");
+        }
+        // An address of IPv6 is never shortened.
+        let narrow = if by == "client" { "70" } else { "60" };
+        for columns in ["120", "80", narrow] {
+            let text = table(by, Some(columns));
+            assert!(header(&text).contains("bytes"), "{by} {columns}: {text}");
+            let (rows, _) = text.split_once("ledger:").unwrap();
+            for line in rows.lines() {
+                let width = line.width();
+                assert!(width <= columns.parse().unwrap(), "{by} {columns}: {line}");
+            }
+            let (whole, _) = whole.split_once("ledger:").unwrap();
+            let lines = [rows, whole].map(|text| text.lines().count());
+            assert!(
+                lines[0] <= lines[1] + 1,
+                "{by} {columns}: a row is one line"
+            );
+        }
+    }
+}
+
+/// On a terminal it is the terminal that says how wide tables are.
+#[test]
+fn a_terminal_tells_its_width() {
+    if !support::services::installed(&[("script", "bsdutils"), ("stty", "coreutils")]) {
+        return;
+    }
+    let capture = support::root().join("pcaps/odd.pcap");
+    for (columns, evidence) in [("72", false), ("200", true)] {
+        let command = format!(
+            "stty cols {columns} rows 24; exec '{}' read '{}' --by service 2> /dev/null",
+            env!("CARGO_BIN_EXE_ottometer"),
+            capture.display()
+        );
+        let output = Command::new("script")
+            .args(["-qec", &command, "/dev/null"])
+            .env_remove("COLUMNS")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (rows, _) = text.split_once("ledger:").unwrap();
+        assert_eq!(rows.contains("evidence"), evidence, "{text}");
+        let most = rows.lines().map(|line| line.trim_end().width()).max();
+        assert!(most.unwrap() <= columns.parse().unwrap(), "{text}");
     }
 }
 

@@ -17,6 +17,12 @@ mod mirror;
 // Arguments, exit codes, formats, damaged files.
 mod cli;
 
+// Files, folders, patterns and compressed files that are read.
+mod paths;
+
+// Names that do not exist, sizes and lengths of time, completions and manual pages.
+mod words;
+
 // What is written: nothing over a capture, in time, whole.
 mod outputs;
 
@@ -52,6 +58,9 @@ mod live;
 
 // Its records where they cannot be written.
 mod live_records;
+
+// Runs that end by themselves.
+mod live_ends;
 
 // How it starts and ends, and what it is not started with.
 mod live_start;

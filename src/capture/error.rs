@@ -17,6 +17,12 @@ pub enum Compression {
     Gzip,
     /// RFC 8878, one or more frames.
     Zstd,
+    /// The .xz file format, one or more streams.
+    Xz,
+    /// One or more streams.
+    Bzip2,
+    /// The LZ4 frame format, one or more frames.
+    Lz4,
 }
 
 impl fmt::Display for Compression {
@@ -24,6 +30,9 @@ impl fmt::Display for Compression {
         f.write_str(match self {
             Self::Gzip => "gzip",
             Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Bzip2 => "bzip2",
+            Self::Lz4 => "lz4",
         })
     }
 }
@@ -53,6 +62,11 @@ pub enum Error {
         path: PathBuf,
         /// How it is compressed.
         compression: Option<Compression>,
+    },
+    /// There is no capture in a folder that is to be read.
+    NoCapture {
+        /// Which folder.
+        folder: PathBuf,
     },
     /// It starts like no capture format we read.
     NotACapture {
@@ -115,6 +129,7 @@ impl fmt::Display for Error {
                 write!(f, "{}: not a capture file: it is empty", path.display())?;
                 after_decompression(f, *compression)
             }
+            Self::NoCapture { folder } => write!(f, "{}: no capture in it", folder.display()),
             Self::NotACapture {
                 path,
                 compression,
@@ -131,7 +146,7 @@ impl fmt::Display for Error {
                 }
                 f.write_str(")")?;
                 after_decompression(f, *compression)?;
-                f.write_str("; expected pcap or pcapng, plain or compressed by gzip or zstd")
+                f.write_str("; expected pcap or pcapng, plain or compressed by gzip, zstd, xz, bzip2 or lz4")
             }
             Self::HeaderCut {
                 path,

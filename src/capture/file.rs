@@ -29,6 +29,8 @@ pub struct Options {
     pub block_size: usize,
     /// When to take the input for ended.
     pub stop: Stop,
+    /// Of several files, pass by those that cannot be read at all.
+    pub pass_by: bool,
 }
 
 impl Default for Options {
@@ -38,6 +40,7 @@ impl Default for Options {
             // Half of what a core has for itself; measured: 32 ns a frame, 256 KiB 34, 1 MiB 31.
             block_size: 256 * 1024,
             stop: Stop::default(),
+            pass_by: false,
         }
     }
 }

@@ -41,6 +41,8 @@ pub struct Inputs {
     /// Bytes of the files that have ended.
     position: u64,
     damages: Vec<Damage>,
+    /// Why files were passed by.
+    passed_by: Vec<Error>,
 }
 
 /// Where a file stands in the merged stream: its next frame's time, then the order given.
@@ -104,33 +106,33 @@ impl Inputs {
     ///
     /// # Errors
     ///
-    /// As for [`Reader::open`], for any of them.
+    /// As for [`Reader::open`], for any of them; with [`Options::pass_by`], if it is so for all of
+    /// several. A filter that libpcap does not take is an error with that as well.
     pub fn open<P: AsRef<Path>>(paths: &[P], options: &Options) -> Result<Self, Error> {
         let mut size = Some(0_u64);
         let mut waiting = Vec::with_capacity(paths.len());
-        let mut block = Block::default();
+        let mut passed_by = Vec::new();
+        let only = paths.len() == 1;
         for (order, path) in paths.iter().enumerate() {
-            let path = path.as_ref();
-            let mut reader = Reader::open(path, options)?;
-            reader.set_order(order);
-            size = size
-                .zip(reader.size())
-                .map(|(sum, size)| sum.saturating_add(size));
-            if paths.len() == 1 {
-                waiting.push(Waiting {
-                    turn: (None, order),
-                    file: Unread::Open(Box::new(reader), None),
-                });
-                break;
-            }
-            while reader.first_at().is_none() && reader.next_block(&mut block)? {}
-            let turn = (reader.first_at(), order);
-            let file = if can_be_reopened(path) {
-                Unread::Closed(path.to_owned())
-            } else {
-                Unread::Open(Box::new(reader), Some(std::mem::take(&mut block)))
+            let (file, of_file) = match look_at(path.as_ref(), order, only, options) {
+                Ok(looked) => looked,
+                Err(error)
+                    if options.pass_by && !only && !matches!(error, Error::Filter { .. }) =>
+                {
+                    passed_by.push(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
-            waiting.push(Waiting { turn, file });
+            size = size
+                .zip(of_file)
+                .map(|(sum, size)| sum.saturating_add(size));
+            waiting.push(file);
+        }
+        if waiting.is_empty()
+            && let Some(first) = passed_by.drain(..).next()
+        {
+            return Err(first);
         }
         waiting.sort_by_key(|file| file.turn);
         Ok(Self {
@@ -143,6 +145,7 @@ impl Inputs {
             watermark: Timestamp::default(),
             position: 0,
             damages: Vec::new(),
+            passed_by,
         })
     }
 
@@ -185,6 +188,11 @@ impl Inputs {
     /// What was wrong with the files read so far.
     pub fn damages(&self) -> &[Damage] {
         &self.damages
+    }
+
+    /// Why files were passed by, those not being in any count.
+    pub fn passed_by(&self) -> &[Error] {
+        &self.passed_by
     }
 
     /// What has been read so far, of all files.
@@ -368,6 +376,30 @@ impl Inputs {
         self.position = self.position.saturating_add(file.reader.position());
         self.damages.extend(file.reader.damage().cloned());
     }
+}
+
+/// Opens a file and looks for the time of its first frame, unless it is the `only` one. Gives its
+/// size as well, if it has one.
+fn look_at(
+    path: &Path,
+    order: usize,
+    only: bool,
+    options: &Options,
+) -> Result<(Waiting, Option<u64>), Error> {
+    let mut reader = Reader::open(path, options)?;
+    reader.set_order(order);
+    let size = reader.size();
+    let mut block = Block::default();
+    while !only && reader.first_at().is_none() && reader.next_block(&mut block)? {}
+    let turn = (reader.first_at(), order);
+    let file = if only {
+        Unread::Open(Box::new(reader), None)
+    } else if can_be_reopened(path) {
+        Unread::Closed(path.to_owned())
+    } else {
+        Unread::Open(Box::new(reader), Some(block))
+    };
+    Ok((Waiting { turn, file }, size))
 }
 
 /// Whether opening `path` again gives the same bytes: not so for pipes.

@@ -3,8 +3,9 @@
 //! A source reads into a recycled [`Block`]: one large buffer and the list of the frames in it.
 //! Frames are borrowed from their block, never copied. The next stage is `decode`.
 //!
-//! [`inputs`] is the front door for capture files: several as one stream. [`file`] reads one of
-//! them, with [`pcap`] and [`pcapng`] to walk its records, `input` to undo compression, [`filter`]
+//! [`inputs`] is the front door for capture files: several as one stream; [`paths`] finds them in
+//! folders. [`file`] reads one of
+//! them, with [`pcap`] and [`pcapng`] to walk its records, `input` (and `lz4`) to undo compression, [`filter`]
 //! and `bpf` to leave frames out, and [`error`] to say what is wrong with it. `stream` waits for
 //! pipes, and [`stop`] ends the input early. [`live`] captures from interfaces. [`magic`] tells
 //! captures from other files, and [`writer`] writes them.
@@ -21,6 +22,8 @@ pub mod live;
 
 pub mod magic;
 
+pub mod paths;
+
 pub mod stop;
 
 pub mod writer;
@@ -32,6 +35,8 @@ mod input;
 mod link_type;
 
 mod listing;
+
+mod lz4;
 
 mod pcap;
 

@@ -11,6 +11,7 @@ use super::outputs::Files;
 use super::select::{Ends, Selection};
 use super::settings::{Flows, Input, Signatures};
 use crate::classify::explain::{Keep, MAX_KEPT};
+use crate::config::Size;
 use crate::export::{Exporter, opening, reason};
 use crate::pipeline::{self, Config, Failure};
 use crate::signature::SignatureSet;
@@ -44,9 +45,9 @@ pub(super) struct Arguments {
     #[arg(long)]
     all: bool,
 
-    /// Bytes of each side that are shown in hex, at most 4096.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = bytes)]
-    bytes: usize,
+    /// Bytes of each side that are shown in hex, at most 4KiB.
+    #[arg(long, value_name = "SIZE", default_value_t = Size(256), value_parser = bytes)]
+    bytes: Size,
 
     #[command(flatten)]
     signatures: Signatures,
@@ -55,8 +56,9 @@ pub(super) struct Arguments {
     flow_table: Flows,
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = interrupt::listen().context("cannot listen for signals")?;
+    arguments.input.find()?;
     let mut files = Files::default();
     files.read_captures(&arguments.input.files);
     files.read_signatures(arguments.signatures.signatures.as_ref());
@@ -65,6 +67,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     }
     let set = arguments.signatures.load()?;
+    let selection = Selection {
+        ends: arguments.flows.clone(),
+        names: arguments.app.iter().cloned().collect(),
+    };
+    selection.check_names(&set)?;
     let mut inputs = arguments.input.open(&stop)?;
     let config = Config {
         workers: 1,
@@ -83,11 +90,8 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     };
     let mut explainer = Explainer {
         out: Box::new(io::BufWriter::new(io::stdout())),
-        selection: Selection {
-            ends: arguments.flows.clone(),
-            names: arguments.app.iter().cloned().collect(),
-        },
-        bytes: arguments.bytes,
+        selection,
+        bytes: usize::try_from(arguments.bytes.0).unwrap_or(MAX_KEPT),
         shown: 0,
         seen: 0,
     };
@@ -156,10 +160,11 @@ fn explain(
     writeln!(out)
 }
 
-fn bytes(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(value) if value > MAX_KEPT => Err(format!("must be at most {MAX_KEPT}")),
-        Ok(value) => Ok(value),
-        Err(_) => Err("must be a number".to_owned()),
+fn bytes(text: &str) -> Result<Size, String> {
+    let size: Size = text.parse()?;
+    let most = Size(MAX_KEPT as u64);
+    if size.0 > most.0 {
+        return Err(format!("must be at most {most}"));
     }
+    Ok(size)
 }

@@ -15,7 +15,7 @@ use anyhow::Context;
 
 use super::outputs::is_standard_output;
 use super::records::is_dash;
-use super::select::{Selection, UNKNOWN};
+use super::select::Selection;
 use super::settings::Input;
 use crate::capture::Block;
 use crate::capture::stop::Stop;
@@ -104,18 +104,7 @@ impl Extract {
 
     /// Whether there is anything of the names that are asked for.
     pub(super) fn check_names(&self, set: &SignatureSet) -> anyhow::Result<()> {
-        let catalog = set.catalog();
-        for name in &self.selection.names {
-            let known = name == UNKNOWN
-                || catalog.app_named(name).is_some()
-                || catalog.protocol_named(name).is_some();
-            anyhow::ensure!(
-                known,
-                "no application or protocol is called `{name}` (`ottometer signatures list` tells \
-                 their names)"
-            );
-        }
-        Ok(())
+        self.selection.check_names(set)
     }
 
     /// Chooses flows as they end.

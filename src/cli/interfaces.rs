@@ -9,9 +9,11 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
 use pnet::datalink::NetworkInterface;
 use serde::Serialize;
+
+use super::screen;
+use crate::export::table::{Column, draw};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -69,7 +71,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     });
     let mut out = io::stdout().lock();
     match arguments.format {
-        Format::Table => writeln!(out, "{}", table(&rows))?,
+        Format::Table => writeln!(out, "{}", table(&rows, screen::width(&io::stdout())))?,
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, &rows)?;
             writeln!(out)?;
@@ -124,39 +126,36 @@ fn link_name(hardware: u32) -> String {
     .to_owned()
 }
 
-fn table(rows: &[Row]) -> Table {
-    let line = LineStyle::none().fill('─').junction('─');
-    let mut table = Table::new();
-    table
-        .load_style(TableStyle::new().header_separator(line).bottom_border(line))
-        .set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header([
-        "interface",
-        "state",
-        "link",
-        "mac",
-        "mtu",
-        "speed",
-        "addresses",
-    ]);
-    for row in rows {
-        let number = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-        table.add_row([
-            Cell::new(&row.name),
-            Cell::new(match row.state {
+const COLUMNS: [Column; 7] = [
+    Column::text("interface"),
+    Column::text("state"),
+    Column::text("link").dropped(1),
+    Column::text("mac").dropped(2),
+    Column::number("mtu").dropped(1),
+    Column::number("speed").dropped(0),
+    Column::text("addresses").shortened(15),
+];
+
+fn table(rows: &[Row], width: Option<usize>) -> String {
+    let cells = |row: &Row| {
+        vec![
+            row.name.clone(),
+            match row.state {
                 State::Up => "up",
                 State::NoCarrier => "no carrier",
                 State::Down => "down",
-            }),
-            Cell::new(row.link.as_deref().unwrap_or_default()),
-            Cell::new(row.mac.as_deref().unwrap_or_default()),
-            number(row.mtu.map(|mtu| mtu.to_string()).unwrap_or_default()),
-            number(row.speed_mbit.map(speed).unwrap_or_default()),
+            }
+            .to_owned(),
+            row.link.clone().unwrap_or_default(),
+            row.mac.clone().unwrap_or_default(),
+            row.mtu.map(|mtu| mtu.to_string()).unwrap_or_default(),
+            row.speed_mbit.map(speed).unwrap_or_default(),
             // One a line: an interface can have many.
-            Cell::new(row.addresses.join("\n")),
-        ]);
-    }
-    table
+            row.addresses.join("\n"),
+        ]
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    draw(&COLUMNS, &cells, width)
 }
 
 /// `10 Gbit/s`, `2500 Mbit/s`.
@@ -202,7 +201,7 @@ mod tests {
         ] {
             let row = row(&interface(flags, MacAddr::zero()), none);
             assert_eq!((row.state, &row.mac, row.mtu), (state, &None, None));
-            assert!(table(&[row]).to_string().contains(word), "{word}");
+            assert!(table(&[row], None).contains(word), "{word}");
         }
     }
 

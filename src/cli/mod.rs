@@ -8,9 +8,11 @@ mod extract;
 mod interfaces;
 mod interrupt;
 mod live;
+mod manual;
 mod outputs;
 mod read;
 mod records;
+mod screen;
 mod select;
 mod settings;
 mod signatures;
@@ -19,12 +21,13 @@ mod watch;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 const EXAMPLES: &str = "\
 Examples:
   ottometer read trace.pcap                         volume by application
   ottometer read *.pcapng.gz --by service --top 20  several files as one stream
+  ottometer read /captures --by client              all captures in a folder
   ottometer read trace.pcap --flows - --quiet       one JSON object a flow
   ottometer read trace.pcap --interval 60s --usage usage.csv
   tcpdump -w - -i eth0 | ottometer read -           standard input
@@ -32,6 +35,7 @@ Examples:
   ottometer explain trace.pcap --flow 10.0.0.1:50000
   ottometer interfaces                              what can be captured
   sudo ottometer live -i eth1 --tui                 a mirror port, live
+  ottometer signatures list --search 微信             what is it called here?
   ottometer signatures show wechat";
 
 /// Names the applications in network traffic and counts their bytes.
@@ -45,17 +49,21 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Name the applications in capture files and print their volume.
-    Read(read::Arguments),
+    Read(Box<read::Arguments>),
     /// Name the applications on interfaces, as long as you like, and feed monitoring.
     Live(Box<live::Arguments>),
     /// Show for each flow what was seen, which rules matched and which one decided.
-    Explain(explain::Arguments),
+    Explain(Box<explain::Arguments>),
     /// List what can be captured, with link state and addresses.
     Interfaces(interfaces::Arguments),
     /// Check, test, list or show signatures.
     Signatures(signatures::Arguments),
     /// Check a settings file, or print one with all defaults, or its JSON schema.
     Config(config::Arguments),
+    /// Print what completes commands and options in a shell.
+    Completions(manual::Completions),
+    /// Print the manual page, or write those of all commands to a folder.
+    Man(manual::Manual),
 }
 
 /// Runs the command that `arguments` (program name first) ask for.
@@ -75,12 +83,14 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         }
     };
     let done = match arguments.command {
-        Command::Read(arguments) => read::run(&arguments),
+        Command::Read(arguments) => read::run(*arguments),
         Command::Live(arguments) => live::run(&arguments, words.get(1..).unwrap_or_default()),
-        Command::Explain(arguments) => explain::run(&arguments),
+        Command::Explain(arguments) => explain::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Completions(arguments) => manual::complete(&arguments, Arguments::command()),
+        Command::Man(arguments) => manual::manual(&arguments, Arguments::command()),
     };
     match done {
         // The reader of a pipe went away: that is its good right.

@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -14,9 +13,11 @@ use super::extract::{Chooser, Extract, FirstReading};
 use super::interrupt;
 use super::outputs::{Files, is_standard_output};
 use super::records::{flow_exporter, usage_exporter};
+use super::screen;
 use super::select::{Ends, Selection, UNKNOWN};
-use super::settings::{Flows, Input, Signatures, positive};
+use super::settings::{Flows, Input, Signatures, idle, positive};
 use crate::classify::explain::Keep;
+use crate::config::Period;
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
 use crate::export::{Exporter, Intervals, summary};
@@ -29,11 +30,17 @@ use crate::usage::{self, Cells, FlowRecord};
 const EXAMPLES: &str = "\
 Examples:
   ottometer read trace.pcap --by service --top 20
+  ottometer read /captures monday.pcap.xz           a folder, and a file
+  ottometer read trace.pcap --format json | jq '.rows[] | select(.kind == \"app\") | [.app, .bytes]'
   ottometer read trace.pcap --flows flows.jsonl --interval 5m --usage usage.csv
   tcpdump -U -w - -i eth0 | ottometer read - --flows -
   ottometer read trace.pcap --write-pcap unknown.pcapng --unknown
   ottometer read trace.pcap --write-pcap call.pcap --app whatsapp --flow 10.0.0.7
 
+Sizes and lengths of time have units: 64MiB, 1GB, 30s, 5m, 1h 30m; a size without one is in bytes.
+A table is as wide as the terminal, or as COLUMNS says: what does not fit is left out, the evidence
+first. Where it goes to a file or a pipe it has all columns.
+Of several files, those that cannot be read are told and passed by; --strict makes that a failure.
 Files that are written take the place of what was there, but never of a capture or of what is read.
 The first SIGINT (control-C) or SIGTERM is the end of the input: what was read until then is counted
 and written. The second ends at once.";
@@ -84,8 +91,8 @@ pub(super) struct Arguments {
     ends: Vec<Ends>,
 
     /// Length of the intervals of --usage, in capture time and aligned to it: 60s, 5m, 1h.
-    #[arg(long, value_name = "DURATION", value_parser = interval, help_heading = "Output")]
-    interval: Option<Duration>,
+    #[arg(long, value_name = "DURATION", value_parser = idle, help_heading = "Output")]
+    interval: Option<Period>,
 
     /// How the summary is written.
     #[arg(long, default_value = "table", help_heading = "Output")]
@@ -120,7 +127,7 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// For people: as wide as the terminal (COLUMNS goes before), whole where it is none.
     Table,
     /// One JSON object.
     Json,
@@ -128,12 +135,14 @@ pub(super) enum Format {
     Csv,
 }
 
-impl From<Format> for summary::Format {
-    fn from(format: Format) -> Self {
-        match format {
-            Format::Table => Self::Table,
-            Format::Json => Self::Json,
-            Format::Csv => Self::Csv,
+impl Format {
+    /// As it is written to standard error, or else to standard output.
+    pub(super) fn on(self, to_stderr: bool) -> summary::Format {
+        match self {
+            Self::Table if to_stderr => summary::Format::Table(screen::width(&io::stderr())),
+            Self::Table => summary::Format::Table(screen::width(&io::stdout())),
+            Self::Json => summary::Format::Json,
+            Self::Csv => summary::Format::Csv,
         }
     }
 }
@@ -178,8 +187,9 @@ impl Arguments {
     }
 }
 
-pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = interrupt::listen().context("cannot listen for signals")?;
+    arguments.input.find()?;
     if let Err(refusal) = arguments.files().check() {
         eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
@@ -201,7 +211,10 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         outputs.records.push(flow_exporter(path, create(path)?));
     }
     if let (Some(path), Some(length)) = (&arguments.usage, arguments.interval) {
-        let intervals = Intervals { length, run: None };
+        let intervals = Intervals {
+            length: length.0,
+            run: None,
+        };
         let exporter = usage_exporter(path, create(path)?, intervals);
         outputs.records.push(exporter);
     }
@@ -214,7 +227,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         flow: arguments.flow_table.flow(),
         learning: arguments.flow_table.learning(),
         usage: usage::Config {
-            interval: arguments.interval,
+            interval: arguments.interval.map(|length| length.0),
             clients: arguments.by == By::Client,
         },
         records: arguments.flows.is_some() || extract.is_some(),
@@ -249,7 +262,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
         Box::new(io::stdout().lock())
     };
     if !arguments.quiet {
-        let format = arguments.format.into();
+        let format = arguments.format.on(to_stdout);
         let by = match arguments.by {
             By::App => summary::By::App,
             By::Service => summary::By::Service,
@@ -337,14 +350,6 @@ impl Exporter for Outputs {
     }
 }
 
-fn interval(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(length) if length < Duration::from_millis(1) => Err("must be at least 1ms".to_owned()),
-        Ok(length) => Ok(length),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 fn create(path: &Path) -> anyhow::Result<Box<dyn Lines>> {
     if is_standard_output(path) {
         return Ok(Box::new(BufWriter::with_capacity(1 << 16, io::stdout())));
@@ -363,9 +368,9 @@ fn progress_bar(quiet: bool, size: Option<u64>) -> ProgressBar {
         None => ProgressBar::no_length(),
     };
     let style = if size.is_some() {
-        "{bar:40} {bytes}/{total_bytes} {bytes_per_sec} {eta}"
+        "{bar:40} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}"
     } else {
-        "{spinner} {bytes} {bytes_per_sec}"
+        "{spinner} {decimal_bytes} {decimal_bytes_per_sec}"
     };
     bar.set_style(
         ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar()),

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use anyhow::bail;
+
+use crate::config::{closest, did_you_mean};
 use crate::signature::SignatureSet;
 use crate::usage::FlowRecord;
 
@@ -19,6 +22,27 @@ pub(super) struct Selection {
 pub(super) const UNKNOWN: &str = "unknown";
 
 impl Selection {
+    /// Whether there is anything of the names that are asked for.
+    ///
+    /// # Errors
+    ///
+    /// Which name there is not, and what may be meant.
+    pub(super) fn check_names(&self, set: &SignatureSet) -> anyhow::Result<()> {
+        let catalog = set.catalog();
+        for name in &self.names {
+            let known = name == UNKNOWN
+                || catalog.app_named(name).is_some()
+                || catalog.protocol_named(name).is_some();
+            if !known {
+                let apps = catalog.apps();
+                let apps = apps.map(|(_, app)| (&*app.name, &*app.title));
+                let protocols = catalog.protocols().map(|slug| (slug, ""));
+                bail!(unknown_name(name, apps.chain(protocols)));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether the flow of `record` is asked for.
     pub(super) fn takes(&self, record: &FlowRecord, set: &SignatureSet) -> bool {
         let by_ends = self.ends.is_empty() || self.ends.iter().any(|ends| ends.fits(record));
@@ -26,6 +50,27 @@ impl Selection {
             self.names.is_empty() || self.names.iter().any(|name| is_called(record, set, name));
         by_ends && by_name
     }
+}
+
+/// What is said of a `name` that is none of `known`, slugs and titles.
+pub(super) fn unknown_name<'a>(
+    name: &str,
+    known: impl Iterator<Item = (&'a str, &'a str)> + Clone,
+) -> String {
+    let text = name.to_lowercase();
+    // `WeChat`, `微信`: a title, or a word of one.
+    let is_title = |title: &str| {
+        let title = title.to_lowercase();
+        title == text || title.split_whitespace().any(|word| word == text)
+    };
+    let titled = known.clone().find(|(_, title)| is_title(title));
+    let titled = titled.map(|(slug, _)| slug);
+    let meant = titled.or_else(|| closest(name, known.map(|(slug, _)| slug)));
+    format!(
+        "no application or protocol is called `{name}`{} (`ottometer signatures list --search \
+         TEXT` tells their names)",
+        did_you_mean(meant)
+    )
 }
 
 /// Which flows are asked for.

@@ -10,8 +10,9 @@ use clap::{Args, ValueEnum};
 use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
-use crate::capture::{LinkType, file};
+use crate::capture::{LinkType, file, paths};
 use crate::classify::names::Learning;
+use crate::config::{Period, Size};
 use crate::export::number::grouped;
 use crate::pipeline::Duplicates;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
@@ -21,7 +22,7 @@ use crate::{decode, flow};
 /// What is read.
 #[derive(Debug, Args)]
 pub(super) struct Input {
-    /// Capture files: pcap or pcapng, also .gz and .zst; `-` is standard input. Several are one stream, merged by time where they overlap.
+    /// Capture files: pcap or pcapng, also compressed by gzip, zstd, xz, bzip2 or lz4; `-` is standard input, a folder stands for the captures in it, and a quoted pattern ('*.pcap') for what fits. Several are one stream, merged by time where they overlap.
     #[arg(required = true, value_name = "FILE")]
     pub(super) files: Vec<PathBuf>,
 
@@ -34,20 +35,36 @@ pub(super) struct Input {
     deduplicate: bool,
 
     /// How long after a frame the same bytes are its copy.
-    #[arg(long, value_name = "DURATION", default_value = "5ms", value_parser = window)]
-    duplicate_window: Duration,
+    #[arg(long, value_name = "DURATION", default_value_t = Period(Duplicates::default().window), value_parser = window)]
+    duplicate_window: Period,
 
-    /// A damaged or cut capture file is a failure (exit code 1), not only a warning.
+    /// A capture file that is damaged or cut, or of several one that cannot be read, is a failure (exit code 1), not only a warning.
     #[arg(long)]
     pub(super) strict: bool,
 }
 
 impl Input {
+    /// Finds the files in what is named, once and for all: what comes into a folder later is not
+    /// read. Says what else is there.
+    ///
+    /// # Errors
+    ///
+    /// A folder cannot be read, or there is no capture.
+    pub(super) fn find(&mut self) -> anyhow::Result<()> {
+        let found = paths::find(&self.files)?;
+        self.files = found.files;
+        if let Some(note) = skipped(&found.skipped) {
+            eprintln!("ottometer: {note}");
+        }
+        Ok(())
+    }
+
     /// Opens what is read, until `stop` is asked for.
     pub(super) fn open(&self, stop: &Stop) -> anyhow::Result<Inputs> {
         let options = file::Options {
             filter: self.filter.clone(),
             stop: stop.clone(),
+            pass_by: !self.strict,
             ..file::Options::default()
         };
         match Inputs::open(&self.files, &options) {
@@ -66,7 +83,7 @@ impl Input {
     pub(super) const fn duplicates(&self) -> Duplicates {
         Duplicates {
             leave_out: self.deduplicate,
-            window: self.duplicate_window,
+            window: self.duplicate_window.0,
         }
     }
 
@@ -83,11 +100,27 @@ impl Input {
         if stop.is_asked() {
             eprintln!("ottometer: ended by a signal: what follows is of the input read until then");
         }
+        for error in inputs.passed_by() {
+            eprintln!("ottometer: warning: passed by: {error}");
+        }
         for damage in inputs.damages() {
             eprintln!("ottometer: warning: {damage}");
         }
         self.strict && !inputs.damages().is_empty()
     }
+}
+
+/// What is said of files that were found and are no captures.
+fn skipped(files: &[(PathBuf, &str)]) -> Option<String> {
+    const TOLD: usize = 8;
+    let told = files.iter().take(TOLD);
+    let told: Vec<String> = told
+        .map(|(path, what)| format!("{} ({what})", path.display()))
+        .collect();
+    let more = files.len().saturating_sub(TOLD);
+    let more = (more > 0).then(|| format!(" and {} more", grouped(more as u64)));
+    let more = more.unwrap_or_default();
+    (!told.is_empty()).then(|| format!("not read: {}{more}", told.join(", ")))
 }
 
 /// What is said of link types that are not decoded, a line for each.
@@ -169,40 +202,40 @@ pub(super) struct Flows {
     max_flows: usize,
 
     /// Idle time that ends a TCP flow, in capture time.
-    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = humantime::parse_duration)]
-    tcp_idle: Duration,
+    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().tcp_idle), value_parser = idle)]
+    tcp_idle: Period,
 
     /// Idle time that ends a TCP flow after FIN of both sides or RST.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = humantime::parse_duration)]
-    tcp_closed: Duration,
+    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().tcp_closed), value_parser = idle)]
+    tcp_closed: Period,
 
     /// Idle time that ends any other flow.
-    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = humantime::parse_duration)]
-    udp_idle: Duration,
+    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().udp_idle), value_parser = idle)]
+    udp_idle: Period,
 
     /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
-    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
-    half_open_idle: Duration,
+    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().half_open_idle), value_parser = idle)]
+    half_open_idle: Period,
 
     /// Bytes of each direction that are inspected.
-    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().opening_bytes, value_parser = positive)]
-    opening_bytes: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = size(flow::Config::default().opening_bytes), value_parser = some_size)]
+    opening_bytes: Size,
 
     /// Packets with a payload that are inspected.
     #[arg(long, value_name = "N", default_value_t = flow::Config::default().opening_packets, value_parser = clap::value_parser!(u16).range(1..))]
     opening_packets: u16,
 
     /// Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers. When they come to take more, the flow whose opening began first is named by what it has shown.
-    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().opening_memory, value_parser = positive)]
-    opening_memory: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = size(flow::Config::default().opening_memory), value_parser = some_size)]
+    opening_memory: Size,
 
     /// Bytes that the names, texts and fingerprints kept for the records of flows take together; each worker has its share. When they come to take more, the flow that was named first loses its own.
-    #[arg(long, value_name = "BYTES", default_value_t = flow::Config::default().record_memory, value_parser = positive)]
-    record_memory: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = size(flow::Config::default().record_memory), value_parser = some_size)]
+    record_memory: Size,
 
     /// Bytes that what DNS taught takes at most, in each worker: all know the same. At the limit what is oldest is forgotten.
-    #[arg(long, value_name = "BYTES", default_value_t = Learning::default().dns_memory, value_parser = dns_memory)]
-    dns_memory: usize,
+    #[arg(long, value_name = "SIZE", default_value_t = size(Learning::default().dns_memory), value_parser = dns_memory)]
+    dns_memory: Size,
 
     /// Learn from DNS answers whose questions were not seen, as on a mirror of one direction.
     #[arg(long)]
@@ -231,14 +264,14 @@ impl Flows {
     pub(super) fn flow(&self) -> flow::Config {
         flow::Config {
             max_flows: self.max_flows,
-            opening_bytes: self.opening_bytes,
+            opening_bytes: bytes(self.opening_bytes),
             opening_packets: self.opening_packets,
-            opening_memory: self.opening_memory,
-            record_memory: self.record_memory,
-            tcp_idle: self.tcp_idle,
-            tcp_closed: self.tcp_closed,
-            udp_idle: self.udp_idle,
-            half_open_idle: self.half_open_idle,
+            opening_memory: bytes(self.opening_memory),
+            record_memory: bytes(self.record_memory),
+            tcp_idle: self.tcp_idle.0,
+            tcp_closed: self.tcp_closed.0,
+            udp_idle: self.udp_idle.0,
+            half_open_idle: self.half_open_idle.0,
             scope: match self.scope {
                 Scope::None => flow::Scope::None,
                 Scope::Vlan => flow::Scope::Vlan,
@@ -249,7 +282,7 @@ impl Flows {
 
     pub(super) fn learning(&self) -> Learning {
         Learning {
-            dns_memory: self.dns_memory,
+            dns_memory: bytes(self.dns_memory),
             dns_unsolicited: self.dns_unsolicited,
         }
     }
@@ -262,19 +295,50 @@ impl Flows {
     }
 }
 
-fn dns_memory(text: &str) -> Result<usize, String> {
-    match positive(text)? {
-        bytes if bytes < 1 << 20 => Err("must be at least 1048576".to_owned()),
-        bytes => Ok(bytes),
-    }
+/// A number of bytes as it is written.
+const fn size(bytes: usize) -> Size {
+    Size(bytes as u64)
 }
 
-fn window(text: &str) -> Result<Duration, String> {
-    match humantime::parse_duration(text) {
-        Ok(window) if window > Duplicates::LONGEST_WINDOW => Err("must be at most 1s".to_owned()),
-        Ok(window) => Ok(window),
-        Err(error) => Err(error.to_string()),
+/// What is more than can be addressed is no limit.
+fn bytes(size: Size) -> usize {
+    usize::try_from(size.0).unwrap_or(usize::MAX)
+}
+
+fn some_size(text: &str) -> Result<Size, String> {
+    at_least(Size(1), text)
+}
+
+fn dns_memory(text: &str) -> Result<Size, String> {
+    at_least(Size(1 << 20), text)
+}
+
+fn at_least(least: Size, text: &str) -> Result<Size, String> {
+    let size: Size = text.parse()?;
+    if size.0 < least.0 {
+        return Err(format!("must be at least {least}"));
     }
+    Ok(size)
+}
+
+/// A length of time that is one.
+pub(super) fn idle(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse()?;
+    if period.0 < Duration::from_millis(1) {
+        return Err("must be at least 1ms".to_owned());
+    }
+    Ok(period)
+}
+
+fn window(text: &str) -> Result<Period, String> {
+    let period: Period = text.parse()?;
+    if period.0 > Duplicates::LONGEST_WINDOW {
+        return Err(format!(
+            "must be at most {}",
+            Period(Duplicates::LONGEST_WINDOW)
+        ));
+    }
+    Ok(period)
 }
 
 pub(super) fn positive(text: &str) -> Result<usize, String> {

@@ -1,5 +1,6 @@
 //! `ottometer signatures check|test|list|show|schema`.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -8,18 +9,29 @@ use std::sync::Arc;
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 
+use super::screen;
+use super::select::unknown_name;
 use super::settings::lines;
 use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
+use crate::config::{closest, did_you_mean};
 use crate::export::Exporter;
+use crate::export::table::{Column, draw};
 use crate::pipeline::trial::{Trial, observed};
 use crate::pipeline::{self, Config};
 use crate::signature::{
-    self, Conversation, Fate, Observed, Runner, Severity, SignatureSet, SourceFile,
+    self, Conversation, Fate, ListRow, Observed, Runner, Severity, SignatureSet, SourceFile,
 };
 use crate::time::Timestamp;
 use crate::usage::{Cells, FlowRecord};
 use crate::verdict::RuleId;
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  ottometer signatures list --search wechat
+  ottometer signatures list --search 微信
+  ottometer signatures list --search szlong.weixin.qq.com   whose is this host?
+  ottometer signatures list --category messaging --json";
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -46,14 +58,23 @@ enum Command {
         folder: Option<PathBuf>,
     },
     /// List the applications and protocols.
+    #[command(after_help = LIST_EXAMPLES)]
     List {
         /// Folder with CATEGORY/NAME.toml files; default: the built-in ones.
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
 
+        /// Only those with this text in slug, title, owner or a domain, or with a domain that this host is under. May be given several times: all must fit.
+        #[arg(long, short, value_name = "TEXT")]
+        search: Vec<String>,
+
         /// Only those of this category.
-        #[arg(long)]
+        #[arg(long, value_name = "NAME")]
         category: Option<String>,
+
+        /// One JSON array, with titles and domains.
+        #[arg(long)]
+        json: bool,
     },
     /// Show the rules of one application or protocol, and how each is known.
     Show {
@@ -76,8 +97,14 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             deny_warnings,
         } => check(&mut out, folder.as_deref(), *deny_warnings)?,
         Command::Test { folder } => test(&mut out, &files(folder.as_deref())?)?,
-        Command::List { folder, category } => {
-            list(&mut out, &files(folder.as_deref())?, category.as_deref())?
+        Command::List {
+            folder,
+            search,
+            category,
+            json,
+        } => {
+            let rows = chosen(&files(folder.as_deref())?, search, category.as_deref())?;
+            list(&mut out, &rows, *json)?
         }
         Command::Show { name, folder } => show(&mut out, &files(folder.as_deref())?, name)?,
         Command::Schema => {
@@ -94,6 +121,11 @@ fn files(folder: Option<&Path>) -> anyhow::Result<Vec<SourceFile>> {
     let Some(folder) = folder else {
         return Ok(signature::builtin_files());
     };
+    anyhow::ensure!(
+        folder.is_dir(),
+        "{}: no such folder (to look for a name: signatures list --search {0})",
+        folder.display()
+    );
     let files =
         signature::files_in(folder).map_err(|findings| anyhow::anyhow!("{}", lines(&findings)))?;
     some(files, folder)
@@ -167,41 +199,106 @@ fn test(out: &mut dyn Write, files: &[SourceFile]) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn list(
-    out: &mut dyn Write,
+/// The rows that are asked for: at least one.
+fn chosen(
     files: &[SourceFile],
+    search: &[String],
     category: Option<&str>,
-) -> anyhow::Result<ExitCode> {
-    writeln!(
-        out,
-        "{:>6} {:<28} {:<14} {:<24} rules",
-        "id", "name", "category", "owner"
-    )?;
-    for row in signature::list(files) {
-        if category.is_some_and(|category| category != row.category) {
-            continue;
+) -> anyhow::Result<Vec<ListRow>> {
+    let mut rows = signature::list(files);
+    if let Some(category) = category {
+        let known: BTreeSet<&str> = rows.iter().map(|row| row.category.as_str()).collect();
+        if !known.contains(category) {
+            let meant = did_you_mean(closest(category, known.iter().copied()));
+            let known: Vec<&str> = known.into_iter().collect();
+            bail!(
+                "no category is called `{category}`: there are {}{meant}",
+                known.join(", ")
+            );
         }
+        rows.retain(|row| row.category == category);
+    }
+    let known: Vec<String> = rows.iter().map(|row| row.name.clone()).collect();
+    rows.retain(|row| search.iter().all(|text| row.fits(text)));
+    if rows.is_empty() {
+        let known = known.iter().map(String::as_str);
+        let meant = search.first().and_then(|text| closest(text, known));
+        bail!(
+            "nothing has `{}` in slug, title, owner or domains{}",
+            search.join("` and `"),
+            did_you_mean(meant)
+        );
+    }
+    Ok(rows)
+}
+
+const COLUMNS: [Column; 6] = [
+    Column::number("id").dropped(2),
+    Column::text("name").shortened(12),
+    Column::text("title").shortened(12),
+    Column::text("category").dropped(3),
+    Column::text("owner").dropped(1),
+    Column::text("rules").dropped(0),
+];
+
+fn list(out: &mut dyn Write, rows: &[ListRow], json: bool) -> anyhow::Result<ExitCode> {
+    if json {
+        let rows: Vec<serde_json::Value> = rows.iter().map(json_of).collect();
+        serde_json::to_writer_pretty(&mut *out, &rows)?;
+        writeln!(out)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let cells = |row: &ListRow| {
         let id = row.id.map_or_else(|| "-".to_owned(), |id| id.to_string());
-        let rules: Vec<String> = row
-            .rules
-            .iter()
+        let rules = row.rules.iter();
+        let rules: Vec<String> = rules
             .map(|(kind, count)| format!("{count} {}", kind.slug()))
             .collect();
-        let (name, category, owner) = (&row.name, &row.category, &row.owner);
-        writeln!(
-            out,
-            "{id:>6} {name:<28} {category:<14} {owner:<24} {}",
-            rules.join(", ")
-        )?;
-    }
+        vec![
+            id,
+            row.name.clone(),
+            row.title.clone(),
+            row.category.clone(),
+            row.owner.clone(),
+            rules.join(", "),
+        ]
+    };
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let width = screen::width(&io::stdout());
+    writeln!(out, "{}", draw(&COLUMNS, &cells, width))?;
     Ok(ExitCode::SUCCESS)
 }
 
+fn json_of(row: &ListRow) -> serde_json::Value {
+    let rules: serde_json::Map<String, serde_json::Value> = row
+        .rules
+        .iter()
+        .map(|(kind, &count)| (kind.slug().to_owned(), count.into()))
+        .collect();
+    let mut object = serde_json::json!({
+        "name": row.name,
+        "title": row.title,
+        "category": row.category,
+        "domains": row.domains,
+        "rules": rules,
+        "tests": row.tests,
+    });
+    if let (Some(id), Some(object)) = (row.id, object.as_object_mut()) {
+        object.insert("id".to_owned(), id.into());
+        object.insert("owner".to_owned(), row.owner.as_str().into());
+    }
+    object
+}
+
 fn show(out: &mut dyn Write, files: &[SourceFile], name: &str) -> anyhow::Result<ExitCode> {
-    let row = signature::list(files)
-        .into_iter()
-        .find(|row| row.name == name);
-    let row = row.with_context(|| format!("no application or protocol is called `{name}`"))?;
+    let rows = signature::list(files);
+    let row = rows.iter().find(|row| row.name == name);
+    let row = row.with_context(|| {
+        let known = rows
+            .iter()
+            .map(|row| (row.name.as_str(), row.title.as_str()));
+        unknown_name(name, known)
+    })?;
     writeln!(out, "{} {}", row.name, row.title)?;
     if let Some(id) = row.id {
         writeln!(

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
+use super::closest::{closest, did_you_mean};
 use super::problem::Problem;
 use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 
@@ -43,8 +44,20 @@ fn wrong(error: &toml::de::Error, place: Range<usize>) -> Wrong {
 }
 
 fn unknown_key(name: &str, known: &[&str]) -> String {
+    let meant = did_you_mean(closest(name, known.iter().copied()));
+    let table = TABLES
+        .iter()
+        .find(|table| table.keys.iter().any(|key| key.name == name));
+    // A key that belongs to another table is a slip of its own.
+    let meant = match table {
+        Some(table) => format!("; `{name}` is a key of [{}]", table.name),
+        None => meant,
+    };
     let known: Vec<String> = known.iter().map(|key| format!("`{key}`")).collect();
-    format!("unknown key `{name}`, expected one of {}", known.join(", "))
+    format!(
+        "unknown key `{name}`, expected one of {}{meant}",
+        known.join(", ")
+    )
 }
 
 macro_rules! tables {
@@ -166,7 +179,7 @@ tables! {
         /// Take in frames for other hosts as well, as a mirror port needs.
         promiscuous: bool = "true",
         /// Bytes of each frame that are taken in. Volume is counted as on the wire whatever this is.
-        snap_length: u32 = "65535",
+        snap_length: Size = "65535",
         /// Size of the ring the kernel fills, for each capture thread: it bridges moments in which
         /// the program is behind.
         ring_size: Size = "\"64MiB\"",
@@ -304,8 +317,10 @@ impl File {
                     .iter()
                     .map(|table| format!("`[{}]`", table.name))
                     .collect();
+                let meant = closest(key.get_ref(), TABLES.iter().map(|table| table.name));
+                let meant = did_you_mean(meant);
                 let message = format!(
-                    "unknown table `{}`, expected one of {}",
+                    "unknown table `{}`, expected one of {}{meant}",
                     key.get_ref(),
                     known.join(", ")
                 );

@@ -5,12 +5,14 @@
 //! other and says of everything wrong where it stands, see [`Problem`]. The keys are documented
 //! where they are declared, in `file`; the commented file and the JSON schema come from there.
 
+mod closest;
 mod file;
 mod problem;
 mod settings;
 mod template;
 mod value;
 
+pub use closest::{closest, did_you_mean};
 pub use file::{
     CaptureTable, File, FlowsTable, LogTable, MetricsTable, PrivilegeTable, RecordsTable,
     SignaturesTable,

@@ -217,12 +217,16 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
             ),
         });
     }
-    let snap_len = table.snap_length.unwrap_or(defaults.snap_len);
+    let snap_len = table.snap_length.map_or(defaults.snap_len, |size| {
+        u32::try_from(size.0).unwrap_or(u32::MAX)
+    });
     if !SNAP_LENGTHS.contains(&snap_len) {
-        let (least, most) = (SNAP_LENGTHS.start(), SNAP_LENGTHS.end());
+        let bounds = [*SNAP_LENGTHS.start(), *SNAP_LENGTHS.end()];
+        let [least, most] = bounds.map(|bytes| Size(bytes.into()));
+        let given = table.snap_length.unwrap_or(Size(snap_len.into()));
         found.push(Problem::of_key(
             "capture.snap_length",
-            format!("{snap_len} is not between {least} and {most} bytes"),
+            format!("{given} is not between {least} and {most}"),
         ));
     }
     let ring = table
@@ -231,7 +235,7 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
     if !(SMALLEST_RING..=LARGEST_RING).contains(&ring) {
         found.push(Problem::of_key(
             "capture.ring_size",
-            format!("{ring} bytes are not between 1MiB and 2GiB"),
+            format!("{} is not between 1MiB and 2GiB", Size(ring)),
         ));
     }
     let window = table.duplicate_window.map(|period| period.0);
@@ -293,7 +297,7 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
             .unwrap_or_else(|| {
                 found.push(Problem::of_key(
                     "flows.opening_bytes",
-                    format!("{} bytes are not between 1 and 1MiB", size.0),
+                    format!("{size} is not between 1B and 1MiB"),
                 ));
                 defaults.opening_bytes
             })

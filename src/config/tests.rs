@@ -220,7 +220,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "[capture]\nring_size = \"4GiB\"",
-            &["t:2:1: capture.ring_size: 4294967296 bytes are not between"],
+            &["t:2:1: capture.ring_size: 4GiB is not between"],
         ),
         (
             "[capture]\nsteer = \"outer\"",
@@ -240,7 +240,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "[capture]\nsnap_length = 64",
-            &["t:2:1: capture.snap_length: 64 is not between"],
+            &["t:2:1: capture.snap_length: 64B is not between"],
         ),
         (
             "[signatures]\nreplace = true",

@@ -9,6 +9,8 @@ use clap::ValueEnum;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use crate::export::number;
+
 /// Bytes: a number, or a number with a unit in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
@@ -47,6 +49,13 @@ impl FromStr for Size {
     }
 }
 
+/// As it is written.
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&number::size(self.0))
+    }
+}
+
 /// A length of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Period(pub Duration);
@@ -60,6 +69,13 @@ impl FromStr for Period {
         humantime::parse_duration(text)
             .map(Self)
             .map_err(|_| format!("`{text}` is not {PERIOD}"))
+    }
+}
+
+/// As it is written.
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&number::period(self.0))
     }
 }
 
@@ -257,6 +273,17 @@ mod tests {
             ("17179869184GiB", None),
         ] {
             assert_eq!(text.parse().ok(), expected.map(Size), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_can_be_given() {
+        for bytes in [0, 1, 1500, 65_536, 3 << 29, u64::MAX] {
+            assert_eq!(Size(bytes).to_string().parse(), Ok(Size(bytes)));
+        }
+        for milliseconds in [0, 5, 1500, 300_000, 5_400_000, 86_400_000] {
+            let period = Period(Duration::from_millis(milliseconds));
+            assert_eq!(period.to_string().parse(), Ok(period));
         }
     }
 

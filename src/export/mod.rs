@@ -20,6 +20,7 @@ pub(crate) use json::usage_records;
 pub(crate) mod number;
 pub(crate) mod opening;
 pub(crate) mod reason;
+pub(crate) mod table;
 pub(crate) mod text;
 
 use std::io;

@@ -20,6 +20,27 @@ pub(crate) fn bytes(bytes: u64) -> String {
     indicatif::DecimalBytes(bytes).to_string()
 }
 
+/// Memory, files and limits, as settings are written: the largest binary unit of which there is a
+/// whole number. `64MiB`, `65535B`.
+pub(crate) fn size(bytes: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [
+        (1 << 40, "TiB"),
+        (1 << 30, "GiB"),
+        (1 << 20, "MiB"),
+        (1 << 10, "KiB"),
+    ];
+    let unit = UNITS
+        .iter()
+        .find(|(unit, _)| bytes > 0 && bytes.is_multiple_of(*unit));
+    let &(unit, name) = unit.unwrap_or(&(1, "B"));
+    format!("{}{name}", bytes / unit)
+}
+
+/// A length of time, as settings are written: `1h 30m`, `5ms`.
+pub(crate) fn period(length: Duration) -> String {
+    humantime::format_duration(length).to_string()
+}
+
 /// A rate of `bytes` in `time` as links are rated: `812 Mbit/s`.
 pub(crate) fn bits_per_second(bytes: u64, time: Duration) -> String {
     format!("{}bit/s", scaled(per_second(bytes, time) * 8.0))
@@ -118,6 +139,23 @@ mod tests {
             (1_234_567, "1,234,567"),
         ] {
             assert_eq!(grouped(value), text);
+        }
+    }
+
+    #[test]
+    fn sizes_are_exact() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1, "1B"),
+            (65_535, "65535B"),
+            (16 << 10, "16KiB"),
+            (1536, "1536B"),
+            (64 << 20, "64MiB"),
+            (1536 << 20, "1536MiB"),
+            (2 << 30, "2GiB"),
+            (3 << 40, "3TiB"),
+        ] {
+            assert_eq!(size(bytes), text);
         }
     }
 

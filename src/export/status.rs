@@ -8,7 +8,7 @@ use super::number::{
     bits_per_second, brief_percent, bytes, grouped, packets_per_second, per_second,
 };
 use super::snapshot::{Snapshot, SourceReport};
-use super::summary::{By, names};
+use super::summary::{By, label};
 use super::text::harmless;
 use crate::usage::Ledger;
 use crate::usage::ledger::Volume;
@@ -156,7 +156,7 @@ fn top(before: &Snapshot, now: &Snapshot) -> Vec<(String, u64)> {
         let mut sums: BTreeMap<String, u64> = BTreeMap::new();
         for (key, totals) in snapshot.cells.iter() {
             if key.app.is_some() || key.proto.is_some() {
-                let (name, ..) = names(key, &snapshot.set, By::App);
+                let name = label(key, &snapshot.set, By::App).name;
                 *sums.entry(name).or_default() += totals.bytes();
             }
         }

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::capture::file::MAX_RECORD;
 use crate::capture::live::MAX_BLOCK;
 use crate::classify::Classifier;
+use crate::export::number::size;
 use crate::flow::FlowTable;
 use crate::signature::SignatureSet;
 use crate::usage::{FlowRecord, Usage};
@@ -135,11 +136,12 @@ impl Memory {
     }
 }
 
-/// `memory: at most 812 MiB (flow table 480, openings 256, ...); ... a limit for each of 4 workers`
+/// `memory: at most 812MiB (flow table 480MiB, ...); ... a limit for each of 4 workers`
 impl fmt::Display for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mebibytes = |bytes: usize| bytes.div_ceil(1 << 20);
-        write!(f, "memory: at most {} MiB (", mebibytes(self.bytes()))?;
+        // In whole MiB: of what runs take, nobody asks for less.
+        let mebibytes = |bytes: usize| size((bytes as u64).div_ceil(1 << 20) << 20);
+        write!(f, "memory: at most {} (", mebibytes(self.bytes()))?;
         for (place, &(name, bytes)) in self.parts.iter().enumerate() {
             let separator = if place > 0 { ", " } else { "" };
             write!(f, "{separator}{name} {}", mebibytes(bytes))?;
@@ -180,8 +182,8 @@ mod tests {
         let text = memory.to_string();
         for part in [
             "flow table",
-            "openings 257",
-            "fragments 8",
+            "openings 257MiB",
+            "fragments 8MiB",
             "signatures",
             "blocks",
         ] {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use super::{Shared, health};
+use crate::export::number::period;
 use crate::export::prometheus::{Format, Metrics};
 use crate::export::snapshot::Snapshot;
 
@@ -76,7 +77,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
 
 async fn healthz(State(shared): State<Arc<Shared>>) -> Response {
     if shared.health.stalled() {
-        let allowed = humantime::format_duration(shared.limits.stalled);
+        let allowed = period(shared.limits.stalled);
         let why = format!("no new snapshot for {allowed}\n");
         return plain(StatusCode::SERVICE_UNAVAILABLE, why);
     }

@@ -25,6 +25,8 @@ pub struct ListRow {
     pub category: String,
     /// Who runs it; empty for a plain protocol.
     pub owner: String,
+    /// The domains its rules name.
+    pub domains: Vec<String>,
     /// How many rules there are of each kind: names and prefixes count one by one. Kinds without
     /// rules are left out.
     pub rules: BTreeMap<RuleKind, usize>,
@@ -49,6 +51,26 @@ pub struct ShowRow {
     pub weight: u16,
     /// How we know.
     pub source: String,
+}
+
+impl ListRow {
+    /// Whether `text` is part of its slug, its title, its owner or a domain, or is a host under one
+    /// of its domains; upper and lower case are the same.
+    pub fn fits(&self, text: &str) -> bool {
+        let text = text.to_lowercase();
+        let is_in = |field: &String| field.to_lowercase().contains(&text);
+        let is_under = |domain: &String| {
+            let host = text.strip_suffix(domain.as_str());
+            host.is_some_and(|host| host.ends_with('.'))
+        };
+        [&self.name, &self.title, &self.owner]
+            .into_iter()
+            .any(is_in)
+            || self
+                .domains
+                .iter()
+                .any(|domain| is_in(domain) || is_under(domain))
+    }
 }
 
 /// The files of a set in the order of folder and name; what cannot be read is left out.
@@ -87,6 +109,9 @@ pub fn show(set: &SignatureSet, name: &str) -> Vec<ShowRow> {
 fn row(parsed: &Parsed<'_>) -> Option<ListRow> {
     let file = &parsed.file;
     let (rules, tests) = (count(file), file.test.len());
+    let domains = file.domain.iter().map(Spanned::get_ref);
+    let domains = domains.flat_map(|table| table.suffix.iter().chain(&table.exact));
+    let domains: Vec<String> = domains.map(|name| name.get_ref().clone()).collect();
     if let Some(app) = file.app.as_ref().map(Spanned::get_ref) {
         return Some(ListRow {
             id: Some(*app.id.get_ref()),
@@ -94,6 +119,7 @@ fn row(parsed: &Parsed<'_>) -> Option<ListRow> {
             title: app.title.clone(),
             category: app.category.get_ref().clone(),
             owner: app.owner.clone(),
+            domains,
             rules,
             tests,
         });
@@ -105,6 +131,7 @@ fn row(parsed: &Parsed<'_>) -> Option<ListRow> {
         title: protocol.title.clone(),
         category: "protocol".to_owned(),
         owner: String::new(),
+        domains,
         rules,
         tests,
     })
@@ -166,6 +193,19 @@ mod tests {
             .map(|(kind, count)| (kind.slug(), *count))
             .collect();
         assert_eq!(counts, [("domain", 2), ("http", 1)]);
+        assert_eq!(rows[0].domains, ["acme.example", "acme.test"]);
+        for (text, expected) in [
+            ("acme", true),
+            ("CME", true),
+            ("acme.example", true),
+            ("www.acme.example", true),
+            ("Acme Inc.", true),
+            ("messaging", false),
+            ("notacme.test", false),
+            ("other", false),
+        ] {
+            assert_eq!(rows[0].fits(text), expected, "{text}");
+        }
 
         let set = SignatureSet::compile(&files).unwrap();
         let shown = show(&set, "acme");

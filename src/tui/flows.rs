@@ -12,7 +12,7 @@ use super::layout::{Column, Columns};
 use super::text::{clean, cut, wrap};
 use crate::export::number::bytes;
 use crate::export::snapshot::Snapshot;
-use crate::export::summary::{By, names};
+use crate::export::summary::{By, label};
 use crate::export::{reason, transport_name};
 use crate::signature::SignatureSet;
 use crate::usage::{CellKey, FlowRecord};
@@ -146,7 +146,7 @@ fn name(record: &FlowRecord, set: &SignatureSet) -> String {
     } else {
         By::App
     };
-    names(&CellKey::from(&record.named), set, by).0
+    label(&CellKey::from(&record.named), set, by).name
 }
 
 fn server_name(record: &FlowRecord) -> &str {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::export::snapshot::Snapshot;
 use crate::export::status::Losses;
-use crate::export::summary::{By, names};
+use crate::export::summary::{By, Kind, label};
 use crate::time::Timestamp;
 use crate::usage::{Ledger, Totals};
 use crate::verdict::Evidence;
@@ -218,10 +218,14 @@ impl History {
 fn tally(snapshot: &Snapshot, by: By) -> Tally {
     let mut tally = Tally::new();
     for (key, totals) in snapshot.cells.iter() {
-        let (name, title, category) = names(key, &snapshot.set, by);
-        let entry = tally.entry(name).or_insert_with(|| Entry {
-            title,
-            category,
+        let label = label(key, &snapshot.set, by);
+        let entry = tally.entry(label.name).or_insert_with(|| Entry {
+            title: label.title,
+            category: if label.kind == Kind::App {
+                label.category
+            } else {
+                String::new()
+            },
             ..Entry::default()
         });
         entry.totals.add(totals);

@@ -16,6 +16,8 @@ use serde_json::Value;
 pub(crate) fn ottometer<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
     Command::new(env!("CARGO_BIN_EXE_ottometer"))
         .args(arguments)
+        // Whoever runs the tests may have exported how wide his terminal is.
+        .env_remove("COLUMNS")
         .output()
         .unwrap()
 }

@@ -5,12 +5,13 @@
 //!
 //! [`Interface`] captures through libpcap, `tap` holds its handle. `fanout` says how the kernel
 //! shares frames between threads, `socket` sets what libpcap does not, `link` asks what has become
-//! of an interface.
+//! of an interface. `limit` ends a run after so many frames.
 
 mod clock;
 mod error;
 mod fanout;
 mod interface;
+mod limit;
 mod link;
 mod socket;
 mod tap;
@@ -19,6 +20,7 @@ use std::time::Duration;
 
 pub use error::Error;
 pub use interface::Interface;
+pub use limit::{Budget, Limited};
 
 pub(crate) use clock::{steady, wall as now};
 

@@ -31,6 +31,9 @@ proptest! {
             samples::gzip(&samples::pcap(&[])),
             vec![0x1f, 0x8b],
             vec![0x28, 0xb5, 0x2f, 0xfd],
+            vec![0xfd, b'7', b'z', b'X', b'Z', 0],
+            b"BZh9".to_vec(),
+            vec![0x04, 0x22, 0x4d, 0x18],
             vec![],
         ]),
         bytes in prop::collection::vec(any::<u8>(), 0..600),
@@ -40,7 +43,7 @@ proptest! {
 
     #[test]
     fn mutations_never_panic(
-        packing in 0..3,
+        packing in 0..6,
         ng in any::<bool>(),
         changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         cut in any::<prop::sample::Index>(),
@@ -50,7 +53,10 @@ proptest! {
         let mut file = match packing {
             0 => file,
             1 => samples::gzip(&file),
-            _ => samples::zstd(&file),
+            2 => samples::zstd(&file),
+            3 => samples::xz(&file),
+            4 => samples::bzip2(&file),
+            _ => samples::lz4(&file),
         };
         for (place, value) in changes {
             let place = place.index(file.len());

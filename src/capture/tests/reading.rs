@@ -29,6 +29,18 @@ fn compression_makes_no_difference() {
                 [samples::zstd(one), samples::zstd(two)].concat(),
             ),
             ("zstd with a skippable frame", skippable),
+            ("xz", samples::xz(&file)),
+            ("xz streams", [samples::xz(one), samples::xz(two)].concat()),
+            ("bzip2", samples::bzip2(&file)),
+            (
+                "bzip2 streams",
+                [samples::bzip2(one), samples::bzip2(two)].concat(),
+            ),
+            ("lz4", samples::lz4(&file)),
+            (
+                "lz4 frames",
+                [samples::lz4(one), samples::lz4(b""), samples::lz4(two)].concat(),
+            ),
         ];
         for (what, file) in rows {
             assert_eq!(frames(&file), wanted, "{what}");

@@ -1,12 +1,12 @@
 //! The arguments of `ottometer live`: the settings file's keys, and what is only for this run.
 
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
 use crate::cli::read::Format;
-use crate::cli::settings::positive;
+use crate::cli::settings::{idle, positive};
 use crate::config::{
     self, CaptureTable, Compress, File, FlowsTable, Level, Listen, LogFormat, LogTable,
     MetricsTable, Period, PrivilegeTable, Problem, RecordsTable, Scope, Settings, SignaturesTable,
@@ -21,10 +21,14 @@ Examples:
   sudo ottometer live -i eth1 -i eth2 --threads 2 --flows /var/log/ottometer/flows.jsonl \\
        --rotate-every 1h --compress zstd --keep 48
   sudo ottometer live --config /etc/ottometer.toml
+  sudo ottometer live -i eth1 --duration 10m --format json > report.json
+  sudo ottometer live -i eth1 --count 100000 --filter 'udp port 443'
 
+Sizes and lengths of time have units: 64MiB, 1GB, 30s, 5m, 1h 30m; a size without one is in bytes.
 What is given here goes before what the settings file says; `ottometer config default` prints one
 with every key. SIGHUP reads signatures, settings, certificate and token again; SIGTERM and SIGINT
-take in what has arrived, write everything out and print the ledger, a second one ends at once.";
+take in what has arrived, write everything out and print the ledger, a second one ends at once.
+--duration and --count end a run as the first signal does.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -54,8 +58,8 @@ pub(in crate::cli) struct Arguments {
     no_promiscuous: bool,
 
     /// Bytes of each frame that are taken in.
-    #[arg(long, value_name = "BYTES", help_heading = "Capture")]
-    snap_length: Option<u32>,
+    #[arg(long, value_name = "SIZE", help_heading = "Capture")]
+    snap_length: Option<Size>,
 
     /// Size of the ring the kernel fills, for each capture thread: 64MiB, 1GiB.
     #[arg(long, value_name = "SIZE", help_heading = "Capture")]
@@ -64,6 +68,14 @@ pub(in crate::cli) struct Arguments {
     /// Take in only the frames this BPF filter passes (pcap-filter(7)); the others are not counted anywhere.
     #[arg(long, value_name = "EXPRESSION", help_heading = "Capture")]
     filter: Option<String>,
+
+    /// End after so long, as control-C would: 10m, 1h 30m.
+    #[arg(long, value_name = "DURATION", value_parser = idle, help_heading = "Capture")]
+    pub(super) duration: Option<Period>,
+
+    /// End after so many frames, over all interfaces, as control-C would. What comes after them is not counted.
+    #[arg(long, value_name = "N", help_heading = "Capture")]
+    pub(super) count: Option<NonZeroU64>,
 
     /// Leave out second copies of frames, as a mirror of several ports gives: the same IP packet but for TTL and checksum. They are counted as `duplicate`.
     #[arg(long, help_heading = "Capture")]

@@ -8,7 +8,7 @@ use anyhow::Context;
 
 use super::Arguments;
 use super::reload::Reload;
-use super::signals::{Listener, Reloads};
+use super::signals::{Ends, Listener, Reloads};
 use crate::capture::live::steady;
 use crate::export::status;
 use crate::pipeline::live::Control;
@@ -35,12 +35,13 @@ impl Attendant {
     pub(super) fn new(
         control: Arc<Control>,
         signals: Listener,
+        ends: Ends,
         reload: Reload,
         serves: bool,
         arguments: &Arguments,
     ) -> anyhow::Result<Self> {
         let reloads = signals
-            .attend(Arc::clone(&control))
+            .attend(Arc::clone(&control), ends)
             .context("cannot start a thread")?;
         Ok(Self {
             control,

@@ -18,11 +18,11 @@ use anyhow::{Context, bail};
 
 use self::attend::Attendant;
 use self::reload::Reload;
-use self::signals::Listener;
+use self::signals::{Ends, Listener};
 use super::outputs::Files;
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::{load_first, unknown_links};
-use crate::capture::live::{Error, Fanout, Interface, Options, Source};
+use crate::capture::live::{Budget, Error, Fanout, Interface, Limited, Options, Source};
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
 use crate::export::lines::Lines;
@@ -75,7 +75,15 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let started = control.latest().load().started;
 
     // From here on in the order that `privilege` asks for.
-    let sources = open(&settings, words, started)?;
+    let mut sources = open(&settings, words, started)?;
+    let ends = Ends {
+        after: arguments.duration.map(|length| length.0),
+        frames: arguments.count.map(|count| Budget::new(count.get())),
+    };
+    if let Some(budget) = &ends.frames {
+        let limited = |source| Box::new(Limited::new(source, budget.clone())) as Box<dyn Source>;
+        sources = sources.into_iter().map(limited).collect();
+    }
     let granted = privilege::drop(&privileges(&settings, arguments.config.as_ref()))?;
     tracing::info!("{granted}");
     let (outputs, to_stdout) = outputs(&settings, started)?;
@@ -93,7 +101,14 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         || settings.records.flows.is_some()
         || settings.records.usage.is_some();
     let reload = Reload::new(arguments, settings, &loader, server, log)?;
-    let attendant = Attendant::new(Arc::clone(&control), signals, reload, serves, arguments)?;
+    let attendant = Attendant::new(
+        Arc::clone(&control),
+        signals,
+        ends,
+        reload,
+        serves,
+        arguments,
+    )?;
     tracing::info!(interfaces, "capturing");
     let (snapshot, attended) = std::thread::scope(|scope| {
         let run = {
@@ -144,7 +159,8 @@ impl Arguments {
             Box::new(io::stdout().lock())
         };
         let by = self.by.into();
-        summary::write_live(&mut out, snapshot, by, self.top, self.format.into())?;
+        let format = self.format.on(to_stdout);
+        summary::write_live(&mut out, snapshot, by, self.top, format)?;
         out.flush()?;
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! SIGHUP asks to read all again, SIGTERM and SIGINT ask for an orderly end. What comes while the
 //! run still starts is kept until it runs. A second SIGTERM or SIGINT is from somebody who does
 //! not want to wait any longer: it ends the process where it stands, whatever that is busy with.
+//! `--duration` and `--count` are like a first signal that comes by itself.
 
 use std::io;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::unregister;
 
+use crate::capture::live::{Budget, steady};
 use crate::pipeline::live::Control;
 
 /// Those that ask for the end.
@@ -36,6 +38,15 @@ pub(super) struct Listener {
     over: Arc<AtomicBool>,
     /// What holds only while the run starts: nobody looks for signals, and the second one counts.
     of_start: Vec<SigId>,
+}
+
+/// When a run ends by itself, if it does.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends {
+    /// So long after it began to capture.
+    pub(super) after: Option<Duration>,
+    /// When so many frames have come.
+    pub(super) frames: Option<Budget>,
 }
 
 /// Somebody asked to read everything again.
@@ -76,7 +87,7 @@ impl Listener {
     /// # Errors
     ///
     /// There can be no further thread.
-    pub(super) fn attend(mut self, control: Arc<Control>) -> io::Result<Reloads> {
+    pub(super) fn attend(mut self, control: Arc<Control>, ends: Ends) -> io::Result<Reloads> {
         for id in self.of_start.drain(..) {
             unregister(id);
         }
@@ -84,13 +95,23 @@ impl Listener {
         let reloads = Reloads(Arc::clone(&asked));
         thread::Builder::new()
             .name("signals".to_owned())
-            .spawn(move || self.pass_on(&control, &asked))?;
+            .spawn(move || self.pass_on(&control, &asked, &ends))?;
         Ok(reloads)
     }
 
-    fn pass_on(mut self, control: &Control, reload: &AtomicBool) {
+    fn pass_on(mut self, control: &Control, reload: &AtomicBool, ends: &Ends) {
+        // What is too long for the clock has no end.
+        let until = ends.after.and_then(|length| steady().checked_add(length));
         // It may also be that the view ends the run.
         while !control.stops() {
+            if until.is_some_and(|until| steady() >= until) {
+                tracing::info!("the time that --duration gives is over");
+                control.stop();
+            }
+            if ends.frames.as_ref().is_some_and(Budget::is_spent) {
+                tracing::info!("the frames that --count asks for have come");
+                control.stop();
+            }
             for signal in self.signals.pending() {
                 match signal {
                     SIGHUP => reload.store(true, Ordering::SeqCst),
