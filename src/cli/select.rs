@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
-use crate::usage::FlowRecord;
 
 /// What a flow must be.
 #[derive(Clone, Debug, Default)]

@@ -14,11 +14,12 @@ use crate::capture::inputs::Inputs;
 use crate::export::Exporter;
 use crate::pipeline::trial::{Trial, observed};
 use crate::pipeline::{self, Config};
+use crate::record::FlowRecord;
 use crate::signature::{
     self, Conversation, Fate, Observed, Runner, Severity, SignatureSet, SourceFile,
 };
 use crate::time::Timestamp;
-use crate::usage::{Cells, FlowRecord};
+use crate::usage::Cells;
 use crate::verdict::RuleId;
 
 #[derive(Debug, Args)]

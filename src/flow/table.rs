@@ -572,7 +572,10 @@ impl<T: Default> FlowTable<T> {
             }
             let over = over.iter().flatten();
             let loaded = over.clone().fold(false, |read, (hash, reminder)| {
-                read ^ self.index.find(*hash, |&slot| slot == reminder.slot).is_some()
+                read ^ self
+                    .index
+                    .find(*hash, |&slot| slot == reminder.slot)
+                    .is_some()
             });
             std::hint::black_box(loaded);
             for &(hash, Reminder { slot, generation }) in over {
