@@ -2,7 +2,8 @@
 //!
 //! The modules stand in the order a packet meets them: [`capture`] brings frames in, [`decode`]
 //! finds the innermost packet, `flow` keeps its conversation, [`dissect`] reads the opening,
-//! `signature` holds the rules, `classify` decides, `usage` counts, `export` writes, and
+//! `signature` holds the rules, `classify` decides, `usage` counts, `record` says it, `encode` turns it
+//! into bytes, `export` writes, and
 //! `pipeline` runs it all on threads. Each imports only those above it.
 
 pub mod time;
@@ -26,6 +27,10 @@ pub mod signature;
 pub mod classify;
 
 pub mod usage;
+
+pub mod record;
+
+pub mod encode;
 
 pub mod export;
 

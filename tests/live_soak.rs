@@ -413,7 +413,7 @@ impl Found {
                 text.is_empty() || text.ends_with('\n'),
                 "{name} ends with half a line"
             );
-            self.lines += if record_file.ends_with(".jsonl") && name.starts_with("flows") {
+            self.lines += if record_file.ends_with(".jsonl") {
                 json_lines(&text, name)
             } else if record_file.ends_with(".csv") && name.starts_with("usage") {
                 csv_lines(&text, name)
@@ -429,8 +429,13 @@ fn json_lines(text: &str, name: &str) -> u64 {
     for line in text.lines() {
         let record: Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{name}: {error}: {line}"));
-        assert_eq!(record["event_type"], "flow", "{name}: {line}");
-        number(&record, "/flow/pkts_toserver");
+        if name.starts_with("flows") {
+            assert_eq!(record["event_type"], "flow", "{name}: {line}");
+            number(&record, "/flow/pkts_toserver");
+        } else {
+            assert_eq!(record["event_type"], "usage", "{name}: {line}");
+            number(&record, "/bytes");
+        }
         lines += 1;
     }
     lines
@@ -474,7 +479,7 @@ fn kills_break_no_line() {
     let mut folder = tempfile::tempdir().unwrap();
     write_set(&folder.path().join("signatures"), 0);
     let arguments: Vec<&str> = "--signatures signatures --signatures-replace --flows flows.jsonl \
-         --usage usage.csv --interval 1s --rotate-size 64KiB --keep 20 --compress zstd \
+         --usage usage.jsonl --interval 1s --rotate-size 64KiB --keep 20 --compress zstd \
          --tcp-idle 2s --tcp-closed 1s --udp-idle 1s --ring-size 8MiB"
         .split_whitespace()
         .collect();

@@ -17,9 +17,10 @@ use ottometer::export::{Exporter, Intervals};
 use ottometer::export::csv::Csv;
 use ottometer::export::json::Json;
 use ottometer::pipeline::{Config, run};
+use ottometer::record::FlowRecord;
 use ottometer::signature::SignatureSet;
 use ottometer::time::Timestamp;
-use ottometer::usage::{Cells, FlowRecord, Summary};
+use ottometer::usage::{Cells, Summary};
 
 static SET: LazyLock<Arc<SignatureSet>> = LazyLock::new(|| Arc::new(SignatureSet::builtin()));
 

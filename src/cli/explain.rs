@@ -14,9 +14,10 @@ use crate::classify::explain::{Keep, MAX_KEPT};
 use crate::config::Size;
 use crate::export::{Exporter, opening, reason};
 use crate::pipeline::{self, Config, Failure};
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{Cells, FlowRecord};
+use crate::usage::Cells;
 
 const EXAMPLES: &str = "\
 Examples:

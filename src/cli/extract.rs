@@ -23,9 +23,10 @@ use crate::capture::writer::{Error, Format, Writer};
 use crate::decode;
 use crate::export::Exporter;
 use crate::pipeline::{self, Config, Failure, FlowIds};
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{self, Cells, FlowRecord};
+use crate::usage::{self, Cells};
 
 /// Flows whose frames can be asked for: what is kept of them is 64 MiB or so.
 const MOST_FLOWS: usize = 1 << 22;

@@ -20,12 +20,13 @@ use crate::classify::explain::Keep;
 use crate::config::Period;
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
-use crate::export::{Exporter, Intervals, summary};
+use crate::export::{Exporter, summary};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
+use crate::record::{FlowRecord, Intervals};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{self, Cells, FlowRecord};
+use crate::usage::{self, Cells};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -2,39 +2,27 @@
 
 use std::path::Path;
 
-use crate::export::csv::Csv;
-use crate::export::json::Json;
+use crate::encode::Encoder;
+use crate::export::Exporter;
 use crate::export::lines::Lines;
-use crate::export::{Exporter, Intervals};
+use crate::export::records::Records;
+use crate::record::Intervals;
 
-/// Flow records into `lines`, in the format that `path` asks for.
+/// Flow records into `lines`, in the encoding that `path` asks for.
 pub(super) fn flow_exporter(path: &Path, lines: Box<dyn Lines>) -> Box<dyn Exporter> {
-    if is_csv(path) {
-        Box::new(Csv::flows(lines))
-    } else {
-        Box::new(Json::flows(lines))
-    }
+    Box::new(Records::flows(Encoder::of(path), lines))
 }
 
-/// Usage records into `lines`, in the format that `path` asks for.
+/// Usage records into `lines`, in the encoding that `path` asks for.
 pub(super) fn usage_exporter(
     path: &Path,
     lines: Box<dyn Lines>,
     intervals: Intervals,
 ) -> Box<dyn Exporter> {
-    if is_csv(path) {
-        Box::new(Csv::usage(lines, intervals))
-    } else {
-        Box::new(Json::usage(lines, intervals))
-    }
+    Box::new(Records::usage(Encoder::of(path), lines, intervals))
 }
 
 /// Whether `path` stands for standard output.
 pub(super) fn is_dash(path: &Path) -> bool {
     path.as_os_str() == "-"
-}
-
-fn is_csv(path: &Path) -> bool {
-    path.extension()
-        .is_some_and(|extension| extension.eq_ignore_ascii_case("csv"))
 }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use anyhow::bail;
 
 use crate::config::{closest, did_you_mean};
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
-use crate::usage::FlowRecord;
 
 /// What a flow must be.
 #[derive(Clone, Debug, Default)]

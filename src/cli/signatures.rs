@@ -19,11 +19,12 @@ use crate::export::Exporter;
 use crate::export::table::{Column, draw};
 use crate::pipeline::trial::{Trial, observed};
 use crate::pipeline::{self, Config};
+use crate::record::FlowRecord;
 use crate::signature::{
     self, Conversation, Fate, ListRow, Observed, Runner, Severity, SignatureSet, SourceFile,
 };
 use crate::time::Timestamp;
-use crate::usage::{Cells, FlowRecord};
+use crate::usage::Cells;
 use crate::verdict::RuleId;
 
 const LIST_EXAMPLES: &str = "\

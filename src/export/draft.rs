@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 
 use crate::classify::explain::{Kept, Sent};
 use crate::decode::IpProtocol;
-use crate::usage::FlowRecord;
+use crate::record::FlowRecord;
 
 /// Messages that are compared.
 const COMPARED: usize = 4;

@@ -6,6 +6,12 @@ use crate::time::Timestamp;
 
 /// Takes whole lines, in order.
 pub trait Lines: Send {
+    /// Whether blanks in front of a line feed mean nothing to who reads the lines. Said before the
+    /// first of them.
+    fn may_pad(&mut self, may: bool) {
+        let _ = may;
+    }
+
     /// The first line of every file, where the format has one. Said before the first line.
     ///
     /// # Errors
@@ -46,6 +52,10 @@ pub trait Lines: Send {
 }
 
 impl Lines for Box<dyn Lines> {
+    fn may_pad(&mut self, may: bool) {
+        (**self).may_pad(may);
+    }
+
     fn header(&mut self, line: &[u8]) -> io::Result<()> {
         (**self).header(line)
     }

@@ -1,22 +1,17 @@
-//! Stage 9, records out: flow records, usage intervals and the summary, in public formats.
+//! Stage 11, records out: encoded records into streams and rotating files, metrics, the summary.
 //!
-//! An [`Exporter`] is driven by the pipeline's collector, in the order the capture decides. A new
-//! format is a file here.
+//! An [`Exporter`] is driven by the pipeline's collector, in the order the capture decides.
 
-pub mod csv;
 pub mod health;
-pub mod json;
 pub mod lines;
 pub mod prometheus;
+pub mod records;
 pub mod rotate;
 pub mod snapshot;
 pub mod status;
 pub mod summary;
 
-mod community_id;
 mod draft;
-pub(crate) use json::usage_records;
-
 pub(crate) mod number;
 pub(crate) mod opening;
 pub(crate) mod reason;
@@ -24,11 +19,11 @@ pub(crate) mod table;
 pub(crate) mod text;
 
 use std::io;
-use std::time::Duration;
 
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{Cells, FlowRecord};
+use crate::usage::Cells;
 
 /// Where records go.
 ///
@@ -182,60 +177,4 @@ fn all(
     call: impl FnMut(&mut Box<dyn Exporter>) -> io::Result<()>,
 ) -> io::Result<()> {
     exporters.iter_mut().map(call).fold(Ok(()), io::Result::and)
-}
-
-/// What usage records say of the intervals they are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Intervals {
-    /// Length of each, which starts at a multiple of it since 1970.
-    pub length: Duration,
-    /// When the run began: with the sequence number it names an interval uniquely. Not when
-    /// reading captures, where the same input gives the same records.
-    pub run: Option<Timestamp>,
-}
-
-/// The name of a transport protocol as EVE writes it.
-pub(crate) fn transport_name(
-    protocol: crate::decode::IpProtocol,
-) -> std::borrow::Cow<'static, str> {
-    use crate::decode::IpProtocol;
-    let name = match protocol {
-        IpProtocol::TCP => "TCP",
-        IpProtocol::UDP => "UDP",
-        IpProtocol::UDPLITE => "UDPLITE",
-        IpProtocol::ICMP => "ICMP",
-        IpProtocol::ICMPV6 => "IPV6-ICMP",
-        IpProtocol::SCTP => "SCTP",
-        IpProtocol::DCCP => "DCCP",
-        IpProtocol::IGMP => "IGMP",
-        IpProtocol::GRE => "GRE",
-        IpProtocol::ESP => "ESP",
-        IpProtocol::AH => "AH",
-        IpProtocol::IPV4 => "IPIP",
-        IpProtocol::IPV6 => "IPV6",
-        IpProtocol(89) => "OSPF",
-        IpProtocol(103) => "PIM",
-        IpProtocol(112) => "VRRP",
-        IpProtocol(113) => "PGM",
-        IpProtocol(other) => return other.to_string().into(),
-    };
-    name.into()
-}
-
-/// What decided, as records and `explain` name it: a rule, or `dissector:NAME`.
-pub(crate) fn decider_name(
-    decider: crate::classify::Decider,
-    set: &SignatureSet,
-) -> std::borrow::Cow<'_, str> {
-    use crate::classify::Decider;
-    match decider {
-        Decider::Rule(rule) => set.rule_name(rule).into(),
-        Decider::Dissector(place) => {
-            let name = crate::dissect::DISSECTORS
-                .get(usize::from(place))
-                .map_or("", |row| row.name);
-            format!("dissector:{name}").into()
-        }
-        Decider::ProtocolNumber => "ip-protocol".into(),
-    }
 }

@@ -7,8 +7,8 @@ use super::{draft, number};
 use crate::classify::explain::{Kept, Sent, Trace};
 use crate::dissect::DISSECTORS;
 use crate::flow::Side;
+use crate::record::FlowRecord;
 use crate::signature::{Missing, Near, SignatureSet};
-use crate::usage::FlowRecord;
 
 /// Bytes on a line.
 const ROW: usize = 16;

@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 
 use super::text::harmless;
-use super::{decider_name, transport_name};
 use crate::app::Service;
 use crate::classify::explain::{Event, Step};
 use crate::dissect::{DISSECTORS, Inside, Outcome};
 use crate::flow::Side;
+use crate::record::{FlowRecord, decider_name, transport_name};
 use crate::signature::SignatureSet;
-use crate::usage::FlowRecord;
 use crate::verdict::{Evidence, Tag};
 
 /// The line that says which flow it is.

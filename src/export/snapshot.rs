@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Volume;
-use crate::usage::{Cells, FlowRecord, Health, Ledger, Stats};
+use crate::usage::{Cells, Health, Ledger, Stats};
 
 /// All that is known of a live run. Counters only grow from one snapshot to the next.
 #[derive(Clone, Debug, Default)]

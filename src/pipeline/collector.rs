@@ -7,10 +7,11 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, after};
 
 use crate::export::Exporter;
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Drops;
-use crate::usage::{Cells, Clients, FlowRecord, Health, Stats, Summary};
+use crate::usage::{Cells, Clients, Health, Stats, Summary};
 
 use super::halves::Halves;
 

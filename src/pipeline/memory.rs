@@ -10,8 +10,9 @@ use crate::capture::live::MAX_BLOCK;
 use crate::classify::Classifier;
 use crate::export::number::size;
 use crate::flow::FlowTable;
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
-use crate::usage::{FlowRecord, Usage};
+use crate::usage::Usage;
 
 use super::halves::Matcher;
 use super::worker::State;

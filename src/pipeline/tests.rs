@@ -11,8 +11,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::file::Options;
 use crate::flow::samples::{dns_answer, dns_question};
+use crate::record::FlowRecord;
 use crate::signature::SourceFile;
-use crate::usage::{Cells, FlowRecord};
+use crate::usage::Cells;
 
 const SIGNATURES: &str = "
 [app]

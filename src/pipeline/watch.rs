@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::classify::Classification;
 use crate::flow::{EndReason, Flow, FlowKey, FlowTable};
-use crate::usage::FlowRecord;
+use crate::record::FlowRecord;
 
 /// Settled flows told of between two reports, the last ones: what a person can follow.
 const NEWS: usize = 64;

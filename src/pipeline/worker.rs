@@ -7,11 +7,12 @@ use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Datagram, Decoded, Decoder, Packet};
 use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Unplaced};
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::health::{Fault, Seen};
 use crate::usage::ledger::{Drops, Volume};
-use crate::usage::{CellId, CellKey, Cells, FlowRecord, Health, Stats, Usage};
+use crate::usage::{CellId, CellKey, Cells, Health, Stats, Usage};
 
 use super::Config;
 use super::collector::{Last, Report};

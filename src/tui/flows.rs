@@ -11,11 +11,12 @@ use super::breakdown::rule;
 use super::layout::{Column, Columns};
 use super::text::{clean, cut, wrap};
 use crate::export::number::bytes;
+use crate::export::reason;
 use crate::export::snapshot::Snapshot;
 use crate::export::summary::{By, label};
-use crate::export::{reason, transport_name};
+use crate::record::{FlowRecord, transport_name};
 use crate::signature::SignatureSet;
-use crate::usage::{CellKey, FlowRecord};
+use crate::usage::CellKey;
 use crate::verdict::Evidence;
 
 const COLUMNS: &[Column] = &[

@@ -48,7 +48,7 @@ use self::history::{History, KINDS};
 use self::input::{Action, Pane, Search};
 use self::terminal::{Arrival, Screen};
 use crate::export::snapshot::Snapshot;
-use crate::usage::FlowRecord;
+use crate::record::FlowRecord;
 
 /// How often the view looks for a new snapshot, a stop or a new window size.
 const TICK: Duration = Duration::from_millis(200);

@@ -8,9 +8,10 @@ use crate::decode::{DropReason, IpProtocol, Vlans};
 use crate::dissect::{Facts, Tls};
 use crate::export::snapshot::{Reloads, Snapshot, SourceReport};
 use crate::flow::{Counters, EndReason, PerSide};
+use crate::record::FlowRecord;
 use crate::signature::{SignatureSet, SourceFile};
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, FlowRecord, Ledger, Totals};
+use crate::usage::{CellKey, Cells, Ledger, Totals};
 use crate::verdict::Evidence;
 
 /// 2026-01-01T12:00:00Z.

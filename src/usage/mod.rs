@@ -1,17 +1,15 @@
 //! Stage 8, settled flows to counters: bytes by application, service, protocol and evidence, per
-//! interval of capture time; the flow records; and the ledger that proves nothing was lost.
+//! interval of capture time; and the ledger that proves nothing was lost.
 //!
-//! The next stage, `export`, writes them.
+//! The next stages, `record`, `encode` and `export`, write them.
 
 pub mod health;
 pub mod ledger;
 pub mod links;
-pub mod record;
 pub mod stats;
 
 pub use health::Health;
 pub use ledger::Ledger;
-pub use record::FlowRecord;
 pub use stats::Stats;
 
 use std::collections::BTreeMap;

@@ -1,13 +1,14 @@
 //! Record files of a live run: whole lines only, rotated by size and time, compressed when rotated.
 //!
-//! [`Rotating`] is what the exporters of `json` and `csv` write to. `pages` lays lines out so that
+//! [`Rotating`] is what [`records`](super::records) are written to. `pages` lays lines out so that
 //! a kill leaves no half line behind, and says why; `names` gives rotated files their names;
 //! `archive` compresses and deletes them in the background.
 //!
 //! What can happen to a file, and what is done about it:
 //!
-//! - The process is killed: what was written out ends with a whole line. Lines that were not
-//!   written out yet, at most those since the last tick, are lost.
+//! - The process is killed: what was written out ends with a whole line, where lines may be
+//!   filled up with blanks; else what follows its last line feed is cut off when it is opened again.
+//!   Lines that were not written out yet, at most those since the last tick, are lost.
 //! - The machine stops: the file may end anywhere. What follows its last line feed is cut off when
 //!   it is opened again, see [`Rotating::notes`].
 //! - The disk is full, or fails: the file is cut back to its last whole line. What could not be
@@ -289,6 +290,10 @@ impl Rotating {
 }
 
 impl Lines for Rotating {
+    fn may_pad(&mut self, may: bool) {
+        self.pages.may_pad(may);
+    }
+
     fn header(&mut self, line: &[u8]) -> io::Result<()> {
         if let Some(file) = &mut self.file {
             file.compare_header(Some(line), &self.path, &mut self.notes);

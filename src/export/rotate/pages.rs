@@ -13,9 +13,13 @@
 //! **What follows.** If the end of each 4,096 bytes of the file is also the end of a line, then a
 //! write of any length can be cut only where a line ends. So no line is put across such a
 //! boundary: a line that does not fit starts behind it, and the one before is filled up with
-//! blanks in front of its line feed. That is white space JSON ignores (RFC 8259, section 2), and
-//! the last column of CSV is there to hold it. It costs half a line in 4,096 bytes, before
-//! compression.
+//! blanks in front of its line feed. That is white space JSON ignores (RFC 8259, section 2). It
+//! costs half a line in 4,096 bytes, before compression.
+//!
+//! In CSV blanks are part of a field (RFC 4180, section 2), so lines of CSV are not filled up. A kill
+//! in the middle of a write can leave the last of them without its end, and so without its line
+//! feed; it is cut off when the file is opened again. Who reads meanwhile takes a line when its line
+//! feed is there, as with any file that grows.
 //!
 //! When lines are written out because it is time and not because there are many, the next line's
 //! length is not known. Then the page is filled up if it has less room than the widest line so
@@ -47,6 +51,8 @@ pub(super) struct Pages {
     from: usize,
     to: usize,
     widest: usize,
+    /// Lines may be filled up with blanks.
+    pads: bool,
 }
 
 impl std::fmt::Debug for Pages {
@@ -73,7 +79,13 @@ impl Pages {
             from: 0,
             to: 0,
             widest: STEP,
+            pads: true,
         }
+    }
+
+    /// Whether lines may be filled up with blanks. Without, they cross boundaries as they come.
+    pub(super) const fn may_pad(&mut self, may: bool) {
+        self.pads = may;
     }
 
     #[cfg(test)]
@@ -96,7 +108,8 @@ impl Pages {
     /// pages.
     pub(super) const fn end_with(&self, len: usize) -> usize {
         let mut end = self.to;
-        if len > room(end) && !self.is_empty() && !end.is_multiple_of(PAGE) {
+        let pads = self.pads && !self.is_empty();
+        if pads && len > room(end) && !end.is_multiple_of(PAGE) {
             end = end.next_multiple_of(PAGE);
         }
         (end + len).next_multiple_of(PAGE) - self.from
@@ -163,7 +176,7 @@ impl Pages {
     /// Fills up the page with blanks in front of the last line's feed, if that line is held.
     fn fill_page(&mut self) {
         let rest = room(self.to);
-        if self.is_empty() || rest == PAGE {
+        if !self.pads || self.is_empty() || rest == PAGE {
             return;
         }
         self.to -= 1;
@@ -243,6 +256,25 @@ mod tests {
                 .map(|line| line.trim_ascii_end().len() + 1)
                 .collect();
             assert_eq!(got, lines, "{place}");
+        }
+    }
+
+    #[test]
+    fn lines_that_may_not_be_filled_up_stay_as_they_are() {
+        for (place, lines) in [
+            (0, &[3000, 3000, 96][..]),
+            (4000, &[96, 500]),
+            (100, &[PAGE, 1, 5000]),
+        ] {
+            let mut pages = Pages::new();
+            pages.may_pad(false);
+            pages.start_at(place);
+            for &len in lines {
+                assert!(pages.end_with(len) >= pages.len() + len);
+                pages.push(&line(len)).unwrap();
+            }
+            let expected: Vec<u8> = lines.iter().flat_map(|&len| line(len)).collect();
+            assert_eq!(taken(&mut pages), expected);
         }
     }
 

@@ -255,23 +255,23 @@ fn every_file_has_the_header_once() {
     let mut said = Vec::new();
     for run in 0..3 {
         let mut writer = open(&path, &options, run);
-        writer.header(b"a,b,fill\n").unwrap();
+        writer.header(b"a,b,z\n").unwrap();
         assert!(writer.notes().is_empty());
         for number in 0..3 {
             said.push(format!("{run}{number},{}", "x".repeat(1500)));
             say(&mut writer, said.last().unwrap()).unwrap();
         }
     }
-    assert_eq!(all_lines(&path, Some("a,b,fill")), said);
+    assert_eq!(all_lines(&path, Some("a,b,z")), said);
     assert_eq!(names_in(folder.path()).len(), 5);
 
     // Other columns than those of the file there is: it is rotated, not mixed.
     let mut writer = open(&path, &Options::default(), 9);
-    writer.header(b"a,b,c,fill\n").unwrap();
+    writer.header(b"a,b,c,z\n").unwrap();
     assert!(matches!(writer.notes()[..], [Note::OtherHeader { .. }]));
     say(&mut writer, "1,2,3,").unwrap();
     drop(writer);
-    assert_eq!(fs::read_to_string(&path).unwrap(), "a,b,c,fill\n1,2,3,\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a,b,c,z\n1,2,3,\n");
     assert_eq!(names_in(folder.path()).len(), 6);
 }
 
@@ -342,7 +342,7 @@ fn a_file_that_somebody_moves_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.csv");
     let mut writer = open(&path, &Options::default(), 0);
-    writer.header(b"a,fill\n").unwrap();
+    writer.header(b"a,z\n").unwrap();
     say(&mut writer, "1,").unwrap();
     writer.tick(at(1)).unwrap();
     fs::rename(&path, folder.path().join("moved.csv")).unwrap();
@@ -360,8 +360,8 @@ fn a_file_that_somebody_moves_is_begun_anew() {
     say(&mut writer, "4,").unwrap();
     writer.tick(at(4)).unwrap();
     let moved = fs::read_to_string(folder.path().join("moved.csv")).unwrap();
-    assert_eq!(moved, "a,fill\n1,\n2,\n");
-    assert_eq!(fs::read_to_string(&path).unwrap(), "a,fill\n4,\n");
+    assert_eq!(moved, "a,z\n1,\n2,\n");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "a,z\n4,\n");
 }
 
 #[test]
@@ -471,7 +471,7 @@ proptest! {
         ],
         max_bytes in proptest::option::of(1..40_000_u64),
         max_age in proptest::option::of(60..4000_u64),
-        header in proptest::option::of(Just("number,text,fill")),
+        header in proptest::option::of(Just("number,text,z")),
     ) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.jsonl");

@@ -12,9 +12,10 @@ use crate::export::health;
 use crate::export::snapshot::{Snapshot, SourceReport};
 use crate::pipeline::halves::Matcher;
 use crate::pipeline::watch::Recent;
+use crate::record::FlowRecord;
 use crate::time::Timestamp;
 use crate::usage::health::Fault;
-use crate::usage::{Cells, FlowRecord, Health, Ledger, Stats};
+use crate::usage::{Cells, Health, Ledger, Stats};
 
 use super::Control;
 use super::report::{Report, Room, State};

@@ -8,9 +8,10 @@ use crossbeam::channel::{Sender, TrySendError};
 use crate::export::snapshot::SourceReport;
 use crate::pipeline::halves::Halves;
 use crate::pipeline::worker::Worker;
+use crate::record::FlowRecord;
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
-use crate::usage::{Cells, FlowRecord, Health, Stats};
+use crate::usage::{Cells, Health, Stats};
 
 /// Bytes of records that may be under way to a collector that is behind, over all threads; any
 /// further ones are lost, and counted.

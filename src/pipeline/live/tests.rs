@@ -10,9 +10,10 @@ use crate::capture::inputs::Inputs;
 use crate::capture::live::{Arrival, Counts, LinkState};
 use crate::decode::{Decoded, Decoder};
 use crate::export::Exporter;
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{Cells, FlowRecord};
+use crate::usage::Cells;
 
 /// Records as text, without what tells one run from another.
 #[derive(Default)]

@@ -18,10 +18,11 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::capture::live::steady;
-use crate::export::{self, Exporter};
+use crate::export::Exporter;
+use crate::record::{self, FlowRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, FlowRecord, Totals};
+use crate::usage::{CellKey, Cells, Totals};
 
 use super::report::Room;
 
@@ -108,7 +109,7 @@ struct Interval {
 
 impl Interval {
     fn records(&self) -> u64 {
-        export::usage_records(&self.cells) as u64
+        record::usage::usage_records(&self.cells) as u64
     }
 }
 

@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::classify::UnknownReason;
-use crate::export::Intervals;
-use crate::export::json::Json;
+use crate::encode::ENCODERS;
 use crate::export::lines::Lines;
+use crate::export::records::Records as Encoded;
+use crate::record::Intervals;
 
 /// Takes so many lines, then none until the next tick; what it took it holds until then.
 struct Narrow {
@@ -68,7 +69,7 @@ fn usage(lines: impl Lines + 'static) -> Writer {
     let output = Output {
         name: "test".to_owned(),
         records: Records::Usage,
-        exporter: Box::new(Json::usage(lines, intervals)),
+        exporter: Box::new(Encoded::usage(&ENCODERS[0], lines, intervals)),
     };
     Writer::start(output).unwrap()
 }

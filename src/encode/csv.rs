@@ -1,0 +1,158 @@
+//! CSV (RFC 4180): a column a field, in the order of their table. A field without a value is empty.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use super::Encode;
+use crate::record::{FlowView, Record, UsageRecord, Value};
+
+/// Writes one record a line.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Csv;
+
+impl Encode for Csv {
+    fn flow_header(&self, out: &mut Vec<u8>) {
+        header::<FlowView<'_>>(out);
+    }
+
+    fn usage_header(&self, out: &mut Vec<u8>) {
+        header::<UsageRecord<'_>>(out);
+    }
+
+    fn flow(&mut self, record: &FlowView<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+        row(record, out)
+    }
+
+    fn usage(&mut self, record: &UsageRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+        row(record, out)
+    }
+}
+
+fn header<R: Record>(out: &mut Vec<u8>) {
+    for (place, column) in R::columns().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        text(column.name, out);
+    }
+    out.push(b'\n');
+}
+
+fn row(record: &impl Record, out: &mut Vec<u8>) -> io::Result<()> {
+    for (place, (_, value)) in record.values().enumerate() {
+        if place > 0 {
+            out.push(b',');
+        }
+        if let Some(value) = value {
+            put(&value, out)?;
+        }
+    }
+    out.push(b'\n');
+    Ok(())
+}
+
+fn put(value: &Value<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    match value {
+        Value::Text(one) | Value::Code { name: one, .. } => text(one, out),
+        Value::Texts(texts) => text(&texts.join(";"), out),
+        Value::Number(number) => write!(out, "{number}")?,
+        Value::Numbers(numbers) => {
+            for (place, number) in numbers.iter().enumerate() {
+                let between = if place > 0 { "." } else { "" };
+                write!(out, "{between}{number}")?;
+            }
+        }
+        Value::Flag => out.extend_from_slice(b"true"),
+        Value::Time(time) => write!(out, "{time}")?,
+        Value::Address(address) => write!(out, "{address}")?,
+    }
+    Ok(())
+}
+
+/// A text, in quotes where it has to be (RFC 4180, section 2). A record shall be one line, so
+/// line ends in it become blanks.
+fn text(text: &str, out: &mut Vec<u8>) {
+    const ENDS: [char; 3] = ['\n', '\r', '\0'];
+    let text: Cow<'_, str> = if text.contains(ENDS) {
+        text.replace(ENDS, " ").into()
+    } else {
+        text.into()
+    };
+    if !text.contains([',', '"']) {
+        out.extend_from_slice(text.as_bytes());
+        return;
+    }
+    out.push(b'"');
+    out.extend_from_slice(text.replace('"', "\"\"").as_bytes());
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::record::samples;
+    use crate::signature::SignatureSet;
+
+    #[test]
+    fn texts_are_quoted_where_they_must_be() {
+        for (given, expected) in [
+            ("plain", "plain"),
+            ("", ""),
+            ("a b", "a b"),
+            ("a,b", "\"a,b\""),
+            ("a\nb\r\nc", "a b  c"),
+            ("a\"\n", "\"a\"\" \""),
+        ] {
+            let mut out = Vec::new();
+            text(given, &mut out);
+            assert_eq!(String::from_utf8_lossy(&out), expected);
+        }
+    }
+
+    #[test]
+    fn usage_rows_have_all_columns() {
+        let set = SignatureSet::builtin();
+        let cells = samples::cells(&set);
+        let interval = samples::interval(&cells, None);
+        let mut out = Vec::new();
+        Csv.usage_header(&mut out);
+        for record in UsageRecord::all(&interval, &cells, &set) {
+            Csv.usage(&record, &mut out).unwrap();
+        }
+        let mut reader = csv::Reader::from_reader(out.as_slice());
+        let header = reader.headers().unwrap().clone();
+        let names: Vec<&str> = UsageRecord::columns().map(|column| column.name).collect();
+        assert_eq!(header.iter().collect::<Vec<_>>(), names);
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), interval.records);
+        let place = |name| names.iter().position(|one| *one == name).unwrap();
+        for row in rows {
+            assert_eq!(&row[place("sequence")], "7");
+            assert_eq!(&row[place("records")], "4");
+            assert_eq!(&row[place("run")], "");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Whatever a sender says, a record is one line with a field for each column, and the
+        /// text comes out as it went in but for line ends.
+        #[test]
+        fn hostile_texts_stay_in_their_column(said in ".{0,40}|[,\"\r\n a]{0,20}") {
+            let set = SignatureSet::default();
+            let record = samples::full(&set, &said);
+            let view = FlowView::new(&record, &set);
+            let mut out = Vec::new();
+            Csv.flow_header(&mut out);
+            Csv.flow(&view, &mut out).unwrap();
+            prop_assert_eq!(memchr::memchr_iter(b'\n', &out).count(), 2);
+            let mut reader = csv::Reader::from_reader(out.as_slice());
+            let row = reader.records().next().unwrap().unwrap();
+            let place = FlowView::columns().position(|column| column.name == "server_name");
+            prop_assert_eq!(&row[place.unwrap()], said.replace(['\n', '\r', '\0'], " "));
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Records of one kind, encoded, as lines.
+
+use std::io;
+
+use super::lines::Lines;
+use super::{Exporter, Rest};
+use crate::encode::{Encode, Encoder};
+use crate::record::{FlowRecord, FlowView, Interval, Intervals, UsageRecord};
+use crate::signature::SignatureSet;
+use crate::time::Timestamp;
+use crate::usage::Cells;
+
+/// Gives encoded records to `writer`, one by one.
+#[derive(Debug)]
+pub struct Records<W: Lines> {
+    writer: W,
+    encoder: Box<dyn Encode>,
+    /// The record that is made.
+    line: Vec<u8>,
+    has_header: bool,
+    /// Of usage records; without, these are flow records.
+    usage: Option<Intervals>,
+    rest: Rest,
+}
+
+impl<W: Lines> Records<W> {
+    /// Flow records into `writer`.
+    pub fn flows(encoder: &Encoder, writer: W) -> Self {
+        Self::new(encoder, writer, None)
+    }
+
+    /// Usage records into `writer`.
+    pub fn usage(encoder: &Encoder, writer: W, intervals: Intervals) -> Self {
+        Self::new(encoder, writer, Some(intervals))
+    }
+
+    fn new(encoder: &Encoder, mut writer: W, usage: Option<Intervals>) -> Self {
+        writer.may_pad(encoder.blanks_mean_nothing);
+        Self {
+            writer,
+            encoder: (encoder.make)(),
+            line: Vec::new(),
+            has_header: false,
+            usage,
+            rest: Rest::new(),
+        }
+    }
+
+    /// Says what stands at the head of each file, before the first record.
+    fn head(&mut self) -> io::Result<()> {
+        if self.has_header {
+            return Ok(());
+        }
+        self.line.clear();
+        match self.usage {
+            None => self.encoder.flow_header(&mut self.line),
+            Some(_) => self.encoder.usage_header(&mut self.line),
+        }
+        if !self.line.is_empty() {
+            self.writer.header(&self.line)?;
+        }
+        self.has_header = true;
+        Ok(())
+    }
+
+    fn usage_record(&mut self, record: &UsageRecord<'_>) -> io::Result<()> {
+        self.head()?;
+        self.line.clear();
+        self.encoder.usage(record, &mut self.line)?;
+        self.writer.line(&self.line)
+    }
+}
+
+impl<W: Lines> Exporter for Records<W> {
+    fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
+        if self.usage.is_some() {
+            return Ok(());
+        }
+        self.head()?;
+        self.line.clear();
+        self.encoder
+            .flow(&FlowView::new(record, set), &mut self.line)?;
+        self.writer.line(&self.line)
+    }
+
+    fn interval(
+        &mut self,
+        start: Timestamp,
+        sequence: u64,
+        cells: &Cells,
+        set: &SignatureSet,
+    ) -> io::Result<()> {
+        let Some(intervals) = self.usage else {
+            return Ok(());
+        };
+        let interval = Interval::new(start, sequence, cells, intervals);
+        let first = self.rest.take(sequence);
+        let records = UsageRecord::all(&interval, cells, set);
+        for (place, record) in records.enumerate().skip(first) {
+            if let Err(error) = self.usage_record(&record) {
+                self.rest.keep(sequence, place, interval.records);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, at: Timestamp) -> io::Result<()> {
+        self.writer.tick(at)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+
+    fn held(&self) -> u64 {
+        self.writer.held() + self.rest.records()
+    }
+}

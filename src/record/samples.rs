@@ -1,0 +1,130 @@
+//! Made-up records for tests.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::{FlowRecord, Interval, Intervals};
+use crate::app::{Proto, Service};
+use crate::classify::{Decider, Named};
+use crate::decode::{IpProtocol, Tunnel, Vlans};
+use crate::dissect::{Dns, Facts, Http, Tls};
+use crate::flow::{Counters, EndReason, PerSide};
+use crate::signature::SignatureSet;
+use crate::time::Timestamp;
+use crate::usage::{CellKey, Cells, Totals};
+use crate::verdict::Evidence;
+
+/// 2026-01-02T03:04:05.000000006Z.
+const BEGIN: Timestamp = Timestamp::new(1_767_323_045, 6);
+
+/// A flow of which little is known.
+pub(crate) fn sparse() -> FlowRecord {
+    FlowRecord {
+        flow_id: 7,
+        first: BEGIN,
+        last: BEGIN.after(Duration::from_millis(1500)),
+        client_ip: [10, 0, 0, 1].into(),
+        client_port: 0,
+        server_ip: [192, 0, 2, 1].into(),
+        server_port: 0,
+        protocol: IpProtocol(89),
+        icmp: (0, 0),
+        vlans: Vlans::default(),
+        tunnel: None,
+        named: Named::default(),
+        settled_at_packet: 0,
+        facts: None,
+        counters: PerSide::default(),
+        state: "new",
+        reason: EndReason::Idle,
+        steps: None,
+    }
+}
+
+/// A flow with a value in every field that can have one beside the others; `text` is what its
+/// sender said wherever it had a choice.
+pub(crate) fn full(set: &SignatureSet, text: &str) -> FlowRecord {
+    let wechat = set.catalog().app_named("wechat");
+    let said = || (!text.is_empty()).then(|| text.into());
+    let mut vlans = Vlans::default();
+    vlans.push(10);
+    vlans.push(4000);
+    let addresses: [IpAddr; 2] = ["2001:db8::1", "2001:db8::2"].map(|ip| ip.parse().unwrap());
+    FlowRecord {
+        client_ip: addresses[0],
+        client_port: 50_000,
+        server_ip: addresses[1],
+        server_port: 443,
+        protocol: IpProtocol::TCP,
+        vlans,
+        tunnel: Some(Tunnel::GtpU),
+        named: Named {
+            app: wechat,
+            service: Some(Service::Chat),
+            proto: Some(Proto::TLS),
+            inner: Some(Proto::HTTP),
+            evidence: Some(Evidence::ServerName),
+            decider: Some(Decider::ProtocolNumber),
+            unknown: None,
+            remembered: true,
+        },
+        settled_at_packet: 4,
+        facts: Some(Box::new(Facts {
+            server_name: said(),
+            tls: Some(Box::new(Tls {
+                alpn: vec!["h2".into(), text.into()],
+                ech: true,
+                ..Tls::default()
+            })),
+            http: Some(Box::new(Http {
+                user_agent: said(),
+                ..Http::default()
+            })),
+            dns: Some(Box::new(Dns {
+                query_name: said(),
+                ..Dns::default()
+            })),
+            ..Facts::default()
+        })),
+        counters: PerSide {
+            client: counters(3, 1000),
+            server: counters(5, 1 << 40),
+        },
+        state: "closed",
+        reason: EndReason::Fin,
+        ..sparse()
+    }
+}
+
+const fn counters(packets: u64, bytes: u64) -> Counters {
+    Counters {
+        packets,
+        bytes,
+        ip_bytes: bytes - 14 * packets,
+    }
+}
+
+/// Two cells, the first without any name.
+pub(crate) fn cells(set: &SignatureSet) -> Cells {
+    let totals = Totals {
+        sides: PerSide {
+            client: counters(2, 200),
+            server: counters(1, 100),
+        },
+        flows: 1,
+    };
+    let named = CellKey {
+        app: set.catalog().app_named("wechat"),
+        service: Some(Service::Chat),
+        proto: Some(Proto::TLS),
+        evidence: Some(Evidence::ServerName),
+        unknown: None,
+    };
+    [(CellKey::default(), totals), (named, totals)].into()
+}
+
+/// The interval these are of.
+pub(crate) fn interval(cells: &Cells, run: Option<Timestamp>) -> Interval {
+    let length = Duration::from_secs(60);
+    Interval::new(Timestamp::new(120, 0), 7, cells, Intervals { length, run })
+}

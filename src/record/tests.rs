@@ -1,0 +1,154 @@
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use super::schema::schema;
+use super::*;
+use crate::dissect::RECORDED;
+use crate::signature::SignatureSet;
+
+/// Whether the values of `record` are what their columns say.
+fn holds(record: &impl Record) {
+    for (column, value) in record.values() {
+        match value {
+            Some(value) => assert!(value.is_of(column.kind), "{}: {value:?}", column.name),
+            None => assert!(!column.required, "{}", column.name),
+        }
+    }
+}
+
+fn present(record: &impl Record) -> usize {
+    record.values().filter(|(_, value)| value.is_some()).count()
+}
+
+#[test]
+fn values_are_of_their_columns_kinds() {
+    let set = SignatureSet::builtin();
+    let (sparse, full) = (samples::sparse(), samples::full(&set, "a text"));
+    let (sparse, full) = (FlowView::new(&sparse, &set), FlowView::new(&full, &set));
+    holds(&sparse);
+    holds(&full);
+    let required = FlowView::columns().filter(|column| column.required).count();
+    assert_eq!(present(&sparse), required);
+    // Not ICMP, has a name, and no ClientHello was read.
+    let absent = ["icmp_type", "icmp_code", "unknown", "ja4"];
+    for (column, value) in full.values() {
+        assert_eq!(
+            value.is_none(),
+            absent.contains(&column.name),
+            "{}",
+            column.name
+        );
+    }
+    let cells = samples::cells(&set);
+    let interval = samples::interval(&cells, None);
+    let records: Vec<UsageRecord<'_>> = UsageRecord::all(&interval, &cells, &set).collect();
+    assert_eq!(records.len(), interval.records);
+    records.iter().for_each(holds);
+}
+
+/// Whether names are unique, and members of an object stand together after all others.
+fn is_in_order<R: Record>() {
+    let mut names = BTreeSet::new();
+    let mut objects = Vec::new();
+    for column in R::columns() {
+        assert!(names.insert(column.name), "{} is there twice", column.name);
+        assert!(!column.meaning.is_empty(), "{}", column.name);
+        if objects.last() != Some(&column.object) {
+            assert!(!objects.contains(&column.object), "{}", column.name);
+            objects.push(column.object);
+        }
+    }
+}
+
+#[test]
+fn names_are_unique_and_objects_whole() {
+    is_in_order::<FlowView<'_>>();
+    is_in_order::<UsageRecord<'_>>();
+    for name in RECORDED.iter().chain(&flow::EXPENDABLE) {
+        let mut columns = FlowView::columns();
+        let column = columns.find(|column| column.name == *name).unwrap();
+        assert!(!column.required, "{name}");
+    }
+}
+
+/// With `UPDATE_SCHEMA` set, writes the file that is else compared.
+fn kept(name: &str, current: &str) {
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, current).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == current,
+        "{name} is not current: run the tests with UPDATE_SCHEMA=1"
+    );
+}
+
+#[test]
+fn the_schemas_are_current() {
+    for (name, schema) in [
+        ("flow", schema::<FlowView<'_>>("A flow record of ottometer")),
+        (
+            "usage",
+            schema::<UsageRecord<'_>>("A usage record of ottometer"),
+        ),
+    ] {
+        let text = serde_json::to_string_pretty(&schema).unwrap();
+        kept(&format!("docs/schemas/{name}.json"), &format!("{text}\n"));
+    }
+}
+
+/// The table of the manual.
+fn manual<R: Record>() -> String {
+    let mut text = "| field | type | IPFIX | what |\n| --- | --- | --- | --- |\n".to_owned();
+    for column in R::columns() {
+        let object = column
+            .object
+            .map(|object| format!("{object}."))
+            .unwrap_or_default();
+        let kind = match column.kind {
+            Kind::Text | Kind::Code => "text".to_owned(),
+            Kind::Texts => "texts".to_owned(),
+            Kind::Unsigned(bits) => format!("u{bits}"),
+            Kind::Numbers => "u16s".to_owned(),
+            Kind::Flag => "flag".to_owned(),
+            Kind::Time => "time".to_owned(),
+            Kind::Address => "address".to_owned(),
+        };
+        let unit = match column.unit {
+            "" => String::new(),
+            unit => format!(", {unit}"),
+        };
+        let element = match column.element {
+            Element::None => String::new(),
+            Element::Number(number) => number.to_string(),
+            Element::ByFamily { v4, v6 } => format!("{v4}, {v6}"),
+            Element::Reverse(number) => format!("{number} reverse"),
+        };
+        let is_optional = if column.required { "" } else { "?" };
+        let Column { name, meaning, .. } = column;
+        writeln!(
+            text,
+            "| `{object}{name}` | {kind}{is_optional}{unit} | {element} | {meaning} |"
+        )
+        .unwrap();
+    }
+    text
+}
+
+#[test]
+fn the_manual_has_every_field() {
+    let name = "docs/records.md";
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(path).unwrap();
+    for (record, table) in [
+        ("flow", manual::<FlowView<'_>>()),
+        ("usage", manual::<UsageRecord<'_>>()),
+    ] {
+        let begin = format!("<!-- fields of {record} records -->\n");
+        let start = text.find(&begin).unwrap() + begin.len();
+        let end = start + text[start..].find("<!-- end -->").unwrap();
+        text.replace_range(start..end, &table);
+    }
+    kept(name, &text);
+}

@@ -1,0 +1,226 @@
+//! Volume of an interval under one name in one direction, and the table of its fields.
+
+use std::time::Duration;
+
+use super::Kind::{Text, Time, Unsigned};
+use super::{Column, Field, Record, Value};
+use crate::app::{App, Service};
+use crate::classify::UnknownReason;
+use crate::flow::Counters;
+use crate::signature::SignatureSet;
+use crate::time::Timestamp;
+use crate::usage::{CellKey, Cells, Totals};
+use crate::verdict::Evidence;
+
+/// What usage records say of the intervals they are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Intervals {
+    /// Length of each, which starts at a multiple of it since 1970.
+    pub length: Duration,
+    /// When the run began: with the sequence number it names an interval uniquely. Not when
+    /// reading captures, where the same input gives the same records.
+    pub run: Option<Timestamp>,
+}
+
+/// What all usage records of an interval say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// Its first moment.
+    pub start: Timestamp,
+    /// The first moment after it.
+    pub end: Timestamp,
+    /// When the run began, if that is said.
+    pub run: Option<Timestamp>,
+    /// Its number in its run, from 0.
+    pub sequence: u64,
+    /// Records it has.
+    pub records: usize,
+}
+
+impl Interval {
+    /// The interval that begins at `start`, with a pair of records for each of `cells`.
+    pub fn new(start: Timestamp, sequence: u64, cells: &Cells, of: Intervals) -> Self {
+        Self {
+            start,
+            end: start.after(of.length),
+            run: of.run,
+            sequence,
+            records: usage_records(cells),
+        }
+    }
+}
+
+/// Usage records of a cell.
+const DIRECTIONS: usize = 2;
+
+/// Usage records of an interval.
+pub(crate) fn usage_records(cells: &Cells) -> usize {
+    cells.len() * DIRECTIONS
+}
+
+/// One cell of an interval, one direction.
+#[derive(Debug)]
+pub struct UsageRecord<'r> {
+    /// The interval.
+    pub interval: &'r Interval,
+    /// What the volume is counted under.
+    pub key: CellKey,
+    /// `toserver` or `toclient`.
+    pub direction: &'static str,
+    /// What was sent in this direction.
+    pub counters: Counters,
+    /// Flows that settled, counted once, with what the client sent.
+    pub flows: u64,
+    app: Option<&'r App>,
+    set: &'r SignatureSet,
+}
+
+/// Reads a field of a usage record.
+pub type Get = for<'r> fn(&UsageRecord<'r>) -> Option<Value<'r>>;
+
+/// The fields of a usage record, in their order.
+pub static FIELDS: &[Field<Get>] = &[
+    Column::new(
+        "timestamp",
+        Time,
+        "the interval begins, aligned to 1970 (UTC), so `5m` begins at minutes 0, 5, 10, \
+         ...",
+    )
+    .required()
+    .ipfix(156)
+    .read(|record| Some(Value::Time(record.interval.start))),
+    Column::new("event_type", Text, "`usage`")
+        .required()
+        .read(|_| Some(Value::text("usage"))),
+    Column::new(
+        "end",
+        Time,
+        "the interval goes up to but not with this time",
+    )
+    .required()
+    .ipfix(157)
+    .read(|record| Some(Value::Time(record.interval.end))),
+    Column::new("run", Time, "when the run began; only of live runs")
+        .read(|record| record.interval.run.map(Value::Time)),
+    Column::new(
+        "sequence",
+        Unsigned(64),
+        "number of the interval in its run, from 0. An interval without traffic has no \
+         records and no number",
+    )
+    .required()
+    .read(|record| Some(Value::Number(record.interval.sequence))),
+    Column::new(
+        "records",
+        Unsigned(64),
+        "how many records the interval has, this one included",
+    )
+    .required()
+    .read(|record| Some(Value::Number(record.interval.records as u64))),
+    Column::new("app", Text, "as in flow records")
+        .ipfix(96)
+        .read(|record| record.app.map(|app| Value::text(&*app.name))),
+    Column::new("app_id", Unsigned(32), "as in flow records")
+        .ipfix(95)
+        .read(|record| record.app.map(|app| Value::Number(app.id.into()))),
+    Column::new("service", Text, "as in flow records")
+        .read(|record| record.key.service.map(Service::slug).map(Value::text)),
+    Column::new("app_proto", Text, "as in flow records").read(|record| record.protocol()),
+    Column::new("category", Text, "as in flow records")
+        .ipfix(372)
+        .read(|record| record.app.map(|app| Value::text(&*app.category))),
+    Column::new("evidence", Text, "as in flow records")
+        .read(|record| record.key.evidence.map(Evidence::slug).map(Value::text)),
+    Column::new("unknown", Text, "as in flow records")
+        .read(|record| record.key.unknown.map(UnknownReason::slug).map(Value::text)),
+    Column::new("direction", Text, "`toserver` or `toclient`")
+        .required()
+        .read(|record| Some(Value::text(record.direction))),
+    Column::new("packets", Unsigned(64), "captured frames")
+        .required()
+        .unit("packets")
+        .ipfix(2)
+        .read(|record| Some(Value::Number(record.counters.packets))),
+    Column::new(
+        "bytes",
+        Unsigned(64),
+        "bytes of whole frames as on the wire",
+    )
+    .required()
+    .unit("octets")
+    .ipfix(352)
+    .read(|record| Some(Value::Number(record.counters.bytes))),
+    Column::new(
+        "ip_bytes",
+        Unsigned(64),
+        "bytes of the innermost IP packets: what is rated",
+    )
+    .required()
+    .unit("octets")
+    .ipfix(1)
+    .read(|record| Some(Value::Number(record.counters.ip_bytes))),
+    Column::new(
+        "flows",
+        Unsigned(64),
+        "flows that settled, counted once, in the `toserver` record",
+    )
+    .required()
+    .unit("flows")
+    .ipfix(3)
+    .read(|record| Some(Value::Number(record.flows))),
+    Column::new("signature_set", Text, "SHA-256 of the rules in use")
+        .required()
+        .read(|record| Some(Value::text(record.set.hash()))),
+];
+
+impl<'r> UsageRecord<'r> {
+    /// The records of an interval, named by `set`.
+    pub fn all(
+        interval: &'r Interval,
+        cells: &'r Cells,
+        set: &'r SignatureSet,
+    ) -> impl Iterator<Item = Self> {
+        cells
+            .iter()
+            .flat_map(move |(key, totals)| Self::of(interval, key, totals, set))
+    }
+
+    fn of(
+        interval: &'r Interval,
+        key: &CellKey,
+        totals: &Totals,
+        set: &'r SignatureSet,
+    ) -> [Self; DIRECTIONS] {
+        let app = key.app.and_then(|id| set.catalog().app(id));
+        let half = |direction, counters, flows| Self {
+            interval,
+            key: *key,
+            direction,
+            counters,
+            flows,
+            app,
+            set,
+        };
+        [
+            half("toserver", totals.sides.client, totals.flows),
+            half("toclient", totals.sides.server, 0),
+        ]
+    }
+
+    fn protocol(&self) -> Option<Value<'r>> {
+        let proto = self.key.proto?;
+        Some(Value::text(self.set.catalog().protocol_name(proto)))
+    }
+}
+
+impl Record for UsageRecord<'_> {
+    fn columns() -> impl Iterator<Item = &'static Column> {
+        FIELDS.iter().map(|field| &field.column)
+    }
+
+    fn values(&self) -> impl Iterator<Item = (&'static Column, Option<Value<'_>>)> {
+        FIELDS
+            .iter()
+            .map(|field| (&field.column, (field.get)(self)))
+    }
+}
