@@ -223,7 +223,7 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
     if !SNAP_LENGTHS.contains(&snap_len) {
         let bounds = [*SNAP_LENGTHS.start(), *SNAP_LENGTHS.end()];
         let [least, most] = bounds.map(|bytes| Size(bytes.into()));
-        let given = table.snap_length.unwrap_or(Size(snap_len.into()));
+        let given = table.snap_length.unwrap_or_else(|| Size(snap_len.into()));
         found.push(Problem::of_key(
             "capture.snap_length",
             format!("{given} is not between {least} and {most}"),
