@@ -48,7 +48,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
-    ("encode", &["record"]),
+    ("encode", &["record", "signature", "dissect", "time"]),
     (
         "export",
         &[

@@ -52,7 +52,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
 
-    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv. A file that is there is written over, unless it is a capture or what is read.
+    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, CSV if the name ends with .csv, IPFIX if with .ipfix. A file that is there is written over, unless it is a capture or what is read.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     flows: Option<PathBuf>,
 

@@ -3,6 +3,7 @@
 //! An encoder knows neither files nor sockets. A new one is a file here and a row in [`ENCODERS`].
 
 pub mod csv;
+pub mod ipfix;
 pub mod json;
 
 use std::fmt;
@@ -48,6 +49,8 @@ pub struct Encoder {
     pub name: &'static str,
     /// The endings of names of files that are written in it.
     pub endings: &'static [&'static str],
+    /// A record is a line of text: what files that are rotated and mended by lines hold.
+    pub is_text: bool,
     /// Blanks between the end of a record and the line feed are no part of it, so that a sink may
     /// lay out lines with them.
     pub blanks_mean_nothing: bool,
@@ -60,6 +63,7 @@ pub static ENCODERS: &[Encoder] = &[
     Encoder {
         name: "JSON Lines",
         endings: &["jsonl", "ndjson", "json"],
+        is_text: true,
         // RFC 8259, section 2.
         blanks_mean_nothing: true,
         make: || Box::new(json::Json),
@@ -67,9 +71,18 @@ pub static ENCODERS: &[Encoder] = &[
     Encoder {
         name: "CSV",
         endings: &["csv"],
+        is_text: true,
         // RFC 4180, section 2: spaces are part of a field.
         blanks_mean_nothing: false,
         make: || Box::new(csv::Csv),
+    },
+    Encoder {
+        name: "IPFIX",
+        // RFC 5655, section 7.1.
+        endings: &["ipfix"],
+        is_text: false,
+        blanks_mean_nothing: false,
+        make: || Box::new(ipfix::Ipfix::default()),
     },
 ];
 

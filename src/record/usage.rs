@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Kind::{Text, Time, Unsigned};
+use super::Kind::{Code, Text, Time, Unsigned};
 use super::{Column, Field, Record, Value};
 use crate::app::{App, Service};
 use crate::classify::UnknownReason;
@@ -133,9 +133,10 @@ pub static FIELDS: &[Field<Get>] = &[
         .read(|record| record.key.evidence.map(Evidence::slug).map(Value::text)),
     Column::new("unknown", Text, "as in flow records")
         .read(|record| record.key.unknown.map(UnknownReason::slug).map(Value::text)),
-    Column::new("direction", Text, "`toserver` or `toclient`")
+    Column::new("direction", Code, "`toserver` or `toclient`")
         .required()
-        .read(|record| Some(Value::text(record.direction))),
+        .ipfix(239)
+        .read(|record| Some(record.direction())),
     Column::new("packets", Unsigned(64), "captured frames")
         .required()
         .unit("packets")
@@ -205,6 +206,15 @@ impl<'r> UsageRecord<'r> {
             half("toserver", totals.sides.client, totals.flows),
             half("toclient", totals.sides.server, 0),
         ]
+    }
+
+    fn direction(&self) -> Value<'r> {
+        // biflowDirection (RFC 5103, section 6.3): the source is who began it, or is not.
+        let number = if self.direction == "toserver" { 1 } else { 2 };
+        Value::Code {
+            name: self.direction.into(),
+            number,
+        }
     }
 
     fn protocol(&self) -> Option<Value<'r>> {

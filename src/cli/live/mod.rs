@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use self::attend::Attendant;
 use self::reload::Reload;
@@ -25,6 +25,7 @@ use super::settings::{load_first, unknown_links};
 use crate::capture::live::{Budget, Error, Fanout, Interface, Limited, Options, Source};
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
+use crate::encode::Encoder;
 use crate::export::lines::Lines;
 use crate::export::rotate::Rotating;
 use crate::export::snapshot::Snapshot;
@@ -314,6 +315,11 @@ fn outputs(settings: &Settings, started: Timestamp) -> anyhow::Result<(Vec<Outpu
         let Some(path) = path else {
             continue;
         };
+        ensure!(
+            Encoder::of(path).is_text,
+            "{}: the record files of a live run are lines of text, JSON or CSV",
+            path.display()
+        );
         let lines = record_file(path, settings, started)?;
         to_stdout |= is_dash(path);
         outputs.push(Output {
