@@ -104,7 +104,8 @@ fn rows_say_what_they_are() {
         rows_of_json(&text)
     };
     // (what a row of the summary is, the kinds of its rows, the fields such a row has)
-    let kinds: &[(&str, &[(&str, &[&str])])] = &[
+    type Kinds<'a> = (&'a str, &'a [(&'a str, &'a [&'a str])]);
+    let kinds: &[Kinds<'_>] = &[
         ("app", &[("app", &["app"]), ("protocol", &["protocol"])]),
         ("service", &[("app", &["app"]), ("protocol", &["protocol"])]),
         (
