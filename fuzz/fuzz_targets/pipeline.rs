@@ -13,11 +13,11 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use ottometer::capture::file::Options;
 use ottometer::capture::inputs::Inputs;
-use ottometer::export::{Exporter, Intervals};
-use ottometer::export::csv::Csv;
-use ottometer::export::json::Json;
+use ottometer::encode::{ENCODERS, Encoder};
+use ottometer::export::Exporter;
+use ottometer::export::records::Records;
 use ottometer::pipeline::{Config, run};
-use ottometer::record::FlowRecord;
+use ottometer::record::{FlowRecord, Intervals};
 use ottometer::signature::SignatureSet;
 use ottometer::time::Timestamp;
 use ottometer::usage::{Cells, Summary};
@@ -77,10 +77,10 @@ struct Written {
 
 impl Exporter for Written {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> std::io::Result<()> {
-        let mut json = Json::flows(BufWriter::new(&mut self.json));
+        let mut json = Records::flows(encoder("json"), BufWriter::new(&mut self.json));
         json.flow(record, set)?;
         json.finish()?;
-        let mut csv = Csv::flows(BufWriter::new(&mut self.csv));
+        let mut csv = Records::flows(encoder("csv"), BufWriter::new(&mut self.csv));
         csv.flow(record, set)?;
         csv.finish()
     }
@@ -96,10 +96,10 @@ impl Exporter for Written {
             length: Duration::from_secs(1),
             run: None,
         };
-        let mut json = Json::usage(BufWriter::new(&mut self.json), intervals);
+        let mut json = Records::usage(encoder("json"), BufWriter::new(&mut self.json), intervals);
         json.interval(start, sequence, cells, set)?;
         json.finish()?;
-        let mut csv = Csv::usage(BufWriter::new(&mut self.csv), intervals);
+        let mut csv = Records::usage(encoder("csv"), BufWriter::new(&mut self.csv), intervals);
         csv.interval(start, sequence, cells, set)?;
         csv.finish()
     }
@@ -107,6 +107,12 @@ impl Exporter for Written {
     fn finish(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// The one that writes files with this ending.
+fn encoder(ending: &str) -> &'static Encoder {
+    let mut all = ENCODERS.iter();
+    all.find(|it| it.endings.contains(&ending)).expect("there is one")
 }
 
 /// A run over the file; `None` when it is no capture.
