@@ -204,3 +204,23 @@ fn a_connection_that_ends_again_and_again_takes_no_more() {
     assert!(table.wheel.len() <= 3, "{}", table.wheel.len());
     assert!(table.leaving.memory() < 1000, "{}", table.leaving.memory());
 }
+
+/// The order is begun late, and slots are used again: it is that of time all the same.
+#[test]
+fn the_order_that_is_begun_late_is_that_of_time() {
+    let mut table = table(8);
+    touch(&mut table, &datagram(1, 1)).0.unwrap();
+    touch(&mut table, &datagram(20, 2)).0.unwrap();
+    table.expire(Timestamp::new(40, 0), |flow, _| {
+        assert_eq!(flow.first_number, 1);
+    });
+    assert_eq!(table.len(), 1);
+    for (at, port) in (41..).zip(3..10) {
+        touch(&mut table, &datagram(at, port)).0.unwrap();
+    }
+    let left: Vec<u64> = (48..)
+        .zip(10..14)
+        .flat_map(|(at, port)| touch(&mut table, &datagram(at, port)).1)
+        .collect();
+    assert_eq!(left, [20, 41, 42, 43]);
+}

@@ -320,10 +320,10 @@ impl<T: Default> FlowTable<T> {
                 Fate::Joined => {
                     flow.join_held();
                     self.holding -= 1;
-                    let was_slight = flow.is_slight;
-                    let is_slight = flow.may_leave_first();
+                    // The beginning it goes on with may be no more than an attempt.
+                    let becomes_slight = flow.may_leave_first() && !flow.is_slight;
                     let touch = self.go_on(slot, packet, end);
-                    if is_slight && !was_slight {
+                    if becomes_slight {
                         self.change(slot, packet.at);
                     }
                     return Ok(touch);

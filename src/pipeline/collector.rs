@@ -202,3 +202,64 @@ impl Collector {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Frames as they were exported.
+    #[derive(Default)]
+    struct Frames(Vec<u64>);
+
+    impl Exporter for Frames {
+        fn flow(&mut self, _: &FlowRecord, _: &SignatureSet) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn interval(
+            &mut self,
+            _: Timestamp,
+            _: u64,
+            _: &Cells,
+            _: &SignatureSet,
+        ) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn frames(&mut self, numbers: &[u64]) -> io::Result<()> {
+            self.0.extend(numbers);
+            Ok(())
+        }
+
+        fn finish(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_report_tells_of_the_blocks_before_it() {
+        // (worker, block, the frame it tells of if any, frames that have left after it)
+        let steps: [(usize, u64, Option<u64>, &[u64]); 6] = [
+            (0, 0, Some(10), &[]),
+            (0, 2, Some(12), &[]),
+            (1, 1, Some(11), &[10, 11]),
+            (1, 9, None, &[10, 11, 12]),
+            (0, 3, Some(13), &[10, 11, 12, 13]),
+            (1, u64::MAX, Some(99), &[10, 11, 12, 13]),
+        ];
+        let set = SignatureSet::compile(&[]).unwrap();
+        let mut collector = Collector::new(2, false);
+        let mut frames = Frames::default();
+        for (worker, index, frame, expected) in steps {
+            let report = Report {
+                index,
+                records: Vec::new(),
+                closed: Vec::new(),
+                marked: frame.into_iter().collect(),
+                last: None,
+            };
+            collector.add(worker, report, &set, &mut frames).unwrap();
+            assert_eq!(frames.0, expected, "block {index} of worker {worker}");
+        }
+    }
+}

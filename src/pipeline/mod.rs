@@ -55,6 +55,10 @@ mod tests;
 /// Blocks under way for each worker: enough to keep it busy, few enough to stay in the cache.
 const BLOCKS_A_WORKER: usize = 2;
 
+/// Blocks in a row of which a worker says nothing at most: until it does, the collector holds what the
+/// others say.
+const UNTOLD: usize = 16;
+
 /// Most capture threads of a live run, over all interfaces.
 pub const CAPTURE_THREADS: usize = 32;
 
@@ -249,6 +253,7 @@ fn work(
     empty: &Sender<Block>,
     reports: &Sender<(usize, Report)>,
 ) {
+    let mut untold = 0;
     for Job {
         index,
         block,
@@ -267,9 +272,11 @@ fn work(
         }
         let report = worker.report(index);
         // While more waits to be done, the next report tells of this block as well.
-        if report.is_empty() && !jobs.is_empty() {
+        if report.is_empty() && !jobs.is_empty() && untold < UNTOLD {
+            untold += 1;
             continue;
         }
+        untold = 0;
         if reports.send((number, report)).is_err() {
             return;
         }
