@@ -41,6 +41,7 @@ fn snapshot() -> Snapshot {
         flows: 3,
     };
     let app = |app, service| CellKey {
+        subject: None,
         app: Some(AppId(app)),
         service,
         proto: Some(Proto::TLS),

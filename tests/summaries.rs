@@ -12,15 +12,22 @@ use crate::support::packets::{datagrams, header};
 
 #[test]
 fn every_summary_has_whole_rows_and_the_same_sums() {
-    const BY: [&str; 5] = ["app", "service", "category", "protocol", "client"];
-    const NUMBERS: [&str; 6] = [
-        "flows",
-        "packets",
-        "bytes",
-        "bytes_toserver",
-        "bytes_toclient",
-        "ip_bytes",
+    const BY: [&str; 13] = [
+        "app",
+        "service",
+        "category",
+        "protocol",
+        "evidence",
+        "client",
+        "subject",
+        "network",
+        "subject,app",
+        "network,category,evidence",
+        "app,service,protocol",
+        "protocol,app,category",
+        "client,protocol",
     ];
+    const NUMBERS: [&str; 4] = ["flows", "packets", "bytes", "ip_bytes"];
     let folder = tempfile::tempdir().unwrap();
     let many = folder.path().join("many.pcap");
     let mut capture = datagrams((0..40).map(|number| (1000 + number, 0)));
@@ -64,7 +71,16 @@ fn every_summary_has_whole_rows_and_the_same_sums() {
                     header.iter().any(|name| name == "evidence"),
                     "{what}: {text}"
                 );
-                assert_eq!(header.iter().any(|name| name == "client"), by == "client");
+                for of in ["client", "subject", "network"] {
+                    let asked = by.split(',').any(|by| by == of);
+                    assert_eq!(header.iter().any(|name| name == of), asked, "{what}");
+                }
+                let is_directed = by.contains("subject") || by.contains("network");
+                let directions = if is_directed {
+                    ["bytes_up", "bytes_down"]
+                } else {
+                    ["bytes_toserver", "bytes_toclient"]
+                };
                 let csv: Vec<BTreeMap<String, String>> = reader
                     .deserialize()
                     .map(|row| row.unwrap_or_else(|error| panic!("{what}: {error}: {text}")))
@@ -79,6 +95,12 @@ fn every_summary_has_whole_rows_and_the_same_sums() {
                 for name in NUMBERS {
                     // Who found no place is no flow of anybody.
                     assert_eq!(sum(&json, name), sum(&whole, name), "{what}: {name}");
+                }
+                let directed = directions.map(|name| sum(&json, name)).iter().sum::<u64>();
+                assert_eq!(directed, sum(&json, "bytes"), "{what}");
+                if by.contains("client") {
+                    let toserver = "bytes_toserver";
+                    assert_eq!(sum(&json, toserver), sum(&whole, toserver), "{what}");
                 }
                 let most = top.map_or(usize::MAX, |top| top.parse::<usize>().unwrap() + 1);
                 assert!(json.len() <= most, "{what}");

@@ -11,11 +11,13 @@ use crate::support;
 #[test]
 fn any_number_of_workers_gives_the_same_records() {
     for capture in support::captures() {
-        let run = |workers: &str| {
+        let run = |workers: &str, by: &str| {
             let path = capture.to_str().unwrap();
             support::succeed([
                 "read",
                 path,
+                "--by",
+                by,
                 "--flows",
                 "-",
                 "--usage",
@@ -27,14 +29,16 @@ fn any_number_of_workers_gives_the_same_records() {
                 workers,
             ])
         };
-        let one = run("1");
-        for workers in ["2", "3", "4"] {
-            assert_eq!(
-                one,
-                run(workers),
-                "{} with {workers} workers",
-                capture.display()
-            );
+        for (by, more) in [("app", &["2", "3", "4"][..]), ("subject", &["2", "4"])] {
+            let one = run("1", by);
+            for workers in more {
+                assert_eq!(
+                    one,
+                    run(workers, by),
+                    "{} by {by} with {workers} workers",
+                    capture.display()
+                );
+            }
         }
     }
 }

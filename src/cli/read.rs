@@ -9,6 +9,7 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::by::{self, Accounts, By};
 use super::extract::{Chooser, Extract, FirstReading};
 use super::interrupt;
 use super::outputs::{Files, is_standard_output};
@@ -33,6 +34,7 @@ Examples:
   ottometer read trace.pcap --by service --top 20
   ottometer read /captures monday.pcap.xz           a folder, and a file
   ottometer read trace.pcap --format json | jq '.rows[] | select(.kind == \"app\") | [.app, .bytes]'
+  ottometer read trace.pcap --by subject,app --local 203.0.113.0/24 --format csv
   ottometer read trace.pcap --flows flows.jsonl --interval 5m --usage usage.csv
   tcpdump -U -w - -i eth0 | ottometer read - --flows -
   ottometer read trace.pcap --write-pcap unknown.pcapng --unknown
@@ -99,9 +101,15 @@ pub(super) struct Arguments {
     #[arg(long, default_value = "table", help_heading = "Output")]
     format: Format,
 
-    /// What a row of the summary is.
-    #[arg(long, default_value = "app", help_heading = "Output")]
-    by: By,
+    /// What rows of the summary are of: one of these, or several together (subject,app). With `subject`, `network` or `client` the records of --usage have a subject too.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "app",
+        value_delimiter = ',',
+        help_heading = "Output"
+    )]
+    by: Vec<By>,
 
     /// Show only the N largest rows, and the sum of the others.
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Output")]
@@ -114,6 +122,9 @@ pub(super) struct Arguments {
     /// No summary, no progress; warnings and errors stay.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
+
+    #[command(flatten)]
+    accounts: Accounts,
 
     #[command(flatten, next_help_heading = "Signatures")]
     signatures: Signatures,
@@ -148,20 +159,6 @@ impl Format {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum By {
-    /// Application.
-    App,
-    /// Service inside an application.
-    Service,
-    /// Category of applications.
-    Category,
-    /// Protocol.
-    Protocol,
-    /// Client address and application.
-    Client,
-}
-
 impl Arguments {
     fn files(&self) -> Files {
         let mut files = Files::default();
@@ -193,6 +190,18 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.input.find()?;
     if let Err(refusal) = arguments.files().check() {
         eprintln!("error: {refusal}");
+        return Ok(ExitCode::from(2));
+    }
+    let by = match by::checked(&arguments.by) {
+        Ok(by) => by,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let is_ipfix = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "ipfix");
+    if by.iter().any(|by| by.needs_subjects()) && arguments.usage.as_ref().is_some_and(is_ipfix) {
+        eprintln!("error: --usage: IPFIX has no element for subjects: use JSON Lines or CSV");
         return Ok(ExitCode::from(2));
     }
     let extract = match arguments.extract() {
@@ -229,7 +238,8 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         learning: arguments.flow_table.learning(),
         usage: usage::Config {
             interval: arguments.interval.map(|length| length.0),
-            clients: arguments.by == By::Client,
+            subjects: by::subjects(&by, &arguments.accounts.networks()),
+            max_accounts: arguments.accounts.max_accounts,
         },
         records: arguments.flows.is_some() || extract.is_some(),
         steps: false,
@@ -264,14 +274,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     };
     if !arguments.quiet {
         let format = arguments.format.on(to_stdout);
-        let by = match arguments.by {
-            By::App => summary::By::App,
-            By::Service => summary::By::Service,
-            By::Category => summary::By::Category,
-            By::Protocol => summary::By::Protocol,
-            By::Client => summary::By::Client,
-        };
-        summary::write(&mut out, &summary, &set, by, arguments.top, format)?;
+        summary::write(&mut out, &summary, &set, &by, arguments.top, format)?;
         if matches!(arguments.format, Format::Table) {
             writeln!(out, "{}", summary.ledger)?;
             summary::write_health(&mut out, &summary)?;

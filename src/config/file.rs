@@ -232,6 +232,19 @@ tables! {
         tunnel_depth: u8 = "8",
     }
 
+    /// Whose volume is counted, where that is asked for (`subjects` under [records]).
+    networks: NetworksTable {
+        /// One's own networks. The subject of a flow is its end inside them; of two ends inside or two
+        /// outside, the client. The default is what RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291
+        /// call private, shared and link-local.
+        local: Vec<String> = "[\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\", \"100.64.0.0/10\", \"169.254.0.0/16\", \"fc00::/7\", \"fe80::/10\"]",
+        /// IPv4 addresses with so many first bits in common are one subject.
+        ipv4_prefix: u8 = "32",
+        /// IPv6 addresses with so many first bits in common are one subject: 56 or 64, where that is
+        /// what a subscriber is given.
+        ipv6_prefix: u8 = "128",
+    }
+
     /// Which rules name the flows.
     signatures: SignaturesTable {
         /// Add the signature files under this folder to the built-in ones. Empty: none.
@@ -252,6 +265,11 @@ tables! {
         usage: PathBuf = "\"\"",
         /// Length of the intervals of usage records, aligned to the clock (UTC).
         interval: Period = "\"60s\"",
+        /// Usage records for each subject too; see [networks].
+        subjects: bool = "false",
+        /// Accounts (a subject and a name) of an interval. Beyond it the subjects with the least volume
+        /// are put together as `other`; the log says how many.
+        max_accounts: NonZeroUsize = "131_072",
         /// Rotate a file before it grows beyond this. 0: never.
         rotate_size: Size = "\"256MiB\"",
         /// Rotate a file at each multiple of this, aligned to the clock (UTC). "0s": never.

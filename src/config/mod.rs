@@ -14,8 +14,8 @@ mod value;
 
 pub use closest::{closest, did_you_mean};
 pub use file::{
-    CaptureTable, File, FlowsTable, LogTable, MetricsTable, PrivilegeTable, RecordsTable,
-    SignaturesTable,
+    CaptureTable, File, FlowsTable, LogTable, MetricsTable, NetworksTable, PrivilegeTable,
+    RecordsTable, SignaturesTable,
 };
 pub use problem::Problem;
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};

@@ -5,13 +5,17 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::file::{CaptureTable, File, FlowsTable, MetricsTable, RecordsTable, SignaturesTable};
+use super::file::{
+    CaptureTable, File, FlowsTable, MetricsTable, NetworksTable, RecordsTable, SignaturesTable,
+};
 use super::problem::Problem;
 use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 use crate::capture::live;
 use crate::classify::names::Learning;
 use crate::export::rotate;
 use crate::pipeline::{CAPTURE_THREADS, Duplicates};
+use crate::usage::subject::Prefix;
+use crate::usage::{self, Subjects};
 use crate::{decode, flow};
 
 /// Settings of a live run.
@@ -25,6 +29,8 @@ pub struct Settings {
     pub learning: Learning,
     /// For each worker's decoder.
     pub decode: decode::Config,
+    /// How subjects are found.
+    pub subjects: Subjects,
     /// Which rules name the flows.
     pub signatures: Signatures,
     /// Records in files.
@@ -74,6 +80,10 @@ pub struct Records {
     pub usage: Option<PathBuf>,
     /// Length of an interval of usage.
     pub interval: Duration,
+    /// Usage records for each subject.
+    pub subjects: bool,
+    /// Accounts of an interval.
+    pub max_accounts: usize,
     /// When files are rotated, and what becomes of them.
     pub rotation: rotate::Options,
 }
@@ -149,6 +159,7 @@ impl Settings {
             },
             flow: flows(&file.flows, found),
             learning: learning(&file.flows, found),
+            subjects: subjects(file.networks, found),
             signatures: signatures(file.signatures, found),
             records: records(file.records, found),
             metrics: metrics(file.metrics, found),
@@ -325,6 +336,42 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
     }
 }
 
+fn subjects(table: NetworksTable, found: &mut Problems) -> Subjects {
+    let defaults = Subjects::default();
+    let local = table.local.map(|networks| {
+        let networks = networks.iter().map(|text| text.parse::<Prefix>());
+        let networks = networks.filter_map(|network| {
+            let refused = |reason| found.push(Problem::of_key("networks.local", reason));
+            network.map_err(refused).ok()
+        });
+        networks.collect::<Vec<_>>()
+    });
+    let mut bits = |key: &str, bits: Option<u8>, most: u8| {
+        let bits = bits.unwrap_or(most);
+        if bits > most {
+            found.push(Problem::of_key(
+                key,
+                format!("{bits} is more than the {most} bits of an address"),
+            ));
+        }
+        bits
+    };
+    Subjects {
+        local: local.unwrap_or(defaults.local),
+        ipv4_prefix: bits(
+            "networks.ipv4_prefix",
+            table.ipv4_prefix,
+            defaults.ipv4_prefix,
+        ),
+        ipv6_prefix: bits(
+            "networks.ipv6_prefix",
+            table.ipv6_prefix,
+            defaults.ipv6_prefix,
+        ),
+        end: defaults.end,
+    }
+}
+
 fn learning(table: &FlowsTable, found: &mut Problems) -> Learning {
     let defaults = Learning::default();
     let dns_memory = table.dns_memory.map_or(defaults.dns_memory, |size| {
@@ -388,6 +435,8 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
         flows,
         usage,
         interval,
+        subjects: table.subjects.unwrap_or(false),
+        max_accounts: number(table.max_accounts, usage::Config::default().max_accounts),
         rotation: rotate::Options {
             max_bytes: Some(max_bytes).filter(|&bytes| bytes > 0),
             max_age: Some(max_age).filter(|age| !age.is_zero()),

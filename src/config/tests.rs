@@ -196,6 +196,13 @@ fn what_is_wrong_is_said_with_its_place() {
             &["t:2:1: capture.snaplen: unknown key `snaplen`, expected one of"],
         ),
         (
+            "[networks]\nlocal = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\nipv4_prefix = 33",
+            &[
+                "networks.local: `10.0.0.1/8` is no prefix: bits are set after the first 8",
+                "networks.ipv4_prefix: 33 is more than the 32 bits of an address",
+            ],
+        ),
+        (
             "[captures]\n",
             &["t:1:2: captures: unknown table `captures`, expected one of `[capture]`"],
         ),

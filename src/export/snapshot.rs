@@ -6,7 +6,7 @@ use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Volume;
-use crate::usage::{Cells, Health, Ledger, Stats};
+use crate::usage::{Cells, Health, Ledger, Stats, Subjects};
 
 /// All that is known of a live run. Counters only grow from one snapshot to the next.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +23,12 @@ pub struct Snapshot {
     pub reloads: Reloads,
     /// Settled volume by name since the start.
     pub cells: Arc<Cells>,
+    /// The same by subject, at the end of the run, if subjects are kept apart.
+    pub accounts: Option<Arc<Cells>>,
+    /// How subjects are found, if they are kept apart.
+    pub subjects: Option<Arc<Subjects>>,
+    /// Subjects that were put together because there were too many accounts, over all intervals.
+    pub put_together: u64,
     /// Where every byte went since the start, what waits for its name included.
     pub ledger: Ledger,
     /// Whether the mirror shows all traffic once and whole.

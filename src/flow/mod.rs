@@ -20,4 +20,4 @@ pub(crate) mod samples;
 pub use conversation::Flow;
 pub use key::{End, FlowKey, Scope};
 pub use opening::{Opening, PerSide, Side, Stream, Transport};
-pub use table::{Config, Counters, EndReason, FlowTable, Touch, Unplaced};
+pub use table::{Config, Counters, EndReason, FlowTable, Slot, Touch, Unplaced};

@@ -142,6 +142,10 @@ impl EndReason {
     }
 }
 
+/// A flow's place in its table, as long as it is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(u32);
+
 /// Where a packet's flow is in the table, and who sent the packet.
 #[derive(Clone, Copy, Debug)]
 pub struct Touch {
@@ -150,6 +154,13 @@ pub struct Touch {
     pub side: Side,
     /// The flow began with this packet.
     pub is_new: bool,
+}
+
+impl Touch {
+    /// The flow's place.
+    pub const fn slot(self) -> Slot {
+        Slot(self.slot)
+    }
 }
 
 /// Why a packet has no place in a flow.
@@ -447,6 +458,11 @@ impl<T: Default> FlowTable<T> {
             .index
             .find(key.hash_with(&self.state), |&slot| flow(slot).is_some());
         found.and_then(|&slot| flow(slot))
+    }
+
+    /// The flow in this place.
+    pub fn at(&self, slot: Slot) -> Option<&Flow<T>> {
+        flow_at(&self.chunks, slot.0)
     }
 
     /// The flow of a packet just touched.

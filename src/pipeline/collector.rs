@@ -10,8 +10,9 @@ use crate::export::Exporter;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
+use crate::usage::accounts::bound;
 use crate::usage::ledger::Drops;
-use crate::usage::{Cells, Clients, Health, Stats, Summary};
+use crate::usage::{self, Cells, Health, Stats, Summary};
 
 use super::halves::Halves;
 
@@ -52,7 +53,6 @@ impl Report {
 /// Totals of one worker.
 #[derive(Debug)]
 pub(super) struct Last {
-    pub(super) clients: Clients,
     pub(super) drops: Drops,
     pub(super) health: Health,
     /// Flows that showed one direction, where other threads may have the other.
@@ -76,18 +76,23 @@ pub(super) struct Collector {
     done: Vec<Option<u64>>,
     /// Intervals are exported; without, the one interval is the summary.
     intervals: bool,
+    max_accounts: usize,
     pending: BTreeMap<u64, Pending>,
     summary: Summary,
     sequence: u64,
 }
 
 impl Collector {
-    pub(super) fn new(workers: usize, intervals: bool) -> Self {
+    pub(super) fn new(workers: usize, usage: &usage::Config) -> Self {
         Self {
             done: vec![None; workers],
-            intervals,
+            intervals: usage.interval.is_some(),
+            max_accounts: usage.max_accounts,
             pending: BTreeMap::new(),
-            summary: Summary::default(),
+            summary: Summary {
+                subjects: usage.subjects.clone(),
+                ..Summary::default()
+            },
             sequence: 0,
         }
     }
@@ -142,9 +147,6 @@ impl Collector {
             self.summary.flows += last.flows;
             self.summary.ledger.drops.add(&last.drops);
             self.summary.health.add(&last.health);
-            for (key, totals) in last.clients {
-                self.summary.clients.entry(key).or_default().add(&totals);
-            }
             match (&mut self.summary.stats, last.stats) {
                 (Some(mine), Some(theirs)) => mine.merge(&theirs),
                 (mine @ None, theirs) => *mine = theirs,
@@ -189,15 +191,18 @@ impl Collector {
         if !block.marked.is_empty() {
             exporter.frames(&block.marked)?;
         }
-        for (start, cells) in &block.closed {
+        for (start, mut cells) in block.closed {
+            self.summary.put_together += bound(&mut cells, self.max_accounts);
             if self.intervals {
-                exporter.interval(*start, self.sequence, cells, set)?;
+                exporter.interval(start, self.sequence, &cells, set)?;
                 self.sequence += 1;
             }
-            for (key, totals) in cells {
+            for (key, totals) in &cells {
                 self.summary.cells.entry(*key).or_default().add(totals);
                 self.summary.ledger.add_cell(key, totals);
             }
+            // All intervals together have no more than one may have.
+            self.summary.put_together += bound(&mut self.summary.cells, self.max_accounts);
         }
         Ok(())
     }

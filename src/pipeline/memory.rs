@@ -12,7 +12,7 @@ use crate::export::number::size;
 use crate::flow::FlowTable;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
-use crate::usage::Usage;
+use crate::usage::{CellKey, Totals, Usage};
 
 use super::halves::Matcher;
 use super::worker::State;
@@ -78,7 +78,7 @@ impl Memory {
             // Summed up at the end, beside those of each worker.
             (
                 "counters",
-                (workers + 1) * Usage::memory_limit(&config.usage),
+                (workers + 1).saturating_mul(Usage::memory_limit(&config.usage, share.max_flows)),
             ),
             ("signatures", sets.saturating_mul(set.memory())),
         ]);
@@ -119,7 +119,13 @@ impl Memory {
             memory.add("records under way", live::RECORDS_MEMORY);
         }
         if config.run.usage.interval.is_some() {
-            memory.add("intervals", live::intervals_memory(1));
+            memory.add("intervals", live::intervals_memory(1, &config.run.usage));
+        }
+        if config.run.usage.subjects.is_some() {
+            // Those of the whole run, in maps with nodes half full, and the same once more at the end.
+            let accounts = config.run.usage.max_accounts.saturating_mul(4);
+            let bytes = accounts.saturating_mul(2 * size_of::<(CellKey, Totals)>());
+            memory.add("accounts of the run", bytes);
         }
         memory
     }
@@ -218,9 +224,9 @@ mod tests {
             records: true,
             ..config(1, 1000)
         };
-        let clients = Config {
+        let subjects = Config {
             usage: usage::Config {
-                clients: true,
+                subjects: Some(usage::Subjects::default().into()),
                 ..usage::Config::default()
             },
             ..config(1, 1000)
@@ -229,7 +235,7 @@ mod tests {
             ("flows", config(1, 1 << 20)),
             ("workers", config(4, 1000)),
             ("records", records),
-            ("clients", clients),
+            ("subjects", subjects),
         ] {
             assert!(Memory::of_run(&config, &set).bytes() > small, "{name}");
         }

@@ -141,7 +141,7 @@ pub fn run(
         }
         drop((empty_out, report_out));
         let collector = {
-            let collector = Collector::new(count, config.usage.interval.is_some());
+            let collector = Collector::new(count, &config.usage);
             scope.spawn(move || collector.run(&report_in, set, exporter))
         };
         let read = read(inputs, &jobs, &empty_in, &share, progress);

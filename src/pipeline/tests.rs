@@ -247,6 +247,23 @@ fn ip(frame: &mut Vec<u8>, event: &Event, protocol: u8, (id, at, more): Place, b
 
 /// What a run says: its records and its summary, but for what measures the program itself.
 fn run_with(path: &Path, workers: usize, interval: Option<Duration>) -> (Vec<String>, Summary) {
+    run_counting(
+        path,
+        workers,
+        interval,
+        Some(usage::Subjects::default()),
+        1 << 17,
+    )
+}
+
+/// The same, for these subjects and so many accounts.
+fn run_counting(
+    path: &Path,
+    workers: usize,
+    interval: Option<Duration>,
+    subjects: Option<usage::Subjects>,
+    max_accounts: usize,
+) -> (Vec<String>, Summary) {
     let options = Options {
         block_size: 600,
         ..Options::default()
@@ -256,7 +273,8 @@ fn run_with(path: &Path, workers: usize, interval: Option<Duration>) -> (Vec<Str
         workers,
         usage: usage::Config {
             interval,
-            clients: true,
+            subjects: subjects.map(Arc::new),
+            max_accounts,
         },
         flow: flow::Config {
             opening_packets: 6,
@@ -290,9 +308,60 @@ proptest! {
             let (others, many) = run_with(file.path(), workers, interval);
             prop_assert_eq!(&records, &others, "{} workers", workers);
             prop_assert_eq!(&one.cells, &many.cells);
-            prop_assert_eq!(&one.clients, &many.clients);
             prop_assert_eq!(&one.ledger, &many.ledger);
             prop_assert_eq!((one.flows, one.span), (many.flows, many.span));
+        }
+    }
+}
+
+/// Volume by name of a summary, whatever subjects it is of.
+fn by_name(cells: &Cells) -> std::collections::BTreeMap<usage::CellKey, (u64, u64, u64)> {
+    let mut names = std::collections::BTreeMap::new();
+    for (&key, totals) in cells {
+        let name = usage::CellKey {
+            subject: None,
+            ..key
+        };
+        let sum: &mut (u64, u64, u64) = names.entry(name).or_default();
+        sum.0 += totals.flows;
+        sum.1 += totals.packets();
+        sum.2 += totals.bytes();
+    }
+    names
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Subjects put together or not: what is counted under a name is the same, and so with any number
+    /// of workers, as long as none has more than twice the accounts there may be.
+    #[test]
+    fn accounts_add_up_to_the_names(
+        events in prop::collection::vec(event(), 1..120),
+        interval in prop::sample::select(vec![None, Some(1), Some(60)]),
+        ipv4_prefix in prop::sample::select(vec![0, 31, 32]),
+        max_accounts in prop::sample::select(vec![1, 4, 1 << 17]),
+    ) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), capture(&events)).unwrap();
+        let interval = interval.map(Duration::from_secs);
+        let (_, plain) = run_counting(file.path(), 1, interval, None, max_accounts);
+        prop_assert!(plain.cells.keys().all(|key| key.subject.is_none()));
+        let subjects = usage::Subjects {
+            ipv4_prefix,
+            ..usage::Subjects::default()
+        };
+        for workers in [1, 2, 4] {
+            let subjects = Some(subjects.clone());
+            let (_, counted) = run_counting(file.path(), workers, interval, subjects, max_accounts);
+            prop_assert!(counted.ledger.closes(), "{}", counted.ledger);
+            prop_assert_eq!(&counted.ledger, &plain.ledger);
+            prop_assert!(counted.cells.keys().all(|key| key.subject.is_some()));
+            prop_assert_eq!(by_name(&counted.cells), by_name(&plain.cells));
+            let kept = counted.cells.keys();
+            let kept = kept.filter(|key| matches!(key.subject, Some(usage::Subject::Prefix(_))));
+            let kept = kept.count();
+            prop_assert!(kept <= max_accounts, "{} accounts", kept);
         }
     }
 }
@@ -395,7 +464,7 @@ fn a_run_that_cannot_write_ends_soon() {
             workers,
             usage: usage::Config {
                 interval: Some(Duration::from_secs(1)),
-                clients: false,
+                ..usage::Config::default()
             },
             ..Config::default()
         };

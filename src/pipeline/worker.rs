@@ -10,6 +10,7 @@ use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Unplaced};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
+use crate::usage::accounts::AccountRef;
 use crate::usage::health::{Fault, Seen};
 use crate::usage::ledger::{Drops, Volume};
 use crate::usage::{CellId, CellKey, Cells, Health, Stats, Usage};
@@ -33,6 +34,8 @@ const BATCH: usize = 32;
 pub(super) struct State {
     /// Where the flow's bytes are counted, once it has settled.
     cell: Option<CellId>,
+    /// And for whom.
+    account: AccountRef,
     /// What its opening shows of the mirror.
     seen: Seen,
     class: Classification,
@@ -41,6 +44,10 @@ pub(super) struct State {
 impl State {
     fn class(&mut self) -> &mut Classification {
         &mut self.class
+    }
+
+    const fn account(&mut self) -> &mut AccountRef {
+        &mut self.account
     }
 
     fn memory(&self) -> usize {
@@ -147,7 +154,7 @@ struct Desk {
 
 impl Worker {
     pub(super) fn new(config: &Config, classifier: Classifier) -> Self {
-        let mut usage = Usage::new(config.usage);
+        let mut usage = Usage::new(config.usage.clone());
         let table_full = usage.cell(CellKey {
             unknown: Some(UnknownReason::TableFull),
             ..CellKey::default()
@@ -254,7 +261,8 @@ impl Worker {
         let desk = &mut self.desk;
         self.flows
             .expire(watermark, |flow, reason| desk.end(flow, reason));
-        desk.closed.append(&mut desk.usage.take_until(watermark));
+        desk.closed
+            .append(&mut desk.usage.take_until(watermark, &self.flows));
         if let (Some(stats), Some(began)) = (&mut desk.stats, began) {
             stats.block(began.elapsed());
         }
@@ -369,7 +377,6 @@ impl Worker {
             closed: std::mem::take(&mut desk.closed),
             marked,
             last: Some(Box::new(Last {
-                clients: desk.usage.take_clients(),
                 drops: self.drops,
                 health: desk.health,
                 halves: desk.halves.take().unwrap_or_default(),
@@ -486,6 +493,8 @@ impl Worker {
                     flow.class.seen.packet(packet, side, *origin);
                 }
                 desk.usage.count(cell, side, packet);
+                let at = touch.slot();
+                desk.usage.follow(flow, State::account, at, (packet, side));
             }
             None => {
                 desk.unsettled
@@ -553,6 +562,7 @@ impl Desk {
         let cell = self.usage.cell(CellKey::from(&named));
         flow.class.cell = Some(cell);
         self.usage.credit(cell, &flow.counters, at);
+        flow.class.account = self.usage.settle(cell, flow);
         let (client, server) = (flow.counters.client, flow.counters.server);
         self.unsettled
             .take_away(client.packets + server.packets, client.bytes + server.bytes);
@@ -591,10 +601,12 @@ impl Desk {
     }
 
     fn end(&mut self, flow: &mut Flow<State>, reason: EndReason) {
+        self.usage.bring(flow.class.account, flow);
         if let Some(held) = flow.take_held()
             && let Some(cell) = flow.class.cell
         {
-            self.usage.add(cell, &held, flow.last);
+            let place = (cell, flow.class.account);
+            self.usage.add(place, flow, &held);
             let (client, server) = (held.client, held.server);
             self.unsettled
                 .take_away(client.packets + server.packets, client.bytes + server.bytes);
@@ -606,10 +618,7 @@ impl Desk {
         if let Verdict::Settled { named, .. } = &flow.class.class.verdict {
             self.classifier.end(flow, named, reason);
         }
-        if let Some(cell) = flow.class.cell {
-            self.usage
-                .count_client(flow.ip(Side::Client), cell, &flow.counters);
-        }
+        self.usage.release(std::mem::take(&mut flow.class.account));
         let (protocol, seen) = (flow.protocol(), &flow.class.seen);
         self.health.flow_ended(protocol, &flow.counters, seen);
         if let Some(halves) = &mut self.halves

@@ -114,6 +114,7 @@ pub(crate) fn cells(set: &SignatureSet) -> Cells {
         flows: 1,
     };
     let named = CellKey {
+        subject: Some(crate::usage::Subject::Other),
         app: set.catalog().app_named("wechat"),
         service: Some(Service::Chat),
         proto: Some(Proto::TLS),

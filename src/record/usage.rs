@@ -65,7 +65,7 @@ pub struct UsageRecord<'r> {
     pub interval: &'r Interval,
     /// What the volume is counted under.
     pub key: CellKey,
-    /// `toserver` or `toclient`.
+    /// `toserver` or `toclient`; of a subject `up` or `down`.
     pub direction: &'static str,
     /// What was sent in this direction.
     pub counters: Counters,
@@ -117,6 +117,18 @@ pub static FIELDS: &[Field<Get>] = &[
     )
     .required()
     .read(|record| Some(Value::Number(record.interval.records as u64))),
+    Column::new(
+        "subject",
+        Text,
+        "whose volume it is, where subjects are kept apart: an address, a prefix, `other` or \
+         `nobody`",
+    )
+    .read(|record| {
+        record
+            .key
+            .subject
+            .map(|subject| Value::text(subject.to_string()))
+    }),
     Column::new("app", Text, "as in flow records")
         .ipfix(96)
         .read(|record| record.app.map(|app| Value::text(&*app.name))),
@@ -133,10 +145,14 @@ pub static FIELDS: &[Field<Get>] = &[
         .read(|record| record.key.evidence.map(Evidence::slug).map(Value::text)),
     Column::new("unknown", Text, "as in flow records")
         .read(|record| record.key.unknown.map(UnknownReason::slug).map(Value::text)),
-    Column::new("direction", Code, "`toserver` or `toclient`")
-        .required()
-        .ipfix(239)
-        .read(|record| Some(record.direction())),
+    Column::new(
+        "direction",
+        Code,
+        "`toserver` or `toclient`; of a subject `up` (sent by it) or `down` (to it)",
+    )
+    .required()
+    .ipfix(239)
+    .read(|record| Some(record.direction())),
     Column::new("packets", Unsigned(64), "captured frames")
         .required()
         .unit("packets")
@@ -163,7 +179,7 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new(
         "flows",
         Unsigned(64),
-        "flows that settled, counted once, in the `toserver` record",
+        "flows that settled, counted once, in the `toserver` or `up` record",
     )
     .required()
     .unit("flows")
@@ -202,9 +218,14 @@ impl<'r> UsageRecord<'r> {
             app,
             set,
         };
+        // Of a subject, what it sent stands as the client's.
+        let [sent, got] = match key.subject {
+            Some(_) => ["up", "down"],
+            None => ["toserver", "toclient"],
+        };
         [
-            half("toserver", totals.sides.client, totals.flows),
-            half("toclient", totals.sides.server, 0),
+            half(sent, totals.sides.client, totals.flows),
+            half(got, totals.sides.server, 0),
         ]
     }
 

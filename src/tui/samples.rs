@@ -167,6 +167,7 @@ pub(super) fn usual(seconds: u64) -> Snapshot {
     };
     for (app, service, proto, evidence, a_second) in rows {
         let key = CellKey {
+            subject: None,
             app,
             service,
             proto,

@@ -3,17 +3,20 @@
 //!
 //! The next stages, `record`, `encode` and `export`, write them.
 
+pub mod accounts;
 pub mod health;
 pub mod ledger;
 pub mod links;
 pub mod stats;
+pub mod subject;
 
 pub use health::Health;
 pub use ledger::Ledger;
 pub use stats::Stats;
+pub use subject::{Subject, Subjects};
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
@@ -22,13 +25,17 @@ use hashbrown::HashMap;
 use crate::app::{AppId, Proto, Service};
 use crate::classify::{Named, UnknownReason};
 use crate::decode::Packet;
-use crate::flow::{Counters, PerSide, Side};
+use crate::flow::{Counters, Flow, FlowTable, PerSide, Side, Slot};
 use crate::time::Timestamp;
 use crate::verdict::Evidence;
+
+use self::accounts::{AccountRef, Accounts};
 
 /// What volume is counted under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellKey {
+    /// Whose volume it is, where subjects are kept apart.
+    pub subject: Option<Subject>,
     /// Whose service it is.
     pub app: Option<AppId>,
     /// What is done inside it.
@@ -44,6 +51,7 @@ pub struct CellKey {
 impl From<&Named> for CellKey {
     fn from(named: &Named) -> Self {
         Self {
+            subject: None,
             app: named.app,
             service: named.service,
             proto: named.proto,
@@ -60,7 +68,8 @@ pub struct CellId(u32);
 /// What was counted in a cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Volume sent by each side.
+    /// Volume sent by each side; of a subject, what it sent stands as the client's and what it got as
+    /// the server's.
     pub sides: PerSide<Counters>,
     /// Flows that settled.
     pub flows: u64,
@@ -88,16 +97,15 @@ impl Totals {
 /// The cells of one interval, by key.
 pub type Cells = BTreeMap<CellKey, Totals>;
 
-/// The cells of clients, by address and key.
-pub type Clients = BTreeMap<(IpAddr, CellKey), Totals>;
-
 /// What a run found.
 #[derive(Debug, Default)]
 pub struct Summary {
-    /// Volume by name, over all intervals.
+    /// Volume by name, and by subject if asked for, over all intervals.
     pub cells: Cells,
-    /// Volume by client and name, if asked for.
-    pub clients: Clients,
+    /// How subjects were found, if they were asked for.
+    pub subjects: Option<Arc<Subjects>>,
+    /// Subjects that were put together because there were too many accounts, over all intervals.
+    pub put_together: u64,
     /// Where every byte went.
     pub ledger: Ledger,
     /// Whether the mirror showed all traffic once and whole.
@@ -111,16 +119,26 @@ pub struct Summary {
 }
 
 /// What [`Usage`] counts besides the cells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Length of an interval of capture time; `None`: one interval for everything.
     pub interval: Option<Duration>,
-    /// Keep totals for each client address.
-    pub clients: bool,
+    /// Keep subjects apart, found like this.
+    pub subjects: Option<Arc<Subjects>>,
+    /// Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are
+    /// put together.
+    pub max_accounts: usize,
 }
 
-/// Client addresses kept; the volume of any further ones is counted under the unspecified address.
-const MAX_CLIENTS: usize = 1 << 18;
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            interval: None,
+            subjects: None,
+            max_accounts: 1 << 17,
+        }
+    }
+}
 
 /// Different names counted apart; what further ones count goes under the application, or else the
 /// reason, alone.
@@ -130,6 +148,11 @@ const MAX_CELLS: usize = 1 << 16;
 /// one on its way out.
 const INTERVALS: usize = 3;
 
+/// Buckets of a map of so many: a power of two, seven eighths full, with one control byte each.
+const fn buckets(entries: usize) -> usize {
+    (entries.saturating_mul(8) / 7 + 1).next_power_of_two()
+}
+
 /// The counters of one worker.
 #[derive(Debug)]
 pub struct Usage {
@@ -138,44 +161,46 @@ pub struct Usage {
     keys: Vec<CellKey>,
     /// The interval most packets fall in, and its start.
     current: (Timestamp, Vec<Totals>),
+    /// Counts how often `current` became another, from 1; 0 if there are no accounts to care for.
+    epoch: u32,
     /// Other intervals that are not closed yet.
     open: BTreeMap<Timestamp, Vec<Totals>>,
     /// Intervals before this one are closed: what is late is counted in this one.
     closed_until: Timestamp,
-    clients: HashMap<(IpAddr, CellId), Totals, RandomState>,
+    accounts: Option<Accounts>,
 }
 
 impl Usage {
     /// Counters at zero.
     pub fn new(config: Config) -> Self {
+        let subjects = config.subjects.as_deref().cloned();
+        let accounts = subjects.map(|subjects| Accounts::new(subjects, config.max_accounts));
         Self {
+            epoch: u32::from(accounts.is_some()),
+            accounts,
             config,
             ids: HashMap::default(),
             keys: Vec::new(),
             current: (Timestamp::default(), Vec::new()),
             open: BTreeMap::new(),
             closed_until: Timestamp::default(),
-            clients: HashMap::default(),
         }
     }
 
     /// The most bytes that one worker's counters take; twice that, where what they counted is
-    /// handed on as a whole.
-    pub fn memory_limit(config: &Config) -> usize {
+    /// handed on as a whole. `max_flows` is how many flows the worker holds.
+    pub fn memory_limit(config: &Config, max_flows: usize) -> usize {
         // Applications and reasons alone come on top of the cells.
         let cells = MAX_CELLS + u16::MAX as usize + UnknownReason::ALL.len();
-        // A map has a power of two of buckets, seven eighths full, with one control byte each.
-        let buckets = |entries: usize| (entries * 8 / 7 + 1).next_power_of_two();
         let names = buckets(cells) * (size_of::<(CellKey, CellId)>() + 1)
             + 2 * cells * size_of::<CellKey>();
         let counted = INTERVALS * 2 * cells * size_of::<Totals>();
-        let clients = if config.clients {
-            // Beyond the limit only the unspecified address has new cells.
-            buckets(MAX_CLIENTS + cells) * (size_of::<((IpAddr, CellId), Totals)>() + 1)
-        } else {
-            0
+        let accounts = match &config.subjects {
+            // Beyond the limit only those that are put together have new accounts.
+            Some(_) => Accounts::memory_limit(config.max_accounts.saturating_add(cells), max_flows),
+            None => 0,
         };
-        names + counted + clients
+        accounts.saturating_add(names + counted)
     }
 
     /// The place of `key`'s counters.
@@ -214,36 +239,74 @@ impl Usage {
         }
     }
 
-    /// Counts what waited for a settled flow at `at`.
-    pub fn add(&mut self, cell: CellId, waited: &PerSide<Counters>, at: Timestamp) {
-        if let Some(totals) = self.totals(cell, at) {
+    /// Counts a flow that has just settled, and was credited, for its subject.
+    pub fn settle<T>(&mut self, cell: CellId, flow: &Flow<T>) -> AccountRef {
+        let start = self.current.0;
+        let accounts = self.accounts.as_mut();
+        accounts.map_or_else(AccountRef::default, |accounts| {
+            accounts.settle(cell, flow, start)
+        })
+    }
+
+    /// Follows a settled flow into the interval of its latest `packet`, which was counted just before.
+    #[inline]
+    pub fn follow<T>(
+        &mut self,
+        flow: &mut Flow<T>,
+        account: impl Fn(&mut T) -> &mut AccountRef,
+        slot: Slot,
+        packet: (&Packet<'_>, Side),
+    ) {
+        if account(&mut flow.class).epoch == self.epoch {
+            return;
+        }
+        let at = *account(&mut flow.class);
+        if let Some(accounts) = &mut self.accounts {
+            accounts.turn(at, flow, slot, packet, self.current.0);
+        }
+        account(&mut flow.class).epoch = self.epoch;
+    }
+
+    /// Brings up to date the account of a flow that ends, or that takes in what waited.
+    pub fn bring<T>(&mut self, account: AccountRef, flow: &Flow<T>) {
+        if let Some(accounts) = &mut self.accounts {
+            accounts.bring(account, flow);
+        }
+    }
+
+    /// Counts what waited for a flow, which has taken it in and was brought up to date before.
+    pub fn add<T>(
+        &mut self,
+        (cell, account): (CellId, AccountRef),
+        flow: &Flow<T>,
+        waited: &PerSide<Counters>,
+    ) {
+        if let Some(totals) = self.totals(cell, flow.last) {
             totals.add(&Totals {
                 sides: *waited,
                 flows: 0,
             });
         }
-    }
-
-    /// Counts a finished flow for its client, if clients are kept.
-    pub fn count_client(&mut self, client: IpAddr, cell: CellId, sides: &PerSide<Counters>) {
-        if !self.config.clients {
-            return;
+        if let Some(accounts) = &mut self.accounts {
+            accounts.move_to(account, self.current.0);
+            accounts.bring(account, flow);
         }
-        let full = self.clients.len() >= MAX_CLIENTS;
-        let client = if full && !self.clients.contains_key(&(client, cell)) {
-            IpAddr::from([0, 0, 0, 0])
-        } else {
-            client
-        };
-        let totals = self.clients.entry((client, cell)).or_default();
-        totals.add(&Totals {
-            sides: *sides,
-            flows: 1,
-        });
     }
 
-    /// Closes and takes all intervals that end by `until`.
-    pub fn take_until(&mut self, until: Timestamp) -> Vec<(Timestamp, Cells)> {
+    /// A flow has ended, and was brought up to date before.
+    pub fn release(&mut self, account: AccountRef) {
+        if let Some(accounts) = &mut self.accounts {
+            accounts.release(account);
+        }
+    }
+
+    /// Closes and takes all intervals that end by `until`; what the `flows` have counted in them is
+    /// brought to their accounts.
+    pub fn take_until<T: Default>(
+        &mut self,
+        until: Timestamp,
+        flows: &FlowTable<T>,
+    ) -> Vec<(Timestamp, Cells)> {
         let Some(length) = self.config.interval else {
             return Vec::new();
         };
@@ -253,11 +316,14 @@ impl Usage {
         }
         self.closed_until = floor;
         self.store_current();
+        if let Some(accounts) = &mut self.accounts {
+            accounts.bring_all(floor, flows);
+        }
         let later = self.open.split_off(&floor);
         let closed = std::mem::replace(&mut self.open, later);
         closed
             .into_iter()
-            .map(|(start, totals)| (start, self.named(&totals)))
+            .map(|(start, totals)| (start, self.close(start, &totals)))
             .collect()
     }
 
@@ -272,23 +338,13 @@ impl Usage {
         cells
     }
 
-    /// Takes all intervals that are left; the next may be of any time.
+    /// Takes all intervals that are left, once all flows have ended; the next may be of any time.
     pub fn take_all(&mut self) -> Vec<(Timestamp, Cells)> {
         self.store_current();
         self.closed_until = Timestamp::default();
         let open = std::mem::take(&mut self.open);
         open.into_iter()
-            .map(|(start, totals)| (start, self.named(&totals)))
-            .collect()
-    }
-
-    /// Takes the clients' totals.
-    pub fn take_clients(&mut self) -> Clients {
-        let clients = std::mem::take(&mut self.clients);
-        let key = |id: CellId| self.keys.get(id.0 as usize).copied().unwrap_or_default();
-        clients
-            .into_iter()
-            .map(|((ip, id), totals)| ((ip, key(id)), totals))
+            .map(|(start, totals)| (start, self.close(start, &totals)))
             .collect()
     }
 
@@ -299,6 +355,9 @@ impl Usage {
             if start != self.current.0 {
                 self.store_current();
                 self.current = (start, self.open.remove(&start).unwrap_or_default());
+                if self.accounts.is_some() {
+                    self.epoch = self.epoch.wrapping_add(1).max(1);
+                }
             }
         }
         let place = cell.0 as usize;
@@ -314,6 +373,14 @@ impl Usage {
         let (start, totals) = std::mem::take(&mut self.current);
         if !totals.is_empty() {
             self.open.insert(start, totals);
+        }
+    }
+
+    /// What an interval that has closed says: by subject, if subjects are kept apart.
+    fn close(&mut self, start: Timestamp, totals: &[Totals]) -> Cells {
+        match &mut self.accounts {
+            Some(accounts) => accounts.take(start, &self.keys, totals),
+            None => self.named(totals),
         }
     }
 
@@ -354,13 +421,14 @@ mod tests {
         let minute = Duration::from_secs(60);
         let mut usage = Usage::new(Config {
             interval: Some(minute),
-            clients: false,
+            ..Config::default()
         });
+        let flows = FlowTable::<()>::new(crate::flow::Config::default());
         let (a, b) = (usage.cell(key(1)), usage.cell(key(2)));
         for (cell, at, bytes) in [(a, 10, 1), (b, 70, 10), (a, 20, 100), (a, 130, 1000)] {
             usage.credit(cell, &sides(bytes), Timestamp::new(at, 0));
         }
-        let closed = usage.take_until(Timestamp::new(65, 0));
+        let closed = usage.take_until(Timestamp::new(65, 0), &flows);
         assert_eq!(closed.len(), 1);
         assert_eq!(
             closed[0].1[&key(1)].bytes(),
@@ -369,7 +437,7 @@ mod tests {
         );
         usage.credit(b, &sides(7), Timestamp::new(5, 0));
         assert!(
-            usage.take_until(Timestamp::new(119, 0)).is_empty(),
+            usage.take_until(Timestamp::new(119, 0), &flows).is_empty(),
             "an interval closes once"
         );
         let rest = usage.take_all();
@@ -388,11 +456,12 @@ mod tests {
 
     #[test]
     fn one_interval_when_none_is_asked_for() {
+        let flows = FlowTable::<()>::new(crate::flow::Config::default());
         let mut usage = Usage::new(Config::default());
         let cell = usage.cell(key(1));
         usage.credit(cell, &sides(1), Timestamp::new(5, 0));
         usage.credit(cell, &sides(2), Timestamp::new(5_000_000, 0));
-        assert!(usage.take_until(Timestamp(u64::MAX)).is_empty());
+        assert!(usage.take_until(Timestamp(u64::MAX), &flows).is_empty());
         let all = usage.take_all();
         assert_eq!((all.len(), all[0].1[&key(1)].bytes()), (1, 3));
     }

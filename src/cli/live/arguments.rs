@@ -3,16 +3,16 @@
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
+use crate::cli::by::By;
 use crate::cli::read::Format;
 use crate::cli::settings::{idle, positive};
 use crate::config::{
     self, CaptureTable, Compress, File, FlowsTable, Level, Listen, LogFormat, LogTable,
-    MetricsTable, Period, PrivilegeTable, Problem, RecordsTable, Scope, Settings, SignaturesTable,
-    Size, Steer,
+    MetricsTable, NetworksTable, Period, PrivilegeTable, Problem, RecordsTable, Scope, Settings,
+    SignaturesTable, Size, Steer,
 };
-use crate::export::summary;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -97,6 +97,31 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "DURATION", help_heading = "Records")]
     interval: Option<Period>,
 
+    /// Usage records for each subject too: the address inside one's own networks (--local), else the client's.
+    #[arg(long, help_heading = "Records")]
+    subjects: bool,
+
+    /// One's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        value_delimiter = ',',
+        help_heading = "Accounts"
+    )]
+    local: Vec<String>,
+
+    /// Addresses with so many first bits in common are one subject.
+    #[arg(long, value_name = "BITS", help_heading = "Accounts")]
+    ipv4_prefix: Option<u8>,
+
+    /// The same for IPv6.
+    #[arg(long, value_name = "BITS", help_heading = "Accounts")]
+    ipv6_prefix: Option<u8>,
+
+    /// Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`.
+    #[arg(long, value_name = "N", help_heading = "Accounts")]
+    max_accounts: Option<NonZeroUsize>,
+
     /// Begin a new record file before one grows beyond this; 0: never.
     #[arg(long, value_name = "SIZE", help_heading = "Records")]
     rotate_size: Option<Size>,
@@ -141,9 +166,15 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, default_value = "table", help_heading = "Output")]
     pub(super) format: Format,
 
-    /// What a row of the summary is.
-    #[arg(long, default_value = "app", help_heading = "Output")]
-    pub(super) by: By,
+    /// What rows of the summary are of: one of these, or several together (subject,app). With `subject`, `network` or `client` the records of --usage have a subject too.
+    #[arg(
+        long,
+        value_name = "WHAT",
+        default_value = "app",
+        value_delimiter = ',',
+        help_heading = "Output"
+    )]
+    pub(super) by: Vec<By>,
 
     /// Show only the N largest rows, and the sum of the others.
     #[arg(long, value_name = "N", value_parser = positive, help_heading = "Output")]
@@ -234,30 +265,6 @@ pub(in crate::cli) struct Arguments {
     no_seccomp: bool,
 }
 
-/// What a row of the summary is.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum By {
-    /// Application.
-    App,
-    /// Service inside an application.
-    Service,
-    /// Category of applications.
-    Category,
-    /// Protocol.
-    Protocol,
-}
-
-impl From<By> for summary::By {
-    fn from(by: By) -> Self {
-        match by {
-            By::App => Self::App,
-            By::Service => Self::Service,
-            By::Category => Self::Category,
-            By::Protocol => Self::Protocol,
-        }
-    }
-}
-
 impl Arguments {
     /// The settings of the file, if there is one, with these arguments on top.
     pub(super) fn settings(&self) -> Result<Settings, Vec<Problem>> {
@@ -306,6 +313,11 @@ impl Arguments {
                 scope: self.scope,
                 tunnel_depth: self.tunnel_depth,
             },
+            networks: NetworksTable {
+                local: (!self.local.is_empty()).then(|| self.local.clone()),
+                ipv4_prefix: self.ipv4_prefix,
+                ipv6_prefix: self.ipv6_prefix,
+            },
             signatures: SignaturesTable {
                 dir: self.signatures.clone(),
                 replace: given(self.signatures_replace, true),
@@ -315,6 +327,8 @@ impl Arguments {
                 flows: self.flows.clone(),
                 usage: self.usage.clone(),
                 interval: self.interval,
+                subjects: given(self.subjects, true),
+                max_accounts: self.max_accounts,
                 rotate_size: self.rotate_size,
                 rotate_every: self.rotate_every,
                 keep: self.keep,

@@ -19,6 +19,7 @@ use anyhow::{Context, bail, ensure};
 use self::attend::Attendant;
 use self::reload::Reload;
 use self::signals::{Ends, Listener};
+use super::by;
 use super::outputs::Files;
 use super::records::{flow_exporter, is_dash, usage_exporter};
 use super::settings::{load_first, unknown_links};
@@ -53,6 +54,13 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
             return Ok(ExitCode::from(2));
         }
     };
+    let by = match by::checked(&arguments.by) {
+        Ok(by) => by,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     if settings.capture.interfaces.is_empty() {
         eprintln!("error: no interface: give -i IFACE (`ottometer interfaces` lists them)");
         return Ok(ExitCode::from(2));
@@ -72,7 +80,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let loader = loader(&settings);
     let set = load_first(&loader)?;
     warn_of(&loader);
-    let config = config(&settings, arguments.tui);
+    let config = config(&settings, arguments.tui, &by);
     let control = Arc::new(Control::new(set, settings.flow.clone()));
     let started = control.latest().load().started;
 
@@ -132,7 +140,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         tracing::warn!("{line}");
     }
     if !(arguments.tui && View::terminal_hangs()) {
-        arguments.print(&snapshot, to_stdout)?;
+        arguments.print(&snapshot, &by, to_stdout)?;
     }
     anyhow::ensure!(
         snapshot.ledger.closes(),
@@ -150,7 +158,12 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
 }
 
 impl Arguments {
-    fn print(&self, snapshot: &Snapshot, to_stdout: bool) -> anyhow::Result<()> {
+    fn print(
+        &self,
+        snapshot: &Snapshot,
+        by: &[summary::By],
+        to_stdout: bool,
+    ) -> anyhow::Result<()> {
         if self.quiet && !matches!(self.format, super::read::Format::Json) {
             return Ok(());
         }
@@ -160,7 +173,6 @@ impl Arguments {
         } else {
             Box::new(io::stdout().lock())
         };
-        let by = self.by.into();
         let format = self.format.on(to_stdout);
         summary::write_live(&mut out, snapshot, by, self.top, format)?;
         out.flush()?;
@@ -183,7 +195,7 @@ fn files(settings: &Settings, config: Option<&PathBuf>) -> Files {
     files
 }
 
-fn config(settings: &Settings, follow: bool) -> live::Config {
+fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config {
     let capture = &settings.capture;
     let records = &settings.records;
     live::Config {
@@ -198,7 +210,11 @@ fn config(settings: &Settings, follow: bool) -> live::Config {
             learning: settings.learning,
             usage: usage::Config {
                 interval: records.usage.is_some().then_some(records.interval),
-                clients: false,
+                subjects: by::subjects(by, &settings.subjects).or_else(|| {
+                    let subjects = || Arc::new(settings.subjects.clone());
+                    (records.usage.is_some() && records.subjects).then(subjects)
+                }),
+                max_accounts: records.max_accounts,
             },
             records: records.flows.is_some(),
             steps: false,

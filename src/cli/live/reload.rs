@@ -122,6 +122,7 @@ impl Reload {
         let waits = [
             ("capture", before.capture != now.capture),
             ("records", before.records != now.records),
+            ("networks", before.subjects != now.subjects),
             ("metrics", before.metrics != now.metrics),
             ("privilege", before.privilege != now.privilege),
             ("flows.tunnel_depth", before.decode != now.decode),

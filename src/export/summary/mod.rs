@@ -1,4 +1,5 @@
-//! The summary of a run: volume by application, service, category, protocol or client.
+//! The summary of a run: volume by subject, network, application, service, category, protocol,
+//! evidence or several of them together.
 
 mod rows;
 
@@ -10,7 +11,7 @@ use std::io::{self, Write};
 
 use unicode_width::UnicodeWidthStr;
 
-use self::rows::COLUMNS;
+use self::rows::{COLUMNS, has_column, is_directed};
 use super::health;
 use super::number::{bytes as human, grouped, percent};
 use super::snapshot::{Snapshot, SourceReport};
@@ -18,9 +19,13 @@ use super::table::{self, Column};
 use crate::signature::SignatureSet;
 use crate::usage::{Cells, Summary};
 
-/// What a row of the summary is.
+/// What rows of the summary are of: one of these, or several together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum By {
+    /// Whose volume it is.
+    Subject,
+    /// The local network of the subject.
+    Network,
     /// An application.
     #[default]
     App,
@@ -30,8 +35,17 @@ pub enum By {
     Category,
     /// A protocol.
     Protocol,
-    /// A client address and an application.
+    /// What the name rests on.
+    Evidence,
+    /// A client's address: subjects are clients.
     Client,
+}
+
+impl By {
+    /// Whether subjects have to be kept apart for it.
+    pub const fn needs_subjects(self) -> bool {
+        matches!(self, Self::Subject | Self::Network | Self::Client)
+    }
 }
 
 /// How the summary is written.
@@ -54,7 +68,7 @@ pub fn write(
     out: &mut dyn Write,
     summary: &Summary,
     set: &SignatureSet,
-    by: By,
+    by: &[By],
     top: Option<usize>,
     format: Format,
 ) -> io::Result<()> {
@@ -69,8 +83,10 @@ pub fn write(
                 .has_headers(false)
                 .from_writer(out);
             // The header is there without rows too, and every row has all of its fields.
-            let columns = COLUMNS.get(usize::from(by != By::Client)..);
-            let columns = columns.unwrap_or_default();
+            let columns: Vec<_> = COLUMNS
+                .iter()
+                .filter(|(name, _)| has_column(by, name))
+                .collect();
             writer
                 .write_record(columns.iter().map(|(name, _)| name))
                 .map_err(io::Error::other)?;
@@ -96,12 +112,17 @@ pub fn write(
 pub fn write_live(
     out: &mut dyn Write,
     snapshot: &Snapshot,
-    by: By,
+    by: &[By],
     top: Option<usize>,
     format: Format,
 ) -> io::Result<()> {
     let summary = Summary {
-        cells: Cells::clone(&snapshot.cells),
+        cells: match &snapshot.accounts {
+            Some(accounts) if by.iter().any(|by| by.needs_subjects()) => Cells::clone(accounts),
+            _ => Cells::clone(&snapshot.cells),
+        },
+        subjects: snapshot.subjects.clone(),
+        put_together: snapshot.put_together,
         ledger: snapshot.ledger.clone(),
         health: snapshot.health,
         flows: snapshot.flows,
@@ -222,6 +243,7 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
         "first": summary.span.map(|(first, _)| first.to_string()),
         "last": summary.span.map(|(_, last)| last.to_string()),
         "flows": summary.flows,
+        "subjects_put_together": summary.put_together,
         "signature_set": set.hash(),
         "rows": rows,
         "mirror": {
@@ -240,50 +262,91 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
 
 /// What a table leaves out where it is too wide: the evidence, the directions, then the ends of
 /// names, then counts and the category.
-fn table(rows: &[Row], summary: &Summary, by: By, width: Option<usize>) -> String {
-    let title = match by {
-        By::App | By::Client => "application",
+/// A column before or behind the name, and what stands in it.
+type Beside = (&'static str, fn(&Row) -> &Option<String>);
+
+fn table(rows: &[Row], summary: &Summary, by: &[By], width: Option<usize>) -> String {
+    let first = by.iter().find(|by| !by.needs_subjects());
+    let first = first.or_else(|| by.first()).copied().unwrap_or_default();
+    let title = match first {
+        By::App => "application",
         By::Service => "application/service",
         By::Category => "category",
         By::Protocol => "protocol",
+        By::Evidence => "evidence",
+        By::Subject => "subject",
+        By::Network => "network",
+        By::Client => "client",
     };
-    let mut columns = vec![
-        Column::text(title).shortened(12),
-        Column::text("category").dropped(2),
+    // What stands in the name needs no column beside it.
+    let beside = |what: By| by.contains(&what) && what != first;
+    let whose: [(By, Beside); 3] = [
+        (By::Subject, ("subject", |row| &row.whose.subject)),
+        (By::Network, ("network", |row| &row.whose.network)),
+        (By::Client, ("client", |row| &row.whose.client)),
+    ];
+    let names: [(By, Beside); 2] = [
+        (By::App, ("application", |row| &row.label.app)),
+        (By::Protocol, ("protocol", |row| &row.label.protocol)),
+    ];
+    let chosen = |all: &[(By, Beside)]| -> Vec<Beside> {
+        let all = all.iter().filter(|(what, _)| beside(*what));
+        all.map(|&(_, column)| column).collect()
+    };
+    let (whose, names) = (chosen(&whose), chosen(&names));
+    let has_service = beside(By::Service);
+    let has_category = by.contains(&By::Category) && first != By::Category
+        || !matches!(first, By::Category | By::Protocol | By::Evidence) && !first.needs_subjects();
+    let directions = if is_directed(by) {
+        ["up", "down"]
+    } else {
+        ["to server", "to client"]
+    };
+    let mut columns: Vec<_> = whose.iter().map(|&(name, _)| Column::text(name)).collect();
+    columns.push(if first.needs_subjects() {
+        Column::text(title)
+    } else {
+        Column::text(title).shortened(12)
+    });
+    columns.extend(names.iter().map(|&(name, _)| Column::text(name)));
+    if has_service {
+        columns.push(Column::text("service"));
+    }
+    if has_category {
+        columns.push(Column::text("category").dropped(2));
+    }
+    columns.extend([
         Column::number("flows").dropped(4),
         Column::number("packets").dropped(3),
         Column::number("bytes"),
         Column::number("share").dropped(5),
-        Column::number("to server").dropped(1),
-        Column::number("to client").dropped(1),
+        Column::number(directions[0]).dropped(1),
+        Column::number(directions[1]).dropped(1),
         Column::text("evidence").dropped(0),
-    ];
-    let has_category = !matches!(by, By::Category | By::Protocol);
-    if !has_category {
-        columns.remove(1);
-    }
-    if by == By::Client {
-        columns.insert(0, Column::text("client"));
-    }
+    ]);
     let whole = summary.ledger.wire.bytes;
     let cells = |row: &Row| {
-        let mut cells = vec![
-            row.label.name.clone(),
-            row.label.category.clone(),
+        let field = |&(_, field): &Beside| field(row).clone().unwrap_or_default();
+        let mut cells: Vec<String> = whose.iter().map(field).collect();
+        cells.push(row.label.name.clone());
+        cells.extend(names.iter().map(field));
+        if has_service {
+            cells.push(row.label.service.unwrap_or_default().to_owned());
+        }
+        if has_category {
+            cells.push(row.label.category.clone());
+        }
+        let up = row.bytes_up.or(row.bytes_toserver);
+        let down = row.bytes_down.or(row.bytes_toclient);
+        cells.extend([
             grouped(row.flows),
             grouped(row.packets),
             human(row.bytes),
             percent(row.bytes, whole),
-            human(row.bytes_toserver),
-            human(row.bytes_toclient),
+            human(up.unwrap_or_default()),
+            human(down.unwrap_or_default()),
             row.evidence.clone(),
-        ];
-        if !has_category {
-            cells.remove(1);
-        }
-        if by == By::Client {
-            cells.insert(0, row.client.clone().unwrap_or_default());
-        }
+        ]);
         cells
     };
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
@@ -292,6 +355,13 @@ fn table(rows: &[Row], summary: &Summary, by: By, width: Option<usize>) -> Strin
 
 /// Writes the line below the table; two, where it does not fit in one.
 fn write_totals(out: &mut dyn Write, summary: &Summary, width: Option<usize>) -> io::Result<()> {
+    if summary.put_together > 0 {
+        let subjects = grouped(summary.put_together);
+        writeln!(
+            out,
+            "{subjects} subjects are put together as `other` (--max-accounts)"
+        )?;
+    }
     let totals = format!(
         "{} flows, {} packets, {} on the wire",
         grouped(summary.flows),

@@ -8,7 +8,7 @@ use super::By;
 use crate::app::Service;
 use crate::classify::UnknownReason;
 use crate::signature::SignatureSet;
-use crate::usage::{CellKey, Summary, Totals};
+use crate::usage::{CellKey, Subject, Subjects, Summary, Totals};
 use crate::verdict::Evidence;
 
 /// What a row stands for.
@@ -21,6 +21,10 @@ pub enum Kind {
     Category,
     /// A protocol; where applications are asked for, one that is no application's.
     Protocol,
+    /// A subject, its network, or a client.
+    Subject,
+    /// What names rest on.
+    Evidence,
     /// What has no name, by its reason.
     Unknown,
     /// The sum of the rows that `--top` leaves out.
@@ -34,6 +38,8 @@ impl Kind {
             Self::App => "app",
             Self::Category => "category",
             Self::Protocol => "protocol",
+            Self::Subject => "subject",
+            Self::Evidence => "evidence",
             Self::Unknown => "unknown",
             Self::Rest => "rest",
         }
@@ -71,9 +77,9 @@ pub struct Label {
 /// One row of the summary.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// The client's address, with [`By::Client`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub client: Option<String>,
+    /// Whose volume it is.
+    #[serde(flatten)]
+    pub whose: Whose,
     /// What it is called.
     #[serde(flatten)]
     pub label: Label,
@@ -84,21 +90,88 @@ pub struct Row {
     /// Bytes as on the wire.
     pub bytes: u64,
     /// Of these, sent by clients.
-    pub bytes_toserver: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_toserver: Option<u64>,
     /// Of these, sent by servers.
-    pub bytes_toclient: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_toclient: Option<u64>,
+    /// Of these, sent by the subject, with [`By::Subject`] and [`By::Network`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_up: Option<u64>,
+    /// Of these, sent to the subject.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bytes_down: Option<u64>,
     /// Bytes of the innermost IP packets.
     pub ip_bytes: u64,
     /// The evidence most of the bytes rest on.
     pub evidence: String,
 }
 
+/// Whose volume a row is, as far as that is asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Whose {
+    /// The subject, with [`By::Subject`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// The most specific local network around it, with [`By::Network`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
+    /// The client's address, with [`By::Client`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
+}
+
+impl Whose {
+    fn of(key: &CellKey, by: &[By], subjects: &Subjects) -> Self {
+        let has = |one| by.contains(&one);
+        let subject = key.subject;
+        let network = subject.and_then(|subject| subjects.network(subject));
+        let client = subject.filter(|&subject| subject != Subject::Nobody);
+        let text = |subject: Subject| subject.to_string();
+        Self {
+            subject: subject.filter(|_| has(By::Subject)).map(text),
+            network: network
+                .filter(|_| has(By::Network))
+                .map(|network| network.to_string()),
+            client: client.filter(|_| has(By::Client)).map(text),
+        }
+    }
+}
+
+/// Whether directions are the subject's: up and down.
+pub(super) fn is_directed(by: &[By]) -> bool {
+    by.contains(&By::Subject) || by.contains(&By::Network)
+}
+
+/// Whether rows have this column.
+pub(super) fn has_column(by: &[By], name: &str) -> bool {
+    match name {
+        "subject" => by.contains(&By::Subject),
+        "network" => by.contains(&By::Network),
+        "client" => by.contains(&By::Client),
+        "bytes_up" | "bytes_down" => is_directed(by),
+        "bytes_toserver" | "bytes_toclient" => !is_directed(by),
+        _ => true,
+    }
+}
+
+fn number(number: Option<u64>) -> String {
+    number.map(|number| number.to_string()).unwrap_or_default()
+}
+
 /// A column of CSV: its name, and how to get it.
 type Column = (&'static str, fn(&Row) -> String);
 
-/// The columns of CSV, in the order of the fields of [`Row`]. The first is there with [`By::Client`].
-pub(super) const COLUMNS: [Column; 17] = [
-    ("client", |row| row.client.clone().unwrap_or_default()),
+/// The columns of CSV, in the order of the fields of [`Row`]. Some are there only where they are asked for, see
+/// [`has_column`].
+pub(super) const COLUMNS: [Column; 21] = [
+    ("subject", |row| {
+        row.whose.subject.clone().unwrap_or_default()
+    }),
+    ("network", |row| {
+        row.whose.network.clone().unwrap_or_default()
+    }),
+    ("client", |row| row.whose.client.clone().unwrap_or_default()),
     ("kind", |row| row.label.kind.slug().to_owned()),
     ("name", |row| row.label.name.clone()),
     ("app", |row| row.label.app.clone().unwrap_or_default()),
@@ -122,48 +195,43 @@ pub(super) const COLUMNS: [Column; 17] = [
     ("flows", |row| row.flows.to_string()),
     ("packets", |row| row.packets.to_string()),
     ("bytes", |row| row.bytes.to_string()),
-    ("bytes_toserver", |row| row.bytes_toserver.to_string()),
-    ("bytes_toclient", |row| row.bytes_toclient.to_string()),
+    ("bytes_toserver", |row| number(row.bytes_toserver)),
+    ("bytes_toclient", |row| number(row.bytes_toclient)),
+    ("bytes_up", |row| number(row.bytes_up)),
+    ("bytes_down", |row| number(row.bytes_down)),
     ("ip_bytes", |row| row.ip_bytes.to_string()),
     ("evidence", |row| row.evidence.clone()),
 ];
 
 /// The rows of `summary`, most bytes first, at most `top`; what is left over is summed up last.
-pub fn rows(summary: &Summary, set: &SignatureSet, by: By, top: Option<usize>) -> Vec<Row> {
+pub fn rows(summary: &Summary, set: &SignatureSet, by: &[By], top: Option<usize>) -> Vec<Row> {
     type Group = (Totals, BTreeMap<Option<Evidence>, u64>);
-    let mut groups: BTreeMap<(Option<String>, Label), Group> = BTreeMap::new();
-    let mut add = |client: Option<String>, key: &CellKey, totals: &Totals| {
-        let (sum, evidence) = groups.entry((client, label(key, set, by))).or_default();
+    let subjects = summary.subjects.as_deref().cloned().unwrap_or_default();
+    let by_evidence = by.contains(&By::Evidence);
+    let mut groups: BTreeMap<(Whose, Label, Option<Evidence>), Group> = BTreeMap::new();
+    for (key, totals) in &summary.cells {
+        let whose = Whose::of(key, by, &subjects);
+        let label = label_of(key, set, by, &whose);
+        let apart = key.evidence.filter(|_| by_evidence);
+        let (sum, evidence) = groups.entry((whose, label, apart)).or_default();
         sum.add(totals);
         *evidence.entry(key.evidence).or_default() += totals.bytes();
-    };
-    if by == By::Client {
-        for ((ip, key), totals) in &summary.clients {
-            add(Some(ip.to_string()), key, totals);
-        }
-        // What found no place in the flow table is no client's.
-        for (key, totals) in &summary.cells {
-            if key.unknown == Some(UnknownReason::TableFull) {
-                add(None, key, totals);
-            }
-        }
-    } else {
-        for (key, totals) in &summary.cells {
-            add(None, key, totals);
-        }
     }
+    let directed = is_directed(by);
     let mut rows: Vec<Row> = groups
         .into_iter()
-        .map(|((client, label), (totals, evidence))| {
+        .map(|((whose, label, _), (totals, evidence))| {
             let most = evidence.into_iter().max_by_key(|&(_, bytes)| bytes);
             Row {
-                client,
+                whose,
                 label,
                 flows: totals.flows,
                 packets: totals.packets(),
                 bytes: totals.bytes(),
-                bytes_toserver: totals.sides.client.bytes,
-                bytes_toclient: totals.sides.server.bytes,
+                bytes_toserver: (!directed).then_some(totals.sides.client.bytes),
+                bytes_toclient: (!directed).then_some(totals.sides.server.bytes),
+                bytes_up: directed.then_some(totals.sides.client.bytes),
+                bytes_down: directed.then_some(totals.sides.server.bytes),
                 ip_bytes: totals.sides.client.ip_bytes + totals.sides.server.ip_bytes,
                 evidence: most
                     .and_then(|(class, _)| class)
@@ -175,7 +243,8 @@ pub fn rows(summary: &Summary, set: &SignatureSet, by: By, top: Option<usize>) -
     rows.sort_by(|a, b| {
         b.bytes
             .cmp(&a.bytes)
-            .then_with(|| (&a.client, &a.label.name).cmp(&(&b.client, &b.label.name)))
+            .then_with(|| (&a.whose, &a.label).cmp(&(&b.whose, &b.label)))
+            .then_with(|| a.evidence.cmp(&b.evidence))
     });
     if let Some(top) = top
         && rows.len() > top
@@ -192,13 +261,15 @@ fn sum(rest: &[Row]) -> Row {
         ..Label::new(Kind::Rest, format!("({} more)", rest.len()))
     };
     let nothing = Row {
-        client: None,
+        whose: Whose::default(),
         label,
         flows: 0,
         packets: 0,
         bytes: 0,
-        bytes_toserver: 0,
-        bytes_toclient: 0,
+        bytes_toserver: None,
+        bytes_toclient: None,
+        bytes_up: None,
+        bytes_down: None,
         ip_bytes: 0,
         evidence: String::new(),
     };
@@ -206,8 +277,13 @@ fn sum(rest: &[Row]) -> Row {
         sum.flows += row.flows;
         sum.packets += row.packets;
         sum.bytes += row.bytes;
-        sum.bytes_toserver += row.bytes_toserver;
-        sum.bytes_toclient += row.bytes_toclient;
+        let add = |sum: &mut Option<u64>, more: Option<u64>| {
+            *sum = more.map(|more| sum.unwrap_or_default() + more);
+        };
+        add(&mut sum.bytes_toserver, row.bytes_toserver);
+        add(&mut sum.bytes_toclient, row.bytes_toclient);
+        add(&mut sum.bytes_up, row.bytes_up);
+        add(&mut sum.bytes_down, row.bytes_down);
         sum.ip_bytes += row.ip_bytes;
         sum
     })
@@ -241,12 +317,41 @@ impl Label {
     }
 }
 
+/// What the row is called that `key` is counted in: by the first name asked for, with what the others
+/// say beside it; by the subject where no name is.
+fn label_of(key: &CellKey, set: &SignatureSet, by: &[By], whose: &Whose) -> Label {
+    let mut names = by.iter().filter(|by| !by.needs_subjects());
+    let Some(&first) = names.next() else {
+        let Whose {
+            subject,
+            network,
+            client,
+        } = whose;
+        let name = subject.as_ref().or(network.as_ref()).or(client.as_ref());
+        return Label::new(Kind::Subject, name.cloned().unwrap_or_default());
+    };
+    names.fold(label(key, set, first), |mut all, &by| {
+        let more = label(key, set, by);
+        all.app = all.app.or(more.app);
+        all.service = all.service.or(more.service);
+        all.protocol = all.protocol.or(more.protocol);
+        if all.category.is_empty() {
+            all.category = more.category;
+        }
+        all
+    })
+}
+
 /// What the row is called that `key` is counted in.
 pub(crate) fn label(key: &CellKey, set: &SignatureSet, by: By) -> Label {
     let catalog = set.catalog();
     let app = key.app.and_then(|id| catalog.app(id));
     let protocol = key.proto.map(|proto| catalog.protocol_name(proto));
     match (by, app, protocol) {
+        (By::Evidence, ..) => {
+            let evidence = key.evidence.map_or("none", Evidence::slug);
+            Label::new(Kind::Evidence, evidence.to_owned())
+        }
         (By::Protocol, _, Some(protocol)) => Label {
             protocol: Some(protocol.to_owned()),
             ..Label::new(Kind::Protocol, protocol.to_owned())
@@ -262,7 +367,7 @@ pub(crate) fn label(key: &CellKey, set: &SignatureSet, by: By) -> Label {
             protocol: Some(protocol.to_owned()),
             ..Label::new(Kind::Protocol, format!("({protocol})"))
         },
-        (By::App | By::Client | By::Service, Some(app), _) => {
+        (_, Some(app), _) => {
             let service = key.service.map(Service::slug);
             let (name, service) = if by == By::Service {
                 (format!("{}/{}", app.name, service.unwrap_or("-")), service)

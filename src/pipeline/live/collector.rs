@@ -14,8 +14,9 @@ use crate::pipeline::halves::Matcher;
 use crate::pipeline::watch::Recent;
 use crate::record::FlowRecord;
 use crate::time::Timestamp;
+use crate::usage::accounts::bound;
 use crate::usage::health::Fault;
-use crate::usage::{Cells, Health, Ledger, Stats};
+use crate::usage::{CellKey, Cells, Health, Ledger, Stats, Subjects};
 
 use super::Control;
 use super::report::{Report, Room, State};
@@ -34,8 +35,14 @@ pub(super) struct Collector<'a> {
     room: Room,
     /// Intervals that not all threads have closed, by how often the clock had been set back, and start.
     closing: BTreeMap<(u32, Timestamp), Cells>,
-    /// Volume of all intervals that any thread has closed.
+    /// Volume by name of all intervals that any thread has closed.
     closed: Cells,
+    /// How subjects are found, if they are kept apart.
+    subjects: Option<Arc<Subjects>>,
+    /// The volume of `closed` by subject too.
+    accounts: Cells,
+    max_accounts: usize,
+    put_together: u64,
     snapshots: u64,
     started: Timestamp,
     recent: Option<Recent>,
@@ -93,6 +100,10 @@ impl<'a> Collector<'a> {
             parts: (0..parts).map(|_| Part::default()).collect(),
             closing: BTreeMap::new(),
             closed: Cells::new(),
+            subjects: config.run.usage.subjects.clone(),
+            accounts: Cells::new(),
+            max_accounts: config.run.usage.max_accounts,
+            put_together: 0,
             snapshots: 0,
             started: control.latest().load().started,
             recent: config.follow.then(Recent::default),
@@ -160,7 +171,18 @@ impl<'a> Collector<'a> {
             let interval = self.closing.entry((set_backs, start)).or_default();
             for (key, totals) in cells {
                 interval.entry(key).or_default().add(&totals);
-                self.closed.entry(key).or_default().add(&totals);
+                let name = CellKey {
+                    subject: None,
+                    ..key
+                };
+                self.closed.entry(name).or_default().add(&totals);
+                if self.subjects.is_some() {
+                    self.accounts.entry(key).or_default().add(&totals);
+                }
+            }
+            // The run has no more of them than an interval may have, or else twice as many on the way.
+            if self.accounts.len() > 2 * self.max_accounts.max(self.closed.len()) {
+                bound(&mut self.accounts, self.max_accounts);
             }
         }
         if let Some(part) = self.parts.get_mut(report.part) {
@@ -191,7 +213,16 @@ impl<'a> Collector<'a> {
                 .iter()
                 .all(|part| part.has_closed(set_backs, end, now))
         });
-        for ((_, start), cells) in closed {
+        for ((_, start), mut cells) in closed {
+            let gone = bound(&mut cells, self.max_accounts);
+            if gone > 0 {
+                self.put_together += gone;
+                tracing::warn!(
+                    "usage from {start}: {gone} subjects are put together as `other`: there is room \
+                     for {} accounts (max_accounts)",
+                    self.max_accounts,
+                );
+            }
             let cells = Arc::new(cells);
             for writer in &mut self.writers {
                 let merged = writer.interval(start, &cells);
@@ -229,7 +260,7 @@ impl<'a> Collector<'a> {
         self.control.publish(snapshot);
     }
 
-    fn snapshot(&self) -> Snapshot {
+    fn snapshot(&mut self) -> Snapshot {
         let mut snapshot = Snapshot {
             sequence: self.snapshots,
             at: self.passed(),
@@ -250,6 +281,12 @@ impl<'a> Collector<'a> {
             ..Snapshot::default()
         };
         snapshot.health = self.split;
+        snapshot.subjects.clone_from(&self.subjects);
+        snapshot.put_together = self.put_together;
+        if self.subjects.is_some() && self.parts.iter().all(|part| part.is_last) {
+            snapshot.put_together += bound(&mut self.accounts, self.max_accounts);
+            snapshot.accounts = Some(Arc::new(self.accounts.clone()));
+        }
         let mut cells = self.closed.clone();
         let mut ledger = Ledger::default();
         let mut stats = Stats::default();

@@ -41,7 +41,7 @@ use self::parted::{Hand, Job, Mark, Taker, UNDER_WAY};
 use self::report::{Outbox, Report, Room};
 use self::tide::Tide;
 use self::whole::{Shared, Whole};
-use self::writer::Writer;
+use self::writer::{Writer, cells_waiting};
 
 pub use self::control::Control;
 pub(super) use self::report::RECORDS_MEMORY;
@@ -118,7 +118,9 @@ pub fn run(
     config: &Config,
     outputs: Vec<Output>,
 ) -> io::Result<Arc<Snapshot>> {
-    let writers = outputs.into_iter().map(Writer::start);
+    let waiting = cells_waiting(&config.run.usage);
+    let writers = outputs.into_iter();
+    let writers = writers.map(|output| Writer::start(output, waiting));
     let writers = writers.collect::<io::Result<Vec<_>>>()?;
     let threads = sources.len().max(1);
     let workers = match config.steering {

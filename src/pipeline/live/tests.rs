@@ -13,7 +13,7 @@ use crate::export::Exporter;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::{CellKey, Cells, Totals};
 
 /// Records as text, without what tells one run from another.
 #[derive(Default)]
@@ -406,7 +406,7 @@ fn a_clock_set_back_ends_flows_and_intervals_and_all_goes_on() {
             .iter()
             .partition(|(at, ..)| *at >= start.after(hours / 2));
         let volume = |intervals: &[&(Timestamp, u64, Cells)], by: Duration| -> Vec<_> {
-            let sum = |cells: &Cells| cells.values().map(crate::usage::Totals::bytes).sum::<u64>();
+            let sum = |cells: &Cells| cells.values().map(Totals::bytes).sum::<u64>();
             intervals
                 .iter()
                 .map(|(at, _, cells)| (at.after(by), sum(cells)))
@@ -508,6 +508,47 @@ fn copies_are_left_out_where_they_meet() {
         assert_eq!(snapshot.health.faults().count(), 0, "{steering:?}");
         if copies == once.ledger.wire.packets {
             assert_eq!(*snapshot.cells, *once.cells);
+        }
+    }
+}
+
+#[test]
+fn accounts_add_up_to_the_names() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/recorded-turn-tcp.pcap");
+    for (steering, threads) in [
+        (Steering::Kernel, 1),
+        (Steering::Kernel, 2),
+        (Steering::Inner, 1),
+    ] {
+        for interval in [None, Some(Duration::from_millis(10))] {
+            let name = format!("{steering:?} {threads} {interval:?}");
+            let mut config = config(steering, 2);
+            config.run.usage.interval = interval;
+            config.run.usage.subjects = Some(crate::usage::Subjects::default().into());
+            let (log, snapshot) = live(sources(&file, threads), &config);
+            assert!(snapshot.ledger.closes(), "{name}: {}", snapshot.ledger);
+            let volume = |cells: &mut dyn Iterator<Item = (&CellKey, &Totals)>| {
+                let mut names = std::collections::BTreeMap::new();
+                for (&key, totals) in cells {
+                    let key = CellKey {
+                        subject: None,
+                        ..key
+                    };
+                    let sum: &mut (u64, u64) = names.entry(key).or_default();
+                    sum.0 += totals.flows;
+                    sum.1 += totals.bytes();
+                }
+                names
+            };
+            let accounts = snapshot.accounts.as_ref().unwrap();
+            assert!(accounts.keys().all(|key| key.subject.is_some()), "{name}");
+            assert!(snapshot.cells.keys().all(|key| key.subject.is_none()));
+            let expected = volume(&mut snapshot.cells.iter());
+            assert_eq!(volume(&mut accounts.iter()), expected, "{name}");
+            let mut closed = log.intervals.iter().flat_map(|(_, _, cells)| cells.iter());
+            if interval.is_some() {
+                assert_eq!(volume(&mut closed), expected, "{name}");
+            }
         }
     }
 }

@@ -22,12 +22,19 @@ use crate::export::Exporter;
 use crate::record::{self, FlowRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, Totals};
+use crate::usage::{self, CellKey, Cells, Totals};
 
 use super::report::Room;
 
-/// Cells of closed intervals that may wait for one output.
-const CELLS_WAITING: usize = 1 << 17;
+/// Cells of closed intervals that may wait for one output: two intervals with as many accounts as
+/// there may be.
+pub(super) fn cells_waiting(usage: &usage::Config) -> usize {
+    const LEAST: usize = 1 << 17;
+    match usage.subjects {
+        Some(_) => usage.max_accounts.saturating_mul(2).max(LEAST),
+        None => LEAST,
+    }
+}
 
 /// Intervals that a thread has at a time; the others wait where they can be put together.
 const AT_A_TIME: u64 = 4;
@@ -37,8 +44,9 @@ const LAST_WAIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 
 /// The most memory that intervals on their way to so many outputs take, in maps with nodes half
 /// full.
-pub(crate) fn intervals_memory(outputs: usize) -> usize {
-    outputs.saturating_mul(2 * CELLS_WAITING * size_of::<(CellKey, Totals)>())
+pub(crate) fn intervals_memory(outputs: usize, usage: &usage::Config) -> usize {
+    let cell = 2 * size_of::<(CellKey, Totals)>();
+    outputs.saturating_mul(cells_waiting(usage).saturating_mul(cell))
 }
 
 /// What an output takes.
@@ -145,8 +153,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread of `output`.
-    pub(super) fn start(output: Output) -> io::Result<Self> {
+    /// Starts the thread of `output`, for which so many cells may wait.
+    pub(super) fn start(output: Output, cells_waiting: usize) -> io::Result<Self> {
         let Output {
             name,
             records,
@@ -177,7 +185,7 @@ impl Writer {
             orders: Some(orders),
             ended,
             account,
-            waiting: Waiting::new(CELLS_WAITING),
+            waiting: Waiting::new(cells_waiting),
             sequence: 0,
             given_up: false,
         })

@@ -71,7 +71,7 @@ fn usage(lines: impl Lines + 'static) -> Writer {
         records: Records::Usage,
         exporter: Box::new(Encoded::usage(&ENCODERS[0], lines, intervals)),
     };
-    Writer::start(output).unwrap()
+    Writer::start(output, 1 << 17).unwrap()
 }
 
 fn minute(number: u64) -> Timestamp {

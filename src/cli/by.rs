@@ -1,0 +1,157 @@
+//! What rows of the summary are of, and whose volume is counted, as `read` and `live` take them.
+
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::settings::positive;
+use crate::export::summary;
+use crate::usage;
+use crate::usage::Subjects;
+use crate::usage::subject::{End, Prefix};
+
+/// What rows of the summary are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum By {
+    /// Whose volume it is: the address inside one's own networks (--local), else the client's.
+    Subject,
+    /// The local network of the subject.
+    Network,
+    /// Application.
+    App,
+    /// Service inside an application.
+    Service,
+    /// Category of applications.
+    Category,
+    /// Protocol.
+    Protocol,
+    /// What the name rests on.
+    Evidence,
+    /// Client address, and application if nothing else is given.
+    Client,
+}
+
+impl From<By> for summary::By {
+    fn from(by: By) -> Self {
+        match by {
+            By::Subject => Self::Subject,
+            By::Network => Self::Network,
+            By::App => Self::App,
+            By::Service => Self::Service,
+            By::Category => Self::Category,
+            By::Protocol => Self::Protocol,
+            By::Evidence => Self::Evidence,
+            By::Client => Self::Client,
+        }
+    }
+}
+
+/// `by` as the summary takes it.
+///
+/// # Errors
+///
+/// What does not go together.
+pub(super) fn checked(by: &[By]) -> Result<Vec<summary::By>, String> {
+    for (place, one) in by.iter().enumerate() {
+        if by.iter().take(place).any(|other| other == one) {
+            let name = one.to_possible_value();
+            let name = name.as_ref().map_or("", |name| name.get_name());
+            return Err(format!("--by: `{name}` is given twice"));
+        }
+    }
+    let has = |one| by.contains(&one);
+    if has(By::Client) && (has(By::Subject) || has(By::Network)) {
+        return Err(
+            "--by: with `client` the subject is the client: it does not go with `subject` or \
+             `network`"
+                .to_owned(),
+        );
+    }
+    let mut by: Vec<summary::By> = by.iter().map(|&by| by.into()).collect();
+    if by == [summary::By::Client] {
+        by.push(summary::By::App);
+    }
+    Ok(by)
+}
+
+/// How subjects are found for a summary `by` these: nothing, where none are asked for.
+pub(super) fn subjects(by: &[summary::By], networks: &Subjects) -> Option<Arc<Subjects>> {
+    let subjects = match by.iter().find(|by| by.needs_subjects())? {
+        // As they are, whatever networks are one's own.
+        summary::By::Client => Subjects {
+            end: End::Client,
+            ipv4_prefix: 32,
+            ipv6_prefix: 128,
+            ..networks.clone()
+        },
+        _ => networks.clone(),
+    };
+    Some(Arc::new(subjects))
+}
+
+/// Whose volume is counted.
+#[derive(Debug, Args)]
+pub(super) struct Accounts {
+    /// With --by subject: one's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject.
+    #[arg(
+        long,
+        value_name = "PREFIX",
+        value_delimiter = ',',
+        help_heading = "Accounts"
+    )]
+    local: Vec<Prefix>,
+
+    /// With --by subject: addresses with so many first bits in common are one subject.
+    #[arg(long, value_name = "BITS", default_value_t = Subjects::default().ipv4_prefix, value_parser = clap::value_parser!(u8).range(..=32), help_heading = "Accounts")]
+    ipv4_prefix: u8,
+
+    /// The same for IPv6.
+    #[arg(long, value_name = "BITS", default_value_t = Subjects::default().ipv6_prefix, value_parser = clap::value_parser!(u8).range(..=128), help_heading = "Accounts")]
+    ipv6_prefix: u8,
+
+    /// Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`. Output differs with the number of workers only if there are more than twice as many.
+    #[arg(long, value_name = "N", default_value_t = usage::Config::default().max_accounts, value_parser = positive, help_heading = "Accounts")]
+    pub(super) max_accounts: usize,
+}
+
+impl Accounts {
+    /// The networks and how subjects are grouped.
+    pub(super) fn networks(&self) -> Subjects {
+        let defaults = Subjects::default();
+        Subjects {
+            local: if self.local.is_empty() {
+                defaults.local
+            } else {
+                self.local.clone()
+            },
+            ipv4_prefix: self.ipv4_prefix,
+            ipv6_prefix: self.ipv6_prefix,
+            end: defaults.end,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_go_together_is_refused() {
+        for (by, expected) in [
+            (&[By::App, By::App][..], "`app` is given twice"),
+            (&[By::Client, By::Subject], "the subject is the client"),
+            (
+                &[By::Network, By::App, By::Client],
+                "the subject is the client",
+            ),
+        ] {
+            let refusal = checked(by).unwrap_err();
+            assert!(refusal.contains(expected), "{refusal}");
+        }
+        let client = checked(&[By::Client]).unwrap();
+        assert_eq!(client, [summary::By::Client, summary::By::App]);
+        let networks = Subjects::default();
+        assert_eq!(subjects(&client, &networks).unwrap().end, End::Client);
+        assert_eq!(subjects(&[summary::By::App], &networks), None);
+    }
+}
