@@ -253,7 +253,7 @@ mod tests {
             (1, u64::MAX, Some(99), &[10, 11, 12, 13]),
         ];
         let set = SignatureSet::compile(&[]).unwrap();
-        let mut collector = Collector::new(2, false);
+        let mut collector = Collector::new(2, &usage::Config::default());
         let mut frames = Frames::default();
         for (worker, index, frame, expected) in steps {
             let report = Report {
