@@ -198,8 +198,8 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             "[networks]\nlocal = [\"10.0.0.0/8\", \"10.0.0.1/8\"]\nipv4_prefix = 33",
             &[
-                "networks.local: `10.0.0.1/8` is no prefix: bits are set after the first 8",
-                "networks.ipv4_prefix: 33 is more than the 32 bits of an address",
+                "t:2:1: networks.local: `10.0.0.1/8` is no prefix: bits are set after the first 8",
+                "t:3:1: networks.ipv4_prefix: 33 is more than the 32 bits of an address",
             ],
         ),
         (

@@ -21,8 +21,10 @@ pub mod trial;
 mod watch;
 mod worker;
 
+use std::io;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
@@ -35,14 +37,15 @@ use crate::classify::names::Learning;
 use crate::decode;
 use crate::export::Exporter;
 use crate::flow;
+use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{self, Stats, Summary};
+use crate::usage::{self, Cells, Stats, Summary};
 
-use self::collector::{Collector, Report};
+use self::collector::{Blocks, Collector, Counted, Order, Outlet, Report, State};
 use self::duplicates::Deduplicator;
 use self::steer::{Entry, Steer};
-use self::worker::Worker;
+use self::worker::{Produced, Worker};
 
 pub use self::duplicates::Duplicates;
 pub use self::marks::FlowIds;
@@ -58,6 +61,10 @@ const BLOCKS_A_WORKER: usize = 2;
 /// Blocks in a row of which a worker says nothing at most: until it does, the collector holds what the
 /// others say.
 const UNTOLD: usize = 16;
+
+/// How long exporters may hold back what they were given, so that a reader of what they write sees
+/// it within a second.
+const HELD: Duration = Duration::from_millis(200);
 
 /// Most capture threads of a live run, over all interfaces.
 pub const CAPTURE_THREADS: usize = 32;
@@ -95,7 +102,7 @@ pub enum Failure {
     /// The input could not be read.
     Read(Error),
     /// An exporter could not write.
-    Write(std::io::Error),
+    Write(io::Error),
 }
 
 /// A block on its way to a worker.
@@ -125,7 +132,7 @@ pub fn run(
     share.flow = config.flow.share(count);
     thread::scope(|scope| {
         let (empty_out, empty_in) = bounded::<Block>(BLOCKS_A_WORKER * (count + 1));
-        let (report_out, report_in) = bounded::<(usize, Report)>(BLOCKS_A_WORKER * count);
+        let (report_out, report_in) = bounded::<Report>(BLOCKS_A_WORKER * count);
         let mut jobs = Vec::with_capacity(count);
         for number in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
@@ -141,8 +148,16 @@ pub fn run(
         }
         drop((empty_out, report_out));
         let collector = {
-            let collector = Collector::new(count, &config.usage);
-            scope.spawn(move || collector.run(&report_in, set, exporter))
+            let counted = Counted::new(count, &config.usage);
+            let intervals = config.usage.interval.is_some();
+            let collector = Collector::new(Blocks::new(count), counted, intervals);
+            let mut direct = Direct {
+                exporter,
+                set,
+                sequence: 0,
+                holds: false,
+            };
+            scope.spawn(move || collector.run(&report_in, &mut direct))
         };
         let read = read(inputs, &jobs, &empty_in, &share, progress);
         drop(jobs);
@@ -150,7 +165,7 @@ pub fn run(
             Ok(collected) => collected,
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let mut summary = collected.map_err(Failure::Write)?;
+        let mut summary = collected.map_err(Failure::Write)?.summary();
         let read = read.map_err(Failure::Read)?;
         summary.ledger.wire = read.wire;
         let counts = inputs.counts();
@@ -251,7 +266,7 @@ fn work(
     number: usize,
     jobs: &Receiver<Job>,
     empty: &Sender<Block>,
-    reports: &Sender<(usize, Report)>,
+    reports: &Sender<Report>,
 ) {
     let mut untold = 0;
     for Job {
@@ -265,21 +280,95 @@ fn work(
             None => worker.run_block(&block),
             Some(entries) => worker.run_share(&block, entries, &mut ()),
         }
-        worker.end_block(block.watermark, began);
+        let block_watermark = block.watermark;
+        worker.end_block(block_watermark, began);
         if let Some(block) = Arc::into_inner(block) {
             // As it is: the reader writes over it without filling it with zeros first.
             let _ = empty.try_send(block);
         }
-        let report = worker.report(index);
+        let produced = worker.take();
+        let report = Report {
+            block: index,
+            watermark: block_watermark,
+            ..report(number, produced)
+        };
         // While more waits to be done, the next report tells of this block as well.
         if report.is_empty() && !jobs.is_empty() && untold < UNTOLD {
             untold += 1;
             continue;
         }
         untold = 0;
-        if reports.send((number, report)).is_err() {
+        if reports.send(report).is_err() {
             return;
         }
     }
-    let _ = reports.send((number, worker.finish()));
+    let (produced, totals) = worker.finish();
+    let _ = reports.send(Report {
+        block: u64::MAX,
+        state: Some(Box::new(State {
+            drops: totals.drops,
+            health: totals.health,
+            flows: totals.flows,
+            stats: totals.stats,
+            ..State::default()
+        })),
+        is_last: true,
+        ..report(number, produced)
+    });
+}
+
+/// A report of what a worker has produced.
+fn report(part: usize, produced: Produced) -> Report {
+    let closed = produced.closed.into_iter();
+    Report {
+        part,
+        records: produced.records,
+        marked: produced.marked,
+        closed: closed.map(|(start, cells)| (0, start, cells)).collect(),
+        ..Report::default()
+    }
+}
+
+/// What is complete goes to the exporter at once, whose first error ends the run.
+struct Direct<'a> {
+    exporter: &'a mut dyn Exporter,
+    set: &'a SignatureSet,
+    /// Of the next interval.
+    sequence: u64,
+    /// The exporter may hold something back.
+    holds: bool,
+}
+
+impl Outlet for Direct<'_> {
+    fn every(&self) -> Duration {
+        HELD
+    }
+
+    fn records(&mut self, records: Vec<FlowRecord>, _: usize) -> io::Result<()> {
+        self.holds = true;
+        let mut records = records.iter();
+        records.try_for_each(|record| self.exporter.flow(record, self.set))
+    }
+
+    fn frames(&mut self, numbers: &[u64]) -> io::Result<()> {
+        self.exporter.frames(numbers)
+    }
+
+    fn interval(&mut self, start: Timestamp, cells: Cells, _: u64) -> io::Result<()> {
+        self.holds = true;
+        let sequence = self.sequence;
+        self.sequence += 1;
+        self.exporter.interval(start, sequence, &cells, self.set)
+    }
+
+    fn tick(&mut self, _: &Counted, _: &impl Order) -> io::Result<()> {
+        if std::mem::take(&mut self.holds) {
+            self.exporter.flush()?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, _: &Counted, _: &impl Order) -> io::Result<()> {
+        self.exporter.finish()
+    }
 }

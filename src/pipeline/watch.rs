@@ -231,7 +231,7 @@ mod tests {
             }
             assert!(grown > 3, "{grown}");
             worker.end_all(EndReason::EndOfInput);
-            let ended = worker.report(0).records;
+            let ended = worker.take().records;
             assert_eq!(!ended.is_empty(), records);
             for record in ended {
                 recent.tell(record);

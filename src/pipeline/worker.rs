@@ -16,7 +16,6 @@ use crate::usage::ledger::{Drops, Volume};
 use crate::usage::{CellId, CellKey, Cells, Health, Stats, Usage};
 
 use super::Config;
-use super::collector::{Last, Report};
 use super::halves::Halves;
 use super::marks::Marks;
 use super::steer::{Entry, drop_frame};
@@ -112,6 +111,28 @@ pub(super) struct Worker {
     /// New flows are counted without a look at them.
     sheds: bool,
     marks: Option<Marks>,
+}
+
+/// What has come of frames since it was last asked.
+#[derive(Debug)]
+pub(super) struct Produced {
+    /// Flows that ended.
+    pub(super) records: Vec<FlowRecord>,
+    /// Intervals that closed.
+    pub(super) closed: Vec<(Timestamp, Cells)>,
+    /// Frames of the flows asked for.
+    pub(super) marked: Vec<u64>,
+}
+
+/// What a worker has counted at its end.
+#[derive(Debug)]
+pub(super) struct Totals {
+    pub(super) drops: Drops,
+    pub(super) health: Health,
+    /// Flows that showed one direction, where other threads may have the other.
+    pub(super) halves: Halves,
+    pub(super) flows: u64,
+    pub(super) stats: Option<Stats>,
 }
 
 /// What a worker has counted so far.
@@ -273,24 +294,14 @@ impl Worker {
         self.desk.stats.is_some().then(Stopwatch::start)
     }
 
-    /// What happened since the last report.
-    pub(super) fn report(&mut self, index: u64) -> Report {
-        Report {
-            index,
-            records: self
-                .desk
-                .records
-                .as_mut()
-                .map(std::mem::take)
-                .unwrap_or_default(),
+    /// What happened since it was last asked.
+    pub(super) fn take(&mut self) -> Produced {
+        let records = self.desk.records.as_mut();
+        Produced {
+            records: records.map(std::mem::take).unwrap_or_default(),
             closed: std::mem::take(&mut self.desk.closed),
-            marked: self.take_marked(),
-            last: None,
+            marked: self.marks.as_mut().map(Marks::take).unwrap_or_default(),
         }
-    }
-
-    fn take_marked(&mut self) -> Vec<u64> {
-        self.marks.as_mut().map(Marks::take).unwrap_or_default()
     }
 
     /// Whether flows that begin from now on are counted without a look at them.
@@ -366,24 +377,18 @@ impl Worker {
         desk.closed.append(&mut desk.usage.take_all());
     }
 
-    /// Ends all flows; the last report.
-    pub(super) fn finish(mut self) -> Report {
+    /// Ends all flows: what happened since it was last asked, and all there was.
+    pub(super) fn finish(mut self) -> (Produced, Totals) {
         self.end_all(EndReason::EndOfInput);
-        let marked = self.take_marked();
-        let desk = &mut self.desk;
-        Report {
-            index: u64::MAX,
-            records: desk.records.take().unwrap_or_default(),
-            closed: std::mem::take(&mut desk.closed),
-            marked,
-            last: Some(Box::new(Last {
-                drops: self.drops,
-                health: desk.health,
-                halves: desk.halves.take().unwrap_or_default(),
-                flows: desk.flows,
-                stats: desk.stats.take(),
-            })),
-        }
+        let produced = self.take();
+        let totals = Totals {
+            drops: self.drops,
+            health: self.desk.health,
+            halves: self.take_halves(),
+            flows: self.desk.flows,
+            stats: self.desk.stats,
+        };
+        (produced, totals)
     }
 
     /// Runs these frames of a block, and empties `frames`.

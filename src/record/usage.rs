@@ -231,7 +231,11 @@ impl<'r> UsageRecord<'r> {
 
     fn direction(&self) -> Value<'r> {
         // biflowDirection (RFC 5103, section 6.3): the source is who began it, or is not.
-        let number = if self.direction == "toserver" { 1 } else { 2 };
+        let number = if matches!(self.direction, "toserver" | "up") {
+            1
+        } else {
+            2
+        };
         Value::Code {
             name: self.direction.into(),
             number,

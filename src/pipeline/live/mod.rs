@@ -10,14 +10,14 @@
 //! [`Control`] is how the rest of the program stops a run, replaces its signatures and sees how it
 //! is.
 
-mod collector;
+mod capture_worker;
 mod control;
 mod intake;
+mod lessons;
 mod load;
-mod parted;
-mod report;
-mod tide;
-mod whole;
+mod outbox;
+mod publisher;
+mod steered;
 mod writer;
 
 #[cfg(test)]
@@ -35,20 +35,21 @@ use crate::capture::live::Source;
 use crate::classify::Classifier;
 use crate::export::snapshot::Snapshot;
 
-use self::collector::Collector;
+use self::capture_worker::{CaptureWorker, Shared};
 use self::intake::Intake;
-use self::parted::{Hand, Job, Mark, Taker, UNDER_WAY};
-use self::report::{Outbox, Report, Room};
-use self::tide::Tide;
-use self::whole::{Shared, Whole};
+use self::lessons::LessonExchange;
+use self::outbox::{Outbox, RecordBudget};
+use self::publisher::Publisher;
+use self::steered::{CaptureThread, Job, Mark, ShareWorker, UNDER_WAY};
 use self::writer::{Writer, cells_waiting};
 
 pub use self::control::Control;
-pub(super) use self::report::RECORDS_MEMORY;
-pub(super) use self::tide::lessons_memory;
+pub(super) use self::lessons::lessons_memory;
+pub(super) use self::outbox::RECORDS_MEMORY;
 pub(super) use self::writer::intervals_memory;
 pub use self::writer::{Output, Records};
 
+use super::collector::{Collector, Counted, Report, Watermarks};
 use super::duplicates::Deduplicator;
 use super::steer::Steer;
 use super::worker::Worker;
@@ -101,7 +102,7 @@ pub(super) fn blocks_in_use(config: &Config, sources: usize) -> usize {
     let kept = sources * (intake::SPARE + 1);
     match config.steering {
         Steering::Kernel if sources == 1 => kept,
-        Steering::Kernel => kept + sources * (whole::MAX_WAITING + 1),
+        Steering::Kernel => kept + sources * (capture_worker::MAX_WAITING + 1),
         Steering::Inner => kept + UNDER_WAY * (config.run.workers.max(1) + 1),
     }
 }
@@ -158,9 +159,9 @@ pub fn run(
         false => Deduplicator::idle(),
     };
     let reports = report_out.clone();
-    let room = Room::default();
-    let arrivals = room.clone();
-    let outbox = move |part| Outbox::new(part, reports.clone(), room.clone());
+    let budget = RecordBudget::default();
+    let arrived = budget.clone();
+    let outbox = move |part| Outbox::new(part, reports.clone(), budget.clone());
     thread::scope(|scope| {
         let intakes = sources
             .into_iter()
@@ -168,15 +169,16 @@ pub fn run(
             .map(|(thread, source)| Intake::new(source, thread, at_source()));
         match config.steering {
             Steering::Kernel => {
-                let mut tides = Tide::among(threads).into_iter();
+                let mut exchanges = LessonExchange::among(threads).into_iter();
                 for (part, intake) in intakes.enumerate() {
                     let shared = (threads > 1)
-                        .then(|| tides.next())
+                        .then(|| exchanges.next())
                         .flatten()
-                        .map(|tide| Shared::new(tide, Steer::new(&share.decode, 1)));
+                        .map(|exchange| Shared::new(exchange, Steer::new(&share.decode, 1)));
                     let (worker, outbox) = (worker(), outbox(part));
-                    let whole = Whole::new(control, intake, worker, outbox, config.tick, shared);
-                    scope.spawn(move || whole.run());
+                    let thread =
+                        CaptureWorker::new(control, intake, worker, outbox, config.tick, shared);
+                    scope.spawn(move || thread.run());
                 }
             }
             Steering::Inner => {
@@ -188,7 +190,7 @@ pub fn run(
                     inboxes.push(job_in);
                 }
                 for (thread, intake) in intakes.enumerate() {
-                    let taker = Taker {
+                    let capture = CaptureThread {
                         control,
                         thread,
                         intake,
@@ -199,10 +201,10 @@ pub fn run(
                         tick: config.tick,
                         set_back: 0,
                     };
-                    scope.spawn(move || taker.run());
+                    scope.spawn(move || capture.run());
                 }
                 for (number, jobs) in inboxes.into_iter().enumerate() {
-                    let hand = Hand {
+                    let worker = ShareWorker {
                         control,
                         worker: worker(),
                         jobs,
@@ -214,12 +216,18 @@ pub fn run(
                         marks: vec![Mark::default(); threads],
                         set_back: 0,
                     };
-                    scope.spawn(move || hand.run());
+                    scope.spawn(move || worker.run());
                 }
             }
         }
         // Its end shows when all threads have gone.
         drop((outbox, report_out));
-        Ok(Collector::new(control, writers, config, parts, arrivals).run(&report_in))
+        let usage = &config.run.usage;
+        let order = Watermarks::new(parts, usage.interval);
+        let counted = Counted::new(parts, usage);
+        let collector = Collector::new(order, counted, usage.interval.is_some());
+        let mut publisher = Publisher::new(control, writers, config, arrived);
+        collector.run(&report_in, &mut publisher)?;
+        Ok(control.latest().load_full())
     })
 }

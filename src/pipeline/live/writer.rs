@@ -2,7 +2,7 @@
 //! nothing, a pipe that nobody reads or a disk that hangs, holds up neither the collector nor the
 //! other outputs.
 //!
-//! Flow records wait in memory while there is [`Room`]. Usage is never given up while the run lasts:
+//! Flow records wait in memory while there is [`RecordBudget`]. Usage is never given up while the run lasts:
 //! an interval that could not be written is tried again, and of those that wait too long the
 //! earliest goes into the one after it.
 //!
@@ -24,7 +24,7 @@ use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{self, CellKey, Cells, Totals};
 
-use super::report::Room;
+use super::outbox::RecordBudget;
 
 /// Cells of closed intervals that may wait for one output: two intervals with as many accounts as
 /// there may be.
@@ -73,22 +73,22 @@ pub struct Output {
 pub(super) struct Batch {
     records: Vec<FlowRecord>,
     bytes: usize,
-    room: Room,
+    budget: RecordBudget,
     set: Arc<SignatureSet>,
 }
 
 impl Batch {
-    /// Records that take so many bytes of `room`, named by `set`.
+    /// Records that take so many bytes of `budget`, named by `set`.
     pub(super) const fn new(
         records: Vec<FlowRecord>,
         bytes: usize,
-        room: Room,
+        budget: RecordBudget,
         set: Arc<SignatureSet>,
     ) -> Self {
         Self {
             records,
             bytes,
-            room,
+            budget,
             set,
         }
     }
@@ -96,7 +96,7 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        self.room.give_back(self.bytes);
+        self.budget.give_back(self.bytes);
     }
 }
 
@@ -163,7 +163,7 @@ impl Writer {
         let (orders, inbox) = unbounded();
         let (end, ended) = bounded(0);
         let account = Arc::new(Account::default());
-        let pen = Pen {
+        let thread = WriterThread {
             name: name.clone(),
             records,
             exporter,
@@ -175,7 +175,7 @@ impl Writer {
         thread::Builder::new()
             .name("records".to_owned())
             .spawn(move || {
-                pen.run(&inbox);
+                thread.run(&inbox);
                 // Or by a panic: the collector sees the channel close.
                 drop(end);
             })?;
@@ -365,7 +365,7 @@ impl Waiting {
 }
 
 /// The thread's end.
-struct Pen {
+struct WriterThread {
     name: String,
     records: Records,
     exporter: Box<dyn Exporter>,
@@ -378,7 +378,7 @@ struct Pen {
     fails: bool,
 }
 
-impl Pen {
+impl WriterThread {
     fn run(mut self, orders: &Receiver<Order>) {
         for order in orders {
             match order {

@@ -31,9 +31,9 @@ pub(in crate::pipeline) fn lessons_memory(threads: usize) -> usize {
     threads.saturating_mul((UNDER_WAY + 1) * MAX_BLOCK + 2 * MAX_WAITING)
 }
 
-/// One thread's end of it.
+/// One thread's end of the exchange.
 #[derive(Debug)]
-pub(super) struct Tide {
+pub(super) struct LessonExchange {
     mine: usize,
     marks: Arc<[CachePadded<AtomicU64>]>,
     inbox: Receiver<Arc<Lessons>>,
@@ -46,7 +46,7 @@ pub(super) struct Tide {
     furthest: Timestamp,
 }
 
-impl Tide {
+impl LessonExchange {
     /// The ends for so many threads.
     pub(super) fn among(threads: usize) -> Vec<Self> {
         let marks: Arc<[_]> = (0..threads)
@@ -142,7 +142,7 @@ impl Tide {
     }
 }
 
-impl Teacher for Tide {
+impl Teacher for LessonExchange {
     #[inline]
     fn is_due(&self, until: Timestamp) -> bool {
         self.waiting.front().is_some_and(|(at, ..)| *at <= until)

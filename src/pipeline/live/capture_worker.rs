@@ -1,7 +1,7 @@
 //! A capture thread that also does all the work on its frames: they never cross threads.
 //!
 //! With several such threads each sees only its part of the frames, shared out by the kernel by
-//! address pair; what teaches about other flows is passed on through the [`Tide`].
+//! address pair; what teaches about other flows is passed on through the [`LessonExchange`].
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::capture::Block;
 use crate::capture::live::steady;
 use crate::flow::{self, EndReason};
+use crate::pipeline::collector::State;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::{Teacher, Worker};
 use crate::time::Timestamp;
@@ -17,8 +18,8 @@ use crate::usage::ledger::Volume;
 
 use super::Control;
 use super::intake::{Intake, Taken};
-use super::report::{Outbox, State};
-use super::tide::Tide;
+use super::lessons::LessonExchange;
+use super::outbox::Outbox;
 
 /// Blocks that may wait for the other threads. A thread that is further ahead goes on without
 /// their lessons: capturing comes first.
@@ -28,7 +29,7 @@ pub(super) const MAX_WAITING: usize = 128;
 const LAST_WAITS: u32 = 3000;
 
 /// One of a live run's capture threads.
-pub(super) struct Whole<'a> {
+pub(super) struct CaptureWorker<'a> {
     control: &'a Control,
     intake: Intake,
     worker: Worker,
@@ -45,22 +46,22 @@ pub(super) struct Whole<'a> {
 
 /// What a thread needs that is not the only one.
 pub(super) struct Shared {
-    pub(super) tide: Tide,
+    pub(super) exchange: LessonExchange,
     pub(super) steer: Steer,
     waiting: VecDeque<(Block, Vec<Entry>)>,
 }
 
 impl Shared {
-    pub(super) const fn new(tide: Tide, steer: Steer) -> Self {
+    pub(super) const fn new(exchange: LessonExchange, steer: Steer) -> Self {
         Self {
-            tide,
+            exchange,
             steer,
             waiting: VecDeque::new(),
         }
     }
 }
 
-impl<'a> Whole<'a> {
+impl<'a> CaptureWorker<'a> {
     pub(super) fn new(
         control: &'a Control,
         intake: Intake,
@@ -115,8 +116,8 @@ impl<'a> Whole<'a> {
             }
             Some(shared) => {
                 let (entries, lessons) = shared.steer.keep(&block);
-                shared.tide.publish(lessons);
-                shared.tide.mark(block.watermark);
+                shared.exchange.publish(lessons);
+                shared.exchange.mark(block.watermark);
                 shared.waiting.push_back((block, entries));
                 self.work(MAX_WAITING);
             }
@@ -130,14 +131,14 @@ impl<'a> Whole<'a> {
                 self.worker.end_block(watermark, None);
             }
             Some(shared) => {
-                shared.tide.mark(watermark);
+                shared.exchange.mark(watermark);
                 self.work(MAX_WAITING);
                 if let Some(shared) = &mut self.shared
                     && shared.waiting.is_empty()
                 {
-                    let passed = watermark.min(shared.tide.passed());
+                    let passed = watermark.min(shared.exchange.passed());
                     shared.steer.expire(passed);
-                    shared.tide.teach(passed, &mut self.worker);
+                    shared.exchange.teach(passed, &mut self.worker);
                     self.watermark = self.watermark.max(passed);
                     self.worker.end_block(self.watermark, None);
                 }
@@ -150,7 +151,7 @@ impl<'a> Whole<'a> {
         self.work(0);
         if let Some(shared) = &mut self.shared {
             shared.steer.give_up();
-            shared.tide.set_back(watermark, &mut self.worker);
+            shared.exchange.set_back(watermark, &mut self.worker);
         }
         self.worker.end_all(EndReason::ClockSetBack);
         self.outbox.collect_records(&mut self.worker);
@@ -165,14 +166,14 @@ impl<'a> Whole<'a> {
         let Some(shared) = &mut self.shared else {
             return;
         };
-        let passed = shared.tide.passed();
-        shared.tide.receive(&mut self.worker);
+        let passed = shared.exchange.passed();
+        shared.exchange.receive(&mut self.worker);
         while let Some((block, _)) = shared.waiting.front()
             && (block.watermark <= passed || shared.waiting.len() > most)
             && let Some((block, entries)) = shared.waiting.pop_front()
         {
             let began = self.worker.stopwatch();
-            self.worker.run_share(&block, entries, &mut shared.tide);
+            self.worker.run_share(&block, entries, &mut shared.exchange);
             self.watermark = block.watermark;
             self.worker.end_block(self.watermark, began);
             self.intake.give_back(block);
@@ -229,7 +230,7 @@ impl<'a> Whole<'a> {
 
     fn finish(mut self) {
         if let Some(shared) = &self.shared {
-            shared.tide.mark(Timestamp(u64::MAX));
+            shared.exchange.mark(Timestamp(u64::MAX));
         }
         // The others end as well; what they saw before must be learned here.
         for _ in 0..LAST_WAITS {

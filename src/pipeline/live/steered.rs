@@ -9,6 +9,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use crate::capture::Block;
 use crate::capture::live::steady;
 use crate::flow::{self, EndReason};
+use crate::pipeline::collector::State;
 use crate::pipeline::duplicates::Deduplicator;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
@@ -17,7 +18,7 @@ use crate::usage::ledger::Volume;
 
 use super::Control;
 use super::intake::{Intake, Taken};
-use super::report::{Outbox, State};
+use super::outbox::Outbox;
 
 /// Blocks under way to each worker: some 16 MiB, a tenth of a second at a gigabit a second.
 pub(super) const UNDER_WAY: usize = 64;
@@ -37,7 +38,7 @@ pub(super) struct Job {
 }
 
 /// A capture thread.
-pub(super) struct Taker<'a> {
+pub(super) struct CaptureThread<'a> {
     pub(super) control: &'a Control,
     pub(super) thread: usize,
     pub(super) intake: Intake,
@@ -50,7 +51,7 @@ pub(super) struct Taker<'a> {
     pub(super) set_back: u32,
 }
 
-impl Taker<'_> {
+impl CaptureThread<'_> {
     /// Captures until the run is to end.
     pub(super) fn run(mut self) {
         let mut lost = Volume::default();
@@ -162,7 +163,7 @@ pub(super) struct Mark {
 }
 
 /// A thread that works on the shares.
-pub(super) struct Hand<'a> {
+pub(super) struct ShareWorker<'a> {
     pub(super) control: &'a Control,
     pub(super) worker: Worker,
     pub(super) jobs: Receiver<Job>,
@@ -179,7 +180,7 @@ pub(super) struct Hand<'a> {
     pub(super) flow: Arc<flow::Config>,
 }
 
-impl Hand<'_> {
+impl ShareWorker<'_> {
     /// Works until all capture threads have ended.
     pub(super) fn run(mut self) {
         let mut wire = Volume::default();

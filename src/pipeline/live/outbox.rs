@@ -1,17 +1,16 @@
-//! What each thread of a live run tells the collector about once a second.
+//! Where what a thread of a live run has to tell waits until the collector takes it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crossbeam::channel::{Sender, TrySendError};
 
-use crate::export::snapshot::SourceReport;
-use crate::pipeline::halves::Halves;
-use crate::pipeline::worker::Worker;
+use crate::pipeline::collector::{Report, State};
+use crate::pipeline::worker::{Produced, Worker};
 use crate::record::FlowRecord;
 use crate::time::Timestamp;
+use crate::usage::Cells;
 use crate::usage::ledger::{Drops, Volume};
-use crate::usage::{Cells, Health, Stats};
 
 /// Bytes of records that may be under way to a collector that is behind, over all threads; any
 /// further ones are lost, and counted.
@@ -22,11 +21,11 @@ pub(crate) const RECORDS_MEMORY: usize = 2 * RECORDS_UNDER_WAY;
 
 /// What all threads together have under way.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Room {
+pub(super) struct RecordBudget {
     taken: Arc<AtomicUsize>,
 }
 
-impl Room {
+impl RecordBudget {
     /// Takes room for as many of `records` as there is room for, in order; the others go. Gives
     /// the bytes taken.
     fn admit(&self, records: &mut Vec<FlowRecord>) -> usize {
@@ -58,76 +57,21 @@ impl Room {
     }
 }
 
-/// What one thread says. It balances: what it has counted as read it has also counted under a
-/// name or a reason, here or in intervals it has closed before.
-#[derive(Debug, Default)]
-pub(super) struct Report {
-    /// The thread's place among those that report.
-    pub(super) part: usize,
-    /// How often it has seen the clock set back.
-    pub(super) set_backs: u32,
-    /// Up to when it is through, by the clock as it is since then.
-    pub(super) watermark: Timestamp,
-    /// Flows that ended since the last report.
-    pub(super) records: Vec<FlowRecord>,
-    /// What they take of the [`Room`].
-    pub(super) record_bytes: usize,
-    /// Flows that settled since, where somebody watches.
-    pub(super) news: Vec<FlowRecord>,
-    /// Flows that ended since and showed one direction, where others may have seen the other.
-    pub(super) halves: Halves,
-    /// Intervals that closed since: how often the clock had been set back, start, volume.
-    pub(super) closed: Vec<(u32, Timestamp, Cells)>,
-    /// How things are.
-    pub(super) state: State,
-    /// Nothing more will come.
-    pub(super) is_last: bool,
-}
-
-/// Sums since the start, and what is held now.
-#[derive(Debug, Default)]
-pub(super) struct State {
-    /// Frames read.
-    pub(super) wire: Volume,
-    /// Volume by name in intervals that are not closed.
-    pub(super) open: Cells,
-    /// Frames of no flow.
-    pub(super) drops: Drops,
-    /// Volume without its final name.
-    pub(super) unsettled: Volume,
-    /// Frames lost on the way to a worker.
-    pub(super) channel: Volume,
-    /// Flows that began.
-    pub(super) flows: u64,
-    /// Flows in the table.
-    pub(super) flows_held: u64,
-    /// What tells of the mirror.
-    pub(super) health: Health,
-    /// Distributions.
-    pub(super) stats: Option<Stats>,
-    /// The source, if the thread has one.
-    pub(super) source: Option<SourceReport>,
-    /// New flows are not looked at.
-    pub(super) sheds: bool,
-    /// Records that nobody took.
-    pub(super) records_lost: u64,
-}
-
 /// Where reports wait until the collector takes them: it is never waited for.
 #[derive(Debug)]
 pub(super) struct Outbox {
     reports: Sender<Report>,
     held: Report,
-    room: Room,
+    budget: RecordBudget,
     records_lost: u64,
     set_backs: u32,
 }
 
 impl Outbox {
     /// An empty outbox of thread `part`.
-    pub(super) fn new(part: usize, reports: Sender<Report>, room: Room) -> Self {
+    pub(super) fn new(part: usize, reports: Sender<Report>, budget: RecordBudget) -> Self {
         Self {
-            room,
+            budget,
             reports,
             held: Report {
                 part,
@@ -140,13 +84,17 @@ impl Outbox {
 
     /// Takes the records that `worker` has: after each block, so that none pile up there.
     pub(super) fn collect_records(&mut self, worker: &mut Worker) {
-        let mut report = worker.report(0);
-        self.add_closed(report.closed);
-        if !report.records.is_empty() {
-            let all = report.records.len();
-            self.held.record_bytes += self.room.admit(&mut report.records);
-            self.records_lost += (all - report.records.len()) as u64;
-            self.add_records(report.records);
+        let Produced {
+            mut records,
+            closed,
+            marked: _,
+        } = worker.take();
+        self.add_closed(closed);
+        if !records.is_empty() {
+            let all = records.len();
+            self.held.record_bytes += self.budget.admit(&mut records);
+            self.records_lost += (all - records.len()) as u64;
+            self.add_records(records);
         }
     }
 
@@ -171,17 +119,15 @@ impl Outbox {
     /// Its flows had their place in the table; nothing more comes, so none of their records is lost.
     pub(super) fn close_with(mut self, worker: Worker, state: State, mut drops: Drops) {
         let counted = worker.tally().health;
-        let end = worker.finish();
-        self.add_closed(end.closed);
-        self.add_records(end.records);
+        let (produced, totals) = worker.finish();
+        self.add_closed(produced.closed);
+        self.add_records(produced.records);
+        drops.add(&totals.drops);
+        // Of flows that end now.
         let mut health = state.health;
-        if let Some(last) = end.last {
-            drops.add(&last.drops);
-            // Of flows that end now.
-            health.add(&last.health.since(&counted));
-            let earlier = std::mem::replace(&mut self.held.halves, last.halves);
-            self.held.halves.join(earlier);
-        }
+        health.add(&totals.health.since(&counted));
+        let earlier = std::mem::replace(&mut self.held.halves, totals.halves);
+        self.held.halves.join(earlier);
         let state = State {
             drops,
             health,
@@ -217,10 +163,10 @@ impl Outbox {
         let mut report = std::mem::replace(&mut self.held, empty);
         report.watermark = watermark;
         report.set_backs = self.set_backs;
-        report.state = State {
+        report.state = Some(Box::new(State {
             records_lost: self.records_lost,
             ..state
-        };
+        }));
         report
     }
 
@@ -275,7 +221,7 @@ mod tests {
 
     #[test]
     fn records_under_way_have_a_bound_that_all_threads_share() {
-        let room = Room::default();
+        let room = RecordBudget::default();
         let other = room.clone();
         let batch = |count: usize| (0..count).map(|_| record(24 << 20)).collect::<Vec<_>>();
         // (records offered, admitted, whether the oldest batch arrives before)

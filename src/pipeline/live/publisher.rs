@@ -1,0 +1,221 @@
+//! Where what the collector of a live run has goes: records and intervals to the writers of the
+//! outputs, and a snapshot about once a second to all who look.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::capture::live::now;
+use crate::export::health;
+use crate::export::snapshot::{Snapshot, SourceReport};
+use crate::pipeline::collector::{Counted, Order, Outlet};
+use crate::pipeline::watch::Recent;
+use crate::record::FlowRecord;
+use crate::time::Timestamp;
+use crate::usage::Cells;
+use crate::usage::health::Fault;
+
+use super::Control;
+use super::outbox::RecordBudget;
+use super::writer::{Batch, Records, Writer};
+
+/// Hands on, and publishes. It is never waited for, and no output ends the run.
+pub(super) struct Publisher<'a> {
+    control: &'a Control,
+    writers: Vec<Writer>,
+    budget: RecordBudget,
+    /// Without records nobody gets anything of the run.
+    only_records: bool,
+    every: Duration,
+    flows_limit: u64,
+    max_accounts: usize,
+    snapshots: u64,
+    started: Timestamp,
+    recent: Option<Recent>,
+    /// Faults of the mirror that the log has.
+    told: Vec<Fault>,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(
+        control: &'a Control,
+        writers: Vec<Writer>,
+        config: &super::Config,
+        budget: RecordBudget,
+    ) -> Self {
+        Self {
+            control,
+            writers,
+            budget,
+            only_records: config.only_records,
+            every: config.tick,
+            flows_limit: config.run.flow.max_flows as u64,
+            max_accounts: config.run.usage.max_accounts,
+            snapshots: 0,
+            started: control.latest().load().started,
+            recent: config.follow.then(Recent::default),
+            told: Vec::new(),
+        }
+    }
+
+    /// Ends a run that nobody gets anything of any more.
+    fn look_for_readers(&self) {
+        let is_gone = !self.writers.is_empty() && self.writers.iter().all(Writer::is_gone);
+        if self.only_records && is_gone && !self.control.stops() {
+            tracing::error!("nobody reads the records any more: the run ends");
+            self.control.stop();
+        }
+    }
+
+    fn publish(&mut self, counted: &Counted, order: &impl Order) {
+        self.snapshots += 1;
+        let snapshot = self.snapshot(counted, order);
+        if !snapshot.ledger.closes() {
+            tracing::error!(ledger = %snapshot.ledger, "the ledger does not close");
+        }
+        for (fault, checked) in snapshot.health.faults() {
+            if !self.told.contains(&fault) {
+                self.told.push(fault);
+                tracing::warn!("the mirror: {}", health::line(fault, checked));
+            }
+        }
+        self.control.publish(snapshot);
+    }
+
+    fn snapshot(&self, counted: &Counted, order: &impl Order) -> Snapshot {
+        let cells = counted.names(order.held());
+        let ledger = counted.ledger(&cells);
+        let not_written = self.lost(Records::Flows);
+        let mut snapshot = Snapshot {
+            sequence: self.snapshots,
+            at: counted.passed().min(now()),
+            started: self.started,
+            set: self.control.set(),
+            reloads: self.control.reloads(),
+            flows_limit: self.flows_limit,
+            records_lost: not_written,
+            records_not_written: not_written,
+            usage_records_lost: self.lost(Records::Usage),
+            intervals_waiting: self.writers.iter().map(Writer::intervals).sum(),
+            recent: self
+                .recent
+                .iter()
+                .flat_map(Recent::flows)
+                .cloned()
+                .collect(),
+            dropped_channel: ledger.channel,
+            cells: Arc::new(cells),
+            ledger,
+            health: counted.health(),
+            stats: counted.stats().unwrap_or_default(),
+            subjects: counted.subjects().cloned(),
+            put_together: counted.put_together(),
+            ..Snapshot::default()
+        };
+        if snapshot.subjects.is_some() && counted.is_all() {
+            snapshot.accounts = Some(Arc::new(counted.closed().clone()));
+        }
+        for state in counted.states() {
+            snapshot.flows += state.flows;
+            snapshot.flows_held += state.flows_held;
+            snapshot.records_lost += state.records_lost;
+            snapshot.overloaded |= state.sheds;
+            if let Some(mut source) = state.source.clone() {
+                // What the interface itself dropped is told to each of its threads.
+                let known = |other: &SourceReport| other.interface == source.interface;
+                if snapshot.sources.iter().any(known) {
+                    source.dropped_interface = 0;
+                }
+                snapshot.sources.push(source);
+            }
+        }
+        snapshot
+    }
+
+    fn remember(&mut self, record: FlowRecord) {
+        if let Some(recent) = &mut self.recent {
+            recent.tell(record);
+        }
+    }
+
+    /// Records of a kind that their writers could not write.
+    fn lost(&self, records: Records) -> u64 {
+        let writers = self.writers.iter();
+        let writers = writers.filter(|writer| writer.records() == records);
+        writers.map(Writer::lost).sum()
+    }
+}
+
+impl Outlet for Publisher<'_> {
+    fn every(&self) -> Duration {
+        self.every
+    }
+
+    fn records(&mut self, records: Vec<FlowRecord>, bytes: usize) -> io::Result<()> {
+        if self.recent.is_some() {
+            let older = records.len().saturating_sub(Recent::MOST);
+            for record in records.iter().skip(older) {
+                self.remember(record.clone());
+            }
+        }
+        let batch = Batch::new(records, bytes, self.budget.clone(), self.control.set());
+        let batch = Arc::new(batch);
+        for writer in &self.writers {
+            writer.flows(&batch);
+        }
+        Ok(())
+    }
+
+    fn news(&mut self, records: Vec<FlowRecord>) {
+        for record in records {
+            self.remember(record);
+        }
+    }
+
+    fn interval(&mut self, start: Timestamp, cells: Cells, put_together: u64) -> io::Result<()> {
+        if put_together > 0 {
+            tracing::warn!(
+                "usage from {start}: {put_together} subjects are put together as `other`: there is \
+                 room for {} accounts (max_accounts)",
+                self.max_accounts,
+            );
+        }
+        let cells = Arc::new(cells);
+        for writer in &mut self.writers {
+            let merged = writer.interval(start, &cells);
+            if merged > 0 {
+                tracing::warn!(
+                    "{}: {merged} intervals have waited too long: what they count is in the one after",
+                    writer.name(),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, counted: &Counted, order: &impl Order) -> io::Result<()> {
+        let at = counted.passed().min(now());
+        if at > Timestamp::default() {
+            // Before all threads have reported, nobody knows.
+            let set = self.control.set();
+            for writer in &mut self.writers {
+                writer.tick(at, &set);
+            }
+        }
+        self.look_for_readers();
+        self.publish(counted, order);
+        Ok(())
+    }
+
+    fn finish(&mut self, counted: &Counted, order: &impl Order) -> io::Result<()> {
+        let set = self.control.set();
+        for writer in &mut self.writers {
+            writer.close(&set);
+        }
+        // Those who watch see the end while the last records are written.
+        self.publish(counted, order);
+        Writer::wait_for(&mut self.writers);
+        self.publish(counted, order);
+        Ok(())
+    }
+}
