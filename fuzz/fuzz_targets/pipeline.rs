@@ -87,9 +87,8 @@ impl Exporter for Written {
 
     fn interval(
         &mut self,
-        start: Timestamp,
+        closed: &Closed,
         sequence: u64,
-        cells: &Cells,
         set: &SignatureSet,
     ) -> std::io::Result<()> {
         let intervals = Intervals {
@@ -97,10 +96,10 @@ impl Exporter for Written {
             run: None,
         };
         let mut json = Records::usage(encoder("json"), BufWriter::new(&mut self.json), intervals);
-        json.interval(start, sequence, cells, set)?;
+        json.interval(closed, sequence, set)?;
         json.finish()?;
         let mut csv = Records::usage(encoder("csv"), BufWriter::new(&mut self.csv), intervals);
-        csv.interval(start, sequence, cells, set)?;
+        csv.interval(closed, sequence, set)?;
         csv.finish()
     }
 

@@ -16,8 +16,7 @@ use crate::export::{Exporter, opening, reason};
 use crate::pipeline::{self, Config, Failure};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
-use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::Closed;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -134,7 +133,7 @@ impl Exporter for Explainer {
         explain(&mut self.out, record, set, self.bytes)
     }
 
-    fn interval(&mut self, _: Timestamp, _: u64, _: &Cells, _: &SignatureSet) -> io::Result<()> {
+    fn interval(&mut self, _: &Closed, _: u64, _: &SignatureSet) -> io::Result<()> {
         Ok(())
     }
 

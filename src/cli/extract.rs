@@ -25,8 +25,7 @@ use crate::export::Exporter;
 use crate::pipeline::{self, Config, Failure, FlowIds};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
-use crate::time::Timestamp;
-use crate::usage::{self, Cells};
+use crate::usage::{self, Closed};
 
 /// Flows whose frames can be asked for: what is kept of them is 64 MiB or so.
 const MOST_FLOWS: usize = 1 << 22;
@@ -245,7 +244,7 @@ impl Exporter for Chooser {
         Ok(())
     }
 
-    fn interval(&mut self, _: Timestamp, _: u64, _: &Cells, _: &SignatureSet) -> io::Result<()> {
+    fn interval(&mut self, _: &Closed, _: u64, _: &SignatureSet) -> io::Result<()> {
         Ok(())
     }
 
@@ -285,7 +284,7 @@ impl Exporter for Frames {
         Ok(())
     }
 
-    fn interval(&mut self, _: Timestamp, _: u64, _: &Cells, _: &SignatureSet) -> io::Result<()> {
+    fn interval(&mut self, _: &Closed, _: u64, _: &SignatureSet) -> io::Result<()> {
         Ok(())
     }
 

@@ -26,8 +26,7 @@ use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
 use crate::record::{FlowRecord, Intervals};
 use crate::signature::SignatureSet;
-use crate::time::Timestamp;
-use crate::usage::{self, Cells};
+use crate::usage::{self, Closed};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -335,14 +334,8 @@ impl Exporter for Outputs {
         self.records.flow(record, set)
     }
 
-    fn interval(
-        &mut self,
-        start: Timestamp,
-        sequence: u64,
-        cells: &Cells,
-        set: &SignatureSet,
-    ) -> io::Result<()> {
-        self.records.interval(start, sequence, cells, set)
+    fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
+        self.records.interval(closed, sequence, set)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -23,8 +23,7 @@ use crate::record::FlowRecord;
 use crate::signature::{
     self, Conversation, Fate, ListRow, Observed, Runner, Severity, SignatureSet, SourceFile,
 };
-use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::Closed;
 use crate::verdict::RuleId;
 
 const LIST_EXAMPLES: &str = "\
@@ -369,7 +368,7 @@ impl Exporter for Observer {
         Ok(())
     }
 
-    fn interval(&mut self, _: Timestamp, _: u64, _: &Cells, _: &SignatureSet) -> io::Result<()> {
+    fn interval(&mut self, _: &Closed, _: u64, _: &SignatureSet) -> io::Result<()> {
         Ok(())
     }
 

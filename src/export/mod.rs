@@ -23,7 +23,7 @@ use std::io;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::Closed;
 
 /// Where records go.
 ///
@@ -47,13 +47,7 @@ pub trait Exporter: Send {
     ///
     /// When a record cannot be written. The same interval may be given again, before any other: then
     /// it goes on with that record.
-    fn interval(
-        &mut self,
-        start: Timestamp,
-        sequence: u64,
-        cells: &Cells,
-        set: &SignatureSet,
-    ) -> io::Result<()>;
+    fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()>;
 
     /// Frames of these numbers are of flows that were asked for; in no order.
     ///
@@ -139,16 +133,8 @@ impl Exporter for Vec<Box<dyn Exporter>> {
         all(self, |exporter| exporter.flow(record, set))
     }
 
-    fn interval(
-        &mut self,
-        start: Timestamp,
-        sequence: u64,
-        cells: &Cells,
-        set: &SignatureSet,
-    ) -> io::Result<()> {
-        all(self, |exporter| {
-            exporter.interval(start, sequence, cells, set)
-        })
+    fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
+        all(self, |exporter| exporter.interval(closed, sequence, set))
     }
 
     fn frames(&mut self, numbers: &[u64]) -> io::Result<()> {

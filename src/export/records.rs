@@ -8,7 +8,7 @@ use crate::encode::{Encode, Encoder};
 use crate::record::{FlowRecord, FlowView, Interval, Intervals, UsageRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::Closed;
 
 /// Gives encoded records to `writer`, one by one.
 #[derive(Debug)]
@@ -83,19 +83,13 @@ impl<W: Lines> Exporter for Records<W> {
         self.writer.line(&self.line)
     }
 
-    fn interval(
-        &mut self,
-        start: Timestamp,
-        sequence: u64,
-        cells: &Cells,
-        set: &SignatureSet,
-    ) -> io::Result<()> {
+    fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
         let Some(intervals) = self.usage else {
             return Ok(());
         };
-        let interval = Interval::new(start, sequence, cells, intervals);
+        let interval = Interval::new(closed, sequence, intervals);
         let first = self.rest.take(sequence);
-        let records = UsageRecord::all(&interval, cells, set);
+        let records = UsageRecord::all(&interval, &closed.cells, set);
         for (place, record) in records.enumerate().skip(first) {
             if let Err(error) = self.usage_record(&record) {
                 self.rest.keep(sequence, place, interval.records);

@@ -40,7 +40,7 @@ use crate::flow;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{self, Cells, Stats, Summary};
+use crate::usage::{self, Closed, Stats, Summary};
 
 use self::collector::{Blocks, Collector, Counted, Order, Outlet, Report, State};
 use self::duplicates::Deduplicator;
@@ -150,7 +150,11 @@ pub fn run(
         let collector = {
             let counted = Counted::new(count, &config.usage);
             let intervals = config.usage.interval.is_some();
-            let collector = Collector::new(Blocks::new(count), counted, intervals);
+            let collector = Collector::new(
+                Blocks::new(count, config.usage.interval),
+                counted,
+                intervals,
+            );
             let mut direct = Direct {
                 exporter,
                 set,
@@ -269,19 +273,23 @@ fn work(
     reports: &Sender<Report>,
 ) {
     let mut untold = 0;
+    let (mut began, mut watermark) = (None, Timestamp::default());
     for Job {
         index,
         block,
         share,
     } in jobs
     {
-        let began = worker.stopwatch();
+        if began.is_none() {
+            began = block.frames.iter().map(|frame| frame.at).min();
+        }
+        let stopwatch = worker.stopwatch();
         match share {
             None => worker.run_block(&block),
             Some(entries) => worker.run_share(&block, entries, &mut ()),
         }
-        let block_watermark = block.watermark;
-        worker.end_block(block_watermark, began);
+        watermark = block.watermark;
+        worker.end_block(watermark, stopwatch);
         if let Some(block) = Arc::into_inner(block) {
             // As it is: the reader writes over it without filling it with zeros first.
             let _ = empty.try_send(block);
@@ -289,7 +297,8 @@ fn work(
         let produced = worker.take();
         let report = Report {
             block: index,
-            watermark: block_watermark,
+            began: began.unwrap_or(watermark),
+            watermark,
             ..report(number, produced)
         };
         // While more waits to be done, the next report tells of this block as well.
@@ -305,6 +314,8 @@ fn work(
     let (produced, totals) = worker.finish();
     let _ = reports.send(Report {
         block: u64::MAX,
+        began: began.unwrap_or(watermark),
+        watermark,
         state: Some(Box::new(State {
             drops: totals.drops,
             health: totals.health,
@@ -354,11 +365,11 @@ impl Outlet for Direct<'_> {
         self.exporter.frames(numbers)
     }
 
-    fn interval(&mut self, start: Timestamp, cells: Cells, _: u64) -> io::Result<()> {
+    fn interval(&mut self, closed: Closed, _: u64) -> io::Result<()> {
         self.holds = true;
         let sequence = self.sequence;
         self.sequence += 1;
-        self.exporter.interval(start, sequence, &cells, self.set)
+        self.exporter.interval(&closed, sequence, self.set)
     }
 
     fn tick(&mut self, _: &Counted, _: &impl Order) -> io::Result<()> {

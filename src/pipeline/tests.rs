@@ -55,14 +55,8 @@ impl Exporter for Log {
         Ok(())
     }
 
-    fn interval(
-        &mut self,
-        start: Timestamp,
-        sequence: u64,
-        cells: &Cells,
-        _: &SignatureSet,
-    ) -> io::Result<()> {
-        self.0.push(format!("{start} {sequence} {cells:?}"));
+    fn interval(&mut self, closed: &Closed, sequence: u64, _: &SignatureSet) -> io::Result<()> {
+        self.0.push(format!("{sequence} {closed:?}"));
         Ok(())
     }
 
@@ -430,7 +424,7 @@ impl Exporter for Full {
         Err(io::ErrorKind::StorageFull.into())
     }
 
-    fn interval(&mut self, _: Timestamp, _: u64, _: &Cells, _: &SignatureSet) -> io::Result<()> {
+    fn interval(&mut self, _: &Closed, _: u64, _: &SignatureSet) -> io::Result<()> {
         Err(io::ErrorKind::StorageFull.into())
     }
 

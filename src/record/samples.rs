@@ -11,7 +11,7 @@ use crate::dissect::{Dns, Facts, Http, Tls};
 use crate::flow::{Counters, EndReason, PerSide};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, Totals};
+use crate::usage::{CellKey, Cells, Closed, Totals};
 use crate::verdict::Evidence;
 
 /// 2026-01-02T03:04:05.000000006Z.
@@ -127,5 +127,11 @@ pub(crate) fn cells(set: &SignatureSet) -> Cells {
 /// The interval these are of.
 pub(crate) fn interval(cells: &Cells, run: Option<Timestamp>) -> Interval {
     let length = Duration::from_secs(60);
-    Interval::new(Timestamp::new(120, 0), 7, cells, Intervals { length, run })
+    let closed = Closed {
+        start: Timestamp::new(120, 0),
+        covered_from: Timestamp::new(130, 0),
+        covered_until: Timestamp::new(180, 0),
+        cells: cells.clone(),
+    };
+    Interval::new(&closed, 7, Intervals { length, run })
 }

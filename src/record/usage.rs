@@ -9,7 +9,7 @@ use crate::classify::UnknownReason;
 use crate::flow::Counters;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, Totals};
+use crate::usage::{CellKey, Cells, Closed, Totals};
 use crate::verdict::Evidence;
 
 /// What usage records say of the intervals they are of.
@@ -29,6 +29,10 @@ pub struct Interval {
     pub start: Timestamp,
     /// The first moment after it.
     pub end: Timestamp,
+    /// From when on the run saw it.
+    pub covered_from: Timestamp,
+    /// Up to when.
+    pub covered_until: Timestamp,
     /// When the run began, if that is said.
     pub run: Option<Timestamp>,
     /// Its number in its run, from 0.
@@ -38,14 +42,16 @@ pub struct Interval {
 }
 
 impl Interval {
-    /// The interval that begins at `start`, with a pair of records for each of `cells`.
-    pub fn new(start: Timestamp, sequence: u64, cells: &Cells, of: Intervals) -> Self {
+    /// What the records of `closed` say, of which each cell has a pair.
+    pub fn new(closed: &Closed, sequence: u64, of: Intervals) -> Self {
         Self {
-            start,
-            end: start.after(of.length),
+            start: closed.start,
+            end: closed.start.after(of.length),
+            covered_from: closed.covered_from,
+            covered_until: closed.covered_until,
             run: of.run,
             sequence,
-            records: usage_records(cells),
+            records: usage_records(&closed.cells),
         }
     }
 }
@@ -100,6 +106,22 @@ pub static FIELDS: &[Field<Get>] = &[
     .required()
     .ipfix(157)
     .read(|record| Some(Value::Time(record.interval.end))),
+    Column::new(
+        "covered_from",
+        Time,
+        "from when on the run saw the interval: later than `timestamp` where the run, or the capture, \
+         began in it, and earlier where volume of an interval before could not be written in time",
+    )
+    .required()
+    .read(|record| Some(Value::Time(record.interval.covered_from))),
+    Column::new(
+        "covered_until",
+        Time,
+        "up to when: `end`, but earlier where the run ended in it, or the clock was set back; the last \
+         frame of a capture",
+    )
+    .required()
+    .read(|record| Some(Value::Time(record.interval.covered_until))),
     Column::new("run", Time, "when the run began; only of live runs")
         .read(|record| record.interval.run.map(Value::Time)),
     Column::new(

@@ -97,6 +97,19 @@ impl Totals {
 /// The cells of one interval, by key.
 pub type Cells = BTreeMap<CellKey, Totals>;
 
+/// An interval that has closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Closed {
+    /// Its first moment.
+    pub start: Timestamp,
+    /// What part of it the run saw: from its first moment on, or from when the run began in it.
+    pub covered_from: Timestamp,
+    /// Up to its end, or up to when the run ended in it.
+    pub covered_until: Timestamp,
+    /// The volume in it.
+    pub cells: Cells,
+}
+
 /// What a run found.
 #[derive(Debug, Default)]
 pub struct Summary {

@@ -1,10 +1,11 @@
 //! The order of a capture file: blocks complete in any order, and leave in that of the capture.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::record::FlowRecord;
 use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::{Cells, Closed};
 
 use super::{Complete, Order, Report};
 
@@ -13,6 +14,8 @@ use super::{Complete, Order, Report};
 pub(in crate::pipeline) struct Blocks {
     /// The latest block that each worker has done; `None`: none yet.
     done: Vec<Option<u64>>,
+    /// The length of an interval; without, there is one.
+    interval: Option<Duration>,
     pending: BTreeMap<u64, Pending>,
 }
 
@@ -22,13 +25,16 @@ struct Pending {
     records: Vec<FlowRecord>,
     marked: Vec<u64>,
     closed: BTreeMap<Timestamp, Cells>,
+    /// When the capture begins, and the latest time up to this block.
+    span: (Timestamp, Timestamp),
 }
 
 impl Blocks {
-    /// Of so many workers, each of which gets all blocks.
-    pub(in crate::pipeline) fn new(workers: usize) -> Self {
+    /// Of so many workers, each of which gets all blocks, and intervals of this length.
+    pub(in crate::pipeline) fn new(workers: usize, interval: Option<Duration>) -> Self {
         Self {
             done: vec![None; workers],
+            interval,
             pending: BTreeMap::new(),
         }
     }
@@ -42,6 +48,8 @@ impl Order for Blocks {
         let pending = self.pending.entry(report.block).or_default();
         pending.records.append(&mut report.records);
         pending.marked.append(&mut report.marked);
+        // All workers say the same.
+        pending.span = (report.began, report.watermark);
         for (_, start, cells) in report.closed.drain(..) {
             let interval = pending.closed.entry(start).or_default();
             for (key, totals) in cells {
@@ -57,12 +65,22 @@ impl Order for Blocks {
             return None;
         }
         let mut block = first.remove();
+        let (began, until) = block.span;
+        let closed = block.closed.into_iter().map(|(start, cells)| {
+            let end = self.interval.map_or(until, |length| start.after(length));
+            Closed {
+                start,
+                covered_from: start.max(began),
+                covered_until: end.min(until),
+                cells,
+            }
+        });
         block.records.sort_unstable_by_key(|record| record.flow_id);
         Some(Complete {
             records: block.records,
             record_bytes: 0,
             marked: block.marked,
-            closed: block.closed.into_iter().collect(),
+            closed: closed.collect(),
         })
     }
 
@@ -92,7 +110,7 @@ mod tests {
             (0, 3, Some(13), &[10, 11, 12, 13]),
             (1, u64::MAX, Some(99), &[10, 11, 12, 13]),
         ];
-        let mut blocks = Blocks::new(2);
+        let mut blocks = Blocks::new(2, None);
         let mut left = Vec::new();
         for (part, block, frame, expected) in steps {
             blocks.take(&mut Report {
@@ -105,6 +123,35 @@ mod tests {
                 left.extend(complete.marked);
             }
             assert_eq!(left, expected, "block {block} of worker {part}");
+        }
+    }
+
+    #[test]
+    fn an_interval_says_what_of_it_the_capture_has() {
+        let at = |second| Timestamp::new(second, 0);
+        // (block, latest time, the interval that closes with it, what of it is covered)
+        let rows = [
+            (0, 100, None, None),
+            (1, 125, Some(60), Some((90, 120))),
+            (2, 190, Some(120), Some((120, 180))),
+            (u64::MAX, 199, Some(180), Some((180, 199))),
+        ];
+        let mut blocks = Blocks::new(1, Some(Duration::from_secs(60)));
+        for (block, latest, closed, expected) in rows {
+            let closed = closed.map(|start| (0, at(start), Cells::new()));
+            blocks.take(&mut Report {
+                block,
+                began: at(90),
+                watermark: at(latest),
+                closed: closed.into_iter().collect(),
+                ..Report::default()
+            });
+            let complete = blocks.complete().unwrap();
+            let mut covered = complete.closed.iter();
+            let covered = covered
+                .next()
+                .map(|one| (one.covered_from, one.covered_until));
+            assert_eq!(covered, expected.map(|(from, until)| (at(from), at(until))));
         }
     }
 }

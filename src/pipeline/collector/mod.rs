@@ -16,8 +16,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError};
 
 use crate::capture::live::steady;
 use crate::record::FlowRecord;
-use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::{Cells, Closed};
 
 pub(super) use self::blocks::Blocks;
 pub(super) use self::counted::Counted;
@@ -34,7 +33,7 @@ pub(super) struct Complete {
     /// Frames of flows that were asked for.
     pub(super) marked: Vec<u64>,
     /// Intervals that all threads have closed, the earliest first.
-    pub(super) closed: Vec<(Timestamp, Cells)>,
+    pub(super) closed: Vec<Closed>,
 }
 
 /// When what threads report is complete.
@@ -85,7 +84,7 @@ pub(super) trait Outlet {
     /// # Errors
     ///
     /// As [`Outlet::records`].
-    fn interval(&mut self, start: Timestamp, cells: Cells, put_together: u64) -> io::Result<()>;
+    fn interval(&mut self, closed: Closed, put_together: u64) -> io::Result<()>;
 
     /// A while has passed.
     ///
@@ -174,10 +173,10 @@ impl<O: Order> Collector<O> {
         if !complete.marked.is_empty() {
             outlet.frames(&complete.marked)?;
         }
-        for (start, mut cells) in complete.closed {
-            let put_together = self.counted.close(&mut cells);
+        for mut closed in complete.closed {
+            let put_together = self.counted.close(&mut closed.cells);
             if self.intervals {
-                outlet.interval(start, cells, put_together)?;
+                outlet.interval(closed, put_together)?;
             }
         }
         Ok(())

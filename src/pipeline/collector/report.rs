@@ -16,6 +16,8 @@ pub(in crate::pipeline) struct Report {
     /// Of a capture, the latest block that is done: all before it are as well, of which nothing
     /// may have been said. `u64::MAX` at the end.
     pub(in crate::pipeline) block: u64,
+    /// Of a capture, when it begins: the time of the first frame.
+    pub(in crate::pipeline) began: Timestamp,
     /// How often the thread has seen the clock set back.
     pub(in crate::pipeline) set_backs: u32,
     /// Up to when it is through, by the clock as it is since then.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::capture::live::now;
 use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::{Cells, Closed};
 
 use super::{Complete, Order, Report};
 
@@ -19,6 +19,8 @@ pub(in crate::pipeline) struct Watermarks {
     /// Intervals that not all threads have closed, by how often the clock had been set back, and
     /// start.
     closing: BTreeMap<(u32, Timestamp), Cells>,
+    /// From when on, and up to when, the clock was seen after it had been set back so often.
+    seen: BTreeMap<u32, (Timestamp, Timestamp)>,
     /// What is complete as it comes.
     at_once: Complete,
 }
@@ -42,20 +44,48 @@ impl Part {
 }
 
 impl Watermarks {
-    /// Of so many threads.
-    pub(in crate::pipeline) fn new(parts: usize, interval: Option<Duration>) -> Self {
+    /// Of so many threads, which began at this time.
+    pub(in crate::pipeline) fn new(
+        parts: usize,
+        interval: Option<Duration>,
+        began: Timestamp,
+    ) -> Self {
         Self {
             interval,
             parts: vec![Part::default(); parts],
             closing: BTreeMap::new(),
+            seen: [(0, (began, began))].into(),
             at_once: Complete::default(),
         }
     }
 
-    fn is_closed(parts: &[Part], set_backs: u32, end: Timestamp, now: Timestamp) -> bool {
-        parts
-            .iter()
-            .all(|part| part.has_closed(set_backs, end, now))
+    /// Takes out the intervals that are closed.
+    fn take_closed(&mut self, is_closed: impl Fn(&[Part], u32, Timestamp) -> bool) -> Vec<Closed> {
+        let Self {
+            interval,
+            parts,
+            closing,
+            seen,
+            ..
+        } = self;
+        let end = |start: Timestamp| interval.map(|length| start.after(length));
+        let closed = closing.extract_if(.., |&(set_backs, start), _| {
+            is_closed(parts, set_backs, end(start).unwrap_or(Timestamp(u64::MAX)))
+        });
+        let closed = closed.map(|((set_backs, start), cells)| {
+            let (from, until) = seen.get(&set_backs).copied().unwrap_or_default();
+            Closed {
+                start,
+                covered_from: end(start).map_or(start, |end| from.min(end).max(start)),
+                covered_until: end(start).map_or(until, |end| end.min(until)),
+                cells,
+            }
+        });
+        let closed = closed.collect();
+        let oldest = parts.iter().map(|part| part.set_backs).min();
+        let oldest = oldest.unwrap_or_default();
+        seen.retain(|&set_backs, _| set_backs >= oldest);
+        closed
     }
 }
 
@@ -72,6 +102,11 @@ impl Order for Watermarks {
                 interval.entry(key).or_default().add(&totals);
             }
         }
+        // A thread that has ended is through with all times, but has not seen them.
+        let reached = report.watermark.min(now());
+        let seen = self.seen.entry(report.set_backs);
+        let (_, until) = seen.or_insert((reached, reached));
+        *until = reached.max(*until);
         if let Some(part) = self.parts.get_mut(report.part) {
             *part = Part {
                 set_backs: report.set_backs,
@@ -83,14 +118,12 @@ impl Order for Watermarks {
 
     fn complete(&mut self) -> Option<Complete> {
         let mut complete = std::mem::take(&mut self.at_once);
-        if let Some(length) = self.interval {
-            let (parts, now) = (&self.parts, now());
-            let closed = self.closing.extract_if(.., |&(set_backs, start), _| {
-                Self::is_closed(parts, set_backs, start.after(length), now)
+        if self.interval.is_some() {
+            let now = now();
+            complete.closed = self.take_closed(|parts, set_backs, end| {
+                let mut parts = parts.iter();
+                parts.all(|part| part.has_closed(set_backs, end, now))
             });
-            complete
-                .closed
-                .extend(closed.map(|((_, start), cells)| (start, cells)));
         }
         let is_nothing = complete.records.is_empty() && complete.marked.is_empty();
         (!is_nothing || !complete.closed.is_empty()).then_some(complete)
@@ -98,9 +131,7 @@ impl Order for Watermarks {
 
     fn rest(&mut self) -> Option<Complete> {
         let mut rest = std::mem::take(&mut self.at_once);
-        let closing = std::mem::take(&mut self.closing).into_iter();
-        rest.closed
-            .extend(closing.map(|((_, start), cells)| (start, cells)));
+        rest.closed = self.take_closed(|_, _, _| true);
         Some(rest)
     }
 
@@ -112,6 +143,7 @@ impl Order for Watermarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::usage::{CellKey, Totals};
 
     #[test]
     fn an_interval_closes_with_the_last_thread_or_with_the_clock_set_back() {
@@ -142,5 +174,51 @@ mod tests {
             };
             assert!(ended.has_closed(of, at(end), at(now)), "all are through");
         }
+    }
+
+    #[test]
+    fn an_interval_says_what_of_it_was_seen() {
+        let minute = Duration::from_secs(60);
+        let at = |second| Timestamp::new(second, 0);
+        let volume = || Cells::from([(CellKey::default(), Totals::default())]);
+        // The run begins at 30; the clock goes to 150 and is set back to 70; the run ends at 140.
+        let reports = [
+            (0, 130, false, vec![(0, 0), (0, 60)]),
+            (0, 150, false, vec![]),
+            (1, 70, false, vec![(0, 120)]),
+            (1, 125, false, vec![(1, 60)]),
+            (1, 140, true, vec![(1, 120)]),
+        ];
+        let expected = [
+            (0, 30, 60),
+            (60, 60, 120),
+            (120, 120, 150),
+            (60, 70, 120),
+            (120, 120, 140),
+        ];
+        let mut order = Watermarks::new(1, Some(minute), at(30));
+        let mut left = Vec::new();
+        for (set_backs, watermark, is_last, closed) in reports {
+            let closed = closed.into_iter();
+            order.take(&mut Report {
+                set_backs,
+                watermark: at(watermark),
+                is_last,
+                closed: closed
+                    .map(|(set_backs, start)| (set_backs, at(start), volume()))
+                    .collect(),
+                ..Report::default()
+            });
+            while let Some(complete) = order.complete() {
+                left.extend(complete.closed);
+            }
+        }
+        let said = left.iter().map(|one| {
+            let times = [one.start, one.covered_from, one.covered_until];
+            let [start, from, until] = times.map(|time| time.0 / 1_000_000_000);
+            (start, from, until)
+        });
+        assert_eq!(said.collect::<Vec<_>>(), expected);
+        assert!(order.rest().unwrap().closed.is_empty());
     }
 }

@@ -12,7 +12,7 @@ use crate::pipeline::collector::{Counted, Order, Outlet};
 use crate::pipeline::watch::Recent;
 use crate::record::FlowRecord;
 use crate::time::Timestamp;
-use crate::usage::Cells;
+use crate::usage::Closed;
 use crate::usage::health::Fault;
 
 use super::Control;
@@ -172,17 +172,18 @@ impl Outlet for Publisher<'_> {
         }
     }
 
-    fn interval(&mut self, start: Timestamp, cells: Cells, put_together: u64) -> io::Result<()> {
+    fn interval(&mut self, closed: Closed, put_together: u64) -> io::Result<()> {
         if put_together > 0 {
             tracing::warn!(
-                "usage from {start}: {put_together} subjects are put together as `other`: there is \
+                "usage from {}: {put_together} subjects are put together as `other`: there is \
                  room for {} accounts (max_accounts)",
+                closed.start,
                 self.max_accounts,
             );
         }
-        let cells = Arc::new(cells);
+        let closed = Arc::new(closed);
         for writer in &mut self.writers {
-            let merged = writer.interval(start, &cells);
+            let merged = writer.interval(&closed);
             if merged > 0 {
                 tracing::warn!(
                     "{}: {merged} intervals have waited too long: what they count is in the one after",

@@ -13,7 +13,7 @@ use crate::export::Exporter;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, Totals};
+use crate::usage::{CellKey, Cells, Closed, Totals};
 
 /// Records as text, without what tells one run from another.
 #[derive(Default)]
@@ -43,14 +43,9 @@ impl Exporter for Log {
         Ok(())
     }
 
-    fn interval(
-        &mut self,
-        start: Timestamp,
-        sequence: u64,
-        cells: &Cells,
-        _: &SignatureSet,
-    ) -> io::Result<()> {
-        self.intervals.push((start, sequence, cells.clone()));
+    fn interval(&mut self, closed: &Closed, sequence: u64, _: &SignatureSet) -> io::Result<()> {
+        self.intervals
+            .push((closed.start, sequence, closed.cells.clone()));
         Ok(())
     }
 

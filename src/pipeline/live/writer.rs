@@ -22,7 +22,7 @@ use crate::export::Exporter;
 use crate::record::{self, FlowRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{self, CellKey, Cells, Totals};
+use crate::usage::{self, CellKey, Closed, Totals};
 
 use super::outbox::RecordBudget;
 
@@ -109,15 +109,14 @@ enum Order {
 
 /// A closed interval that is to be written.
 struct Interval {
-    start: Timestamp,
+    closed: Arc<Closed>,
     sequence: u64,
-    cells: Arc<Cells>,
     set: Arc<SignatureSet>,
 }
 
 impl Interval {
     fn records(&self) -> u64 {
-        record::usage::usage_records(&self.cells) as u64
+        record::usage::usage_records(&self.closed.cells) as u64
     }
 }
 
@@ -200,11 +199,11 @@ impl Writer {
     }
 
     /// An interval has closed. Gives how many had to be put together with the one after.
-    pub(super) fn interval(&mut self, start: Timestamp, cells: &Arc<Cells>) -> u64 {
+    pub(super) fn interval(&mut self, closed: &Arc<Closed>) -> u64 {
         if self.records != Records::Usage {
             return 0;
         }
-        self.waiting.add(start, Arc::clone(cells))
+        self.waiting.add(Arc::clone(closed))
     }
 
     /// It is `now`: what waits is handed on, as far as the thread has come.
@@ -286,13 +285,12 @@ impl Writer {
     }
 
     fn hand_on(&mut self, set: &Arc<SignatureSet>) -> bool {
-        let Some((start, cells)) = self.waiting.take() else {
+        let Some(closed) = self.waiting.take() else {
             return false;
         };
         let interval = Interval {
-            start,
+            closed,
             sequence: self.sequence,
-            cells,
             set: Arc::clone(set),
         };
         self.sequence += 1;
@@ -318,7 +316,7 @@ impl Writer {
 /// after it.
 #[derive(Debug)]
 struct Waiting {
-    intervals: VecDeque<(Timestamp, Arc<Cells>)>,
+    intervals: VecDeque<Arc<Closed>>,
     cells: usize,
     most: usize,
 }
@@ -337,27 +335,28 @@ impl Waiting {
         self.intervals.len()
     }
 
-    fn take(&mut self) -> Option<(Timestamp, Arc<Cells>)> {
+    fn take(&mut self) -> Option<Arc<Closed>> {
         let first = self.intervals.pop_front()?;
-        self.cells -= first.1.len();
+        self.cells -= first.cells.len();
         Some(first)
     }
 
-    fn add(&mut self, start: Timestamp, cells: Arc<Cells>) -> u64 {
-        self.cells += cells.len();
-        self.intervals.push_back((start, cells));
+    fn add(&mut self, closed: Arc<Closed>) -> u64 {
+        self.cells += closed.cells.len();
+        self.intervals.push_back(closed);
         let mut merged = 0;
         while self.cells > self.most
             && self.intervals.len() > 1
-            && let Some((_, earliest)) = self.intervals.pop_front()
-            && let Some((_, next)) = self.intervals.front_mut()
+            && let Some(earliest) = self.intervals.pop_front()
+            && let Some(next) = self.intervals.front_mut()
         {
-            self.cells -= earliest.len() + next.len();
+            self.cells -= earliest.cells.len() + next.cells.len();
             let sum = Arc::make_mut(next);
-            for (&key, totals) in earliest.iter() {
-                sum.entry(key).or_default().add(totals);
+            sum.covered_from = sum.covered_from.min(earliest.covered_from);
+            for (&key, totals) in &earliest.cells {
+                sum.cells.entry(key).or_default().add(totals);
             }
-            self.cells += sum.len();
+            self.cells += sum.cells.len();
             merged += 1;
         }
         merged
@@ -414,12 +413,11 @@ impl WriterThread {
     fn intervals(&mut self) {
         while let Some(interval) = self.pending.front() {
             let Interval {
-                start,
+                closed,
                 sequence,
-                cells,
                 set,
             } = interval;
-            if let Err(error) = self.exporter.interval(*start, *sequence, cells, set) {
+            if let Err(error) = self.exporter.interval(closed, *sequence, set) {
                 return self.note(&error);
             }
             self.taken += interval.records();

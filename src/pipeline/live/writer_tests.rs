@@ -6,6 +6,7 @@ use crate::encode::ENCODERS;
 use crate::export::lines::Lines;
 use crate::export::records::Records as Encoded;
 use crate::record::Intervals;
+use crate::usage::Closed;
 
 /// Takes so many lines, then none until the next tick; what it took it holds until then.
 struct Narrow {
@@ -47,8 +48,8 @@ impl Lines for Narrow {
     }
 }
 
-/// So many names, from this one of them all on.
-fn cells(from: usize, count: usize) -> Arc<Cells> {
+/// An interval of so many names, from this one of them all on.
+fn closed(start: Timestamp, from: usize, count: usize) -> Arc<Closed> {
     let names = UnknownReason::ALL.into_iter().map(|reason| CellKey {
         unknown: Some(reason),
         ..CellKey::default()
@@ -58,7 +59,12 @@ fn cells(from: usize, count: usize) -> Arc<Cells> {
         ..Totals::default()
     };
     let names = names.skip(from).take(count);
-    Arc::new(names.map(|key| (key, totals)).collect())
+    Arc::new(Closed {
+        start,
+        covered_from: start,
+        covered_until: start,
+        cells: names.map(|name| (name, totals)).collect(),
+    })
 }
 
 fn usage(lines: impl Lines + 'static) -> Writer {
@@ -97,7 +103,7 @@ fn an_interval_that_failed_goes_on_where_it_stopped() {
         });
         let set = Arc::new(SignatureSet::default());
         for number in 0..5 {
-            assert_eq!(writer.interval(minute(number), &cells(0, 3)), 0);
+            assert_eq!(writer.interval(&closed(minute(number), 0, 3)), 0);
         }
         for tick in 0..ticks {
             writer.tick(minute(tick), &set);
@@ -159,7 +165,7 @@ fn an_output_that_hangs_is_given_up_at_the_end_and_its_records_counted() {
     let set = Arc::new(SignatureSet::default());
     for writer in &mut writers {
         for number in 0..9 {
-            writer.interval(minute(number), &cells(0, 2));
+            writer.interval(&closed(minute(number), 0, 2));
             writer.tick(minute(number), &set);
         }
         writer.close(&set);
@@ -183,15 +189,21 @@ fn intervals_that_wait_too_long_are_put_together() {
     ];
     let (mut waiting, mut merged) = (Waiting::new(8), 0);
     for (place, (from, count, expected)) in (0..).zip(rows) {
-        merged += waiting.add(Timestamp(place), cells(from, count));
-        let held: Vec<usize> = waiting.intervals.iter().map(|(_, c)| c.len()).collect();
+        merged += waiting.add(closed(Timestamp(place), from, count));
+        let held = waiting.intervals.iter().map(|one| one.cells.len());
+        let held: Vec<usize> = held.collect();
         assert_eq!(held, expected, "{place}");
     }
     let (mut flows, mut starts) = (0, Vec::new());
-    while let Some((start, cells)) = waiting.take() {
-        starts.push(start.0);
-        flows += cells.values().map(|totals| totals.flows).sum::<u64>();
+    while let Some(interval) = waiting.take() {
+        starts.push((interval.start.0, interval.covered_from.0));
+        flows += interval
+            .cells
+            .values()
+            .map(|totals| totals.flows)
+            .sum::<u64>();
     }
     assert_eq!((flows, merged, waiting.cells), (16, 3, 0));
-    assert_eq!(starts, [3, 4, 5]);
+    // What the first of them also counts is of the time before.
+    assert_eq!(starts, [(3, 0), (4, 4), (5, 5)]);
 }
