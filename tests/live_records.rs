@@ -47,7 +47,13 @@ impl Drop for Disk {
     }
 }
 
+/// The records of a file, without what the run says of itself.
 fn records(file: &Path) -> Vec<Value> {
+    let all = lines(file).into_iter();
+    all.filter(|record| record["event_type"] != "run").collect()
+}
+
+fn lines(file: &Path) -> Vec<Value> {
     fs::read_to_string(file)
         .unwrap()
         .lines()
@@ -113,6 +119,84 @@ fn usage_waits_for_room_on_the_disk() {
             let mut of = usage.iter().filter(|record| record["sequence"] == sequence);
             let expected = number(of.clone().next().unwrap(), "/records");
             assert_eq!(of.by_ref().count() as u64, expected, "{sequence}");
+        }
+    }
+}
+
+#[test]
+fn what_a_run_did_not_cover_is_said() {
+    let Some((sender, receiver)) = lab() else {
+        return;
+    };
+    let arguments = [
+        "--usage",
+        "usage.jsonl",
+        "--interval",
+        "2s",
+        "--udp-idle",
+        "1s",
+    ];
+    let all = frames("wechat");
+    let mut out = sender.sender("out0");
+    let mut folder = tempfile::tempdir().unwrap();
+    // Killed, stopped, stopped: each begins inside an interval of the one before, or after it.
+    for end in ["kill", "stop", "stop"] {
+        let live = Live::start_in(folder, &receiver, "mirror0", &arguments);
+        let file = live.path("usage.jsonl");
+        let intervals = || {
+            let text = fs::read_to_string(&file).unwrap();
+            text.matches("\"usage\"").count()
+        };
+        let before = intervals();
+        let until = clock() + Duration::from_secs(30);
+        while intervals() == before {
+            send(&mut out, all.iter().map(Vec::as_slice));
+            thread::sleep(Duration::from_millis(200));
+            assert!(clock() < until, "{}", live.log());
+        }
+        send(&mut out, all.iter().map(Vec::as_slice));
+        thread::sleep(Duration::from_millis(300));
+        folder = match end {
+            "kill" => live.kill(),
+            _ => live.stop().1,
+        };
+    }
+    let said = lines(&folder.path().join("usage.jsonl"));
+    let text = |record: &Value, key: &str| record[key].as_str().unwrap().to_owned();
+    let runs = said.iter().filter(|record| record["event_type"] == "run");
+    let runs: Vec<(String, String)> = runs
+        .map(|run| (text(run, "run"), text(run, "state")))
+        .collect();
+    let states: Vec<&str> = runs.iter().map(|(_, state)| state.as_str()).collect();
+    // The first has no end.
+    assert_eq!(states, ["started", "started", "ended", "started", "ended"]);
+    for (run, has_ended) in [(&runs[0].0, false), (&runs[1].0, true), (&runs[3].0, true)] {
+        let of: Vec<&Value> = said
+            .iter()
+            .filter(|record| record["run"] == **run)
+            .collect();
+        let usage: Vec<&&Value> = of
+            .iter()
+            .filter(|record| record["event_type"] == "usage")
+            .collect();
+        let (first, last) = (usage[0], usage[usage.len() - 1]);
+        let from = run.clone().max(text(first, "timestamp"));
+        assert_eq!(text(first, "covered_from"), from);
+        let is_whole = text(last, "covered_until") == text(last, "end");
+        assert!(
+            is_whole || has_ended,
+            "what was cut off by a kill is not told"
+        );
+        for record in &usage {
+            assert!(text(record, "covered_from") < text(record, "covered_until"));
+        }
+        if has_ended {
+            let end = of.last().unwrap();
+            let intervals = number(last, "/sequence") + 1;
+            assert_eq!(number(end, "/intervals"), intervals);
+            assert!(text(end, "timestamp") >= text(last, "covered_until"));
+            let sum: u64 = usage.iter().map(|record| number(record, "/bytes")).sum();
+            assert_eq!(number(end, "/captured_bytes"), sum);
         }
     }
 }

@@ -432,6 +432,8 @@ fn json_lines(text: &str, name: &str) -> u64 {
         if name.starts_with("flows") {
             assert_eq!(record["event_type"], "flow", "{name}: {line}");
             number(&record, "/flow/pkts_toserver");
+        } else if record["event_type"] == "run" {
+            number(&record, "/interval");
         } else {
             assert_eq!(record["event_type"], "usage", "{name}: {line}");
             number(&record, "/bytes");

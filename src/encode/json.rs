@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::Encode;
 use crate::record::flow::EXPENDABLE;
-use crate::record::{FlowView, Record, UsageRecord, Value};
+use crate::record::{FlowView, Record, RunRecord, UsageRecord, Value};
 
 /// Bytes of a flow record, its line feed included: one with long texts loses those of
 /// [`EXPENDABLE`] until it fits.
@@ -29,6 +29,10 @@ impl Encode for Json {
     }
 
     fn usage(&mut self, record: &UsageRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+        object(record, &[], out)
+    }
+
+    fn run(&mut self, record: &RunRecord, out: &mut Vec<u8>) -> io::Result<()> {
         object(record, &[], out)
     }
 }

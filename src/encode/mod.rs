@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use crate::record::{FlowView, UsageRecord};
+use crate::record::{FlowView, RunRecord, UsageRecord};
 
 /// Turns records of one kind into bytes, appended to `out`.
 ///
@@ -40,6 +40,17 @@ pub trait Encode: Send + fmt::Debug {
     ///
     /// When the encoding cannot hold this record.
     fn usage(&mut self, record: &UsageRecord<'_>, out: &mut Vec<u8>) -> io::Result<()>;
+
+    /// What a run says of itself, among its usage records; nothing where records of another shape
+    /// have no place.
+    ///
+    /// # Errors
+    ///
+    /// When the encoding cannot hold this record.
+    fn run(&mut self, record: &RunRecord, out: &mut Vec<u8>) -> io::Result<()> {
+        let _ = (record, out);
+        Ok(())
+    }
 }
 
 /// A row of [`ENCODERS`].

@@ -20,7 +20,7 @@ pub(crate) mod text;
 
 use std::io;
 
-use crate::record::FlowRecord;
+use crate::record::{FlowRecord, RunRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::Closed;
@@ -48,6 +48,16 @@ pub trait Exporter: Send {
     /// When a record cannot be written. The same interval may be given again, before any other: then
     /// it goes on with that record.
     fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()>;
+
+    /// A live run has begun, or ended.
+    ///
+    /// # Errors
+    ///
+    /// When the record cannot be written.
+    fn run(&mut self, record: &RunRecord) -> io::Result<()> {
+        let _ = record;
+        Ok(())
+    }
 
     /// Frames of these numbers are of flows that were asked for; in no order.
     ///
@@ -135,6 +145,10 @@ impl Exporter for Vec<Box<dyn Exporter>> {
 
     fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
         all(self, |exporter| exporter.interval(closed, sequence, set))
+    }
+
+    fn run(&mut self, record: &RunRecord) -> io::Result<()> {
+        all(self, |exporter| exporter.run(record))
     }
 
     fn frames(&mut self, numbers: &[u64]) -> io::Result<()> {

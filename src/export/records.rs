@@ -5,7 +5,7 @@ use std::io;
 use super::lines::Lines;
 use super::{Exporter, Rest};
 use crate::encode::{Encode, Encoder};
-use crate::record::{FlowRecord, FlowView, Interval, Intervals, UsageRecord};
+use crate::record::{FlowRecord, FlowView, Interval, Intervals, RunRecord, UsageRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::Closed;
@@ -97,6 +97,19 @@ impl<W: Lines> Exporter for Records<W> {
             }
         }
         Ok(())
+    }
+
+    fn run(&mut self, record: &RunRecord) -> io::Result<()> {
+        if self.usage.is_none() {
+            return Ok(());
+        }
+        self.head()?;
+        self.line.clear();
+        self.encoder.run(record, &mut self.line)?;
+        if self.line.is_empty() {
+            return Ok(());
+        }
+        self.writer.line(&self.line)
     }
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {

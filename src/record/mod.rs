@@ -1,10 +1,11 @@
-//! Stage 9, what is said of flows and intervals: each kind of record is a struct and one table of
-//! its fields, [`flow::FIELDS`] and [`usage::FIELDS`].
+//! Stage 9, what is said of flows, intervals and runs: each kind of record is a struct and one table of
+//! its fields, [`flow::FIELDS`], [`usage::FIELDS`] and [`run::FIELDS`].
 //!
 //! All that depends on the fields follows those tables: encodings, the JSON Schemas and the manual.
 //! The next stage, `encode`, turns records into bytes.
 
 pub mod flow;
+pub mod run;
 pub mod schema;
 pub mod usage;
 
@@ -16,6 +17,7 @@ pub(crate) mod samples;
 mod tests;
 
 pub use flow::{FlowRecord, FlowView};
+pub use run::{RunEnd, RunRecord};
 pub use usage::{Interval, Intervals, UsageRecord};
 
 pub(crate) use names::{decider_name, transport_name};

@@ -1,5 +1,6 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::schema::schema;
 use super::*;
@@ -44,6 +45,18 @@ fn values_are_of_their_columns_kinds() {
     let records: Vec<UsageRecord<'_>> = UsageRecord::all(&interval, &cells, &set).collect();
     assert_eq!(records.len(), interval.records);
     records.iter().for_each(holds);
+    for end in [None, Some(RunEnd::default())] {
+        let record = RunRecord {
+            run: Timestamp::new(1, 0),
+            interfaces: [Box::from("eth0")].into(),
+            interval: Some(Duration::from_secs(300)),
+            set: SignatureSet::builtin().into(),
+            end,
+        };
+        holds(&record);
+        let columns = RunRecord::columns().count();
+        assert_eq!(present(&record) == columns, end.is_some());
+    }
 }
 
 /// Whether names are unique, and members of an object stand together after all others.
@@ -64,6 +77,7 @@ fn is_in_order<R: Record>() {
 fn names_are_unique_and_objects_whole() {
     is_in_order::<FlowView<'_>>();
     is_in_order::<UsageRecord<'_>>();
+    is_in_order::<RunRecord>();
     for name in RECORDED.iter().chain(&flow::EXPENDABLE) {
         let mut columns = FlowView::columns();
         let column = columns.find(|column| column.name == *name).unwrap();
@@ -92,6 +106,7 @@ fn the_schemas_are_current() {
             "usage",
             schema::<UsageRecord<'_>>("A usage record of ottometer"),
         ),
+        ("run", schema::<RunRecord>("A run record of ottometer")),
     ] {
         let text = serde_json::to_string_pretty(&schema).unwrap();
         kept(&format!("docs/schemas/{name}.json"), &format!("{text}\n"));
@@ -144,6 +159,7 @@ fn the_manual_has_every_field() {
     for (record, table) in [
         ("flow", manual::<FlowView<'_>>()),
         ("usage", manual::<UsageRecord<'_>>()),
+        ("run", manual::<RunRecord>()),
     ] {
         let begin = format!("<!-- fields of {record} records -->\n");
         let start = text.find(&begin).unwrap() + begin.len();

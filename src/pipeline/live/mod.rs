@@ -124,6 +124,8 @@ pub fn run(
     let writers = writers.map(|output| Writer::start(output, waiting));
     let writers = writers.collect::<io::Result<Vec<_>>>()?;
     let threads = sources.len().max(1);
+    let mut interfaces: Vec<Box<str>> = sources.iter().map(|source| source.name().into()).collect();
+    interfaces.dedup();
     let workers = match config.steering {
         Steering::Kernel => threads,
         Steering::Inner => config.run.workers.max(1),
@@ -226,7 +228,7 @@ pub fn run(
         let order = Watermarks::new(parts, usage.interval, control.latest().load().started);
         let counted = Counted::new(parts, usage);
         let collector = Collector::new(order, counted, usage.interval.is_some());
-        let mut publisher = Publisher::new(control, writers, config, arrived);
+        let mut publisher = Publisher::new(control, writers, config, interfaces, arrived);
         collector.run(&report_in, &mut publisher)?;
         Ok(control.latest().load_full())
     })

@@ -10,10 +10,10 @@ use crate::export::health;
 use crate::export::snapshot::{Snapshot, SourceReport};
 use crate::pipeline::collector::{Counted, Order, Outlet};
 use crate::pipeline::watch::Recent;
-use crate::record::FlowRecord;
+use crate::record::{FlowRecord, RunEnd, RunRecord};
 use crate::time::Timestamp;
-use crate::usage::Closed;
 use crate::usage::health::Fault;
+use crate::usage::{Cells, Closed};
 
 use super::Control;
 use super::outbox::RecordBudget;
@@ -30,7 +30,7 @@ pub(super) struct Publisher<'a> {
     flows_limit: u64,
     max_accounts: usize,
     snapshots: u64,
-    started: Timestamp,
+    run: RunRecord,
     recent: Option<Recent>,
     /// Faults of the mirror that the log has.
     told: Vec<Fault>,
@@ -41,8 +41,19 @@ impl<'a> Publisher<'a> {
         control: &'a Control,
         writers: Vec<Writer>,
         config: &super::Config,
+        interfaces: Vec<Box<str>>,
         budget: RecordBudget,
     ) -> Self {
+        let run = RunRecord {
+            run: control.latest().load().started,
+            interfaces: interfaces.into(),
+            interval: config.run.usage.interval,
+            set: control.set(),
+            end: None,
+        };
+        for writer in &writers {
+            writer.begin(&run);
+        }
         Self {
             control,
             writers,
@@ -52,7 +63,7 @@ impl<'a> Publisher<'a> {
             flows_limit: config.run.flow.max_flows as u64,
             max_accounts: config.run.usage.max_accounts,
             snapshots: 0,
-            started: control.latest().load().started,
+            run,
             recent: config.follow.then(Recent::default),
             told: Vec::new(),
         }
@@ -89,7 +100,7 @@ impl<'a> Publisher<'a> {
         let mut snapshot = Snapshot {
             sequence: self.snapshots,
             at: counted.passed().min(now()),
-            started: self.started,
+            started: self.run.run,
             set: self.control.set(),
             reloads: self.control.reloads(),
             flows_limit: self.flows_limit,
@@ -210,8 +221,24 @@ impl Outlet for Publisher<'_> {
 
     fn finish(&mut self, counted: &Counted, order: &impl Order) -> io::Result<()> {
         let set = self.control.set();
+        let wire = counted.ledger(&Cells::new()).wire;
+        let sources = self.snapshot(counted, order).sources;
+        let run = RunRecord {
+            set: Arc::clone(&set),
+            end: Some(RunEnd {
+                at: now(),
+                intervals: 0,
+                packets: wire.packets,
+                bytes: wire.bytes,
+                packets_lost: sources
+                    .iter()
+                    .map(|source| source.dropped_ring + source.dropped_interface)
+                    .sum(),
+            }),
+            ..self.run.clone()
+        };
         for writer in &mut self.writers {
-            writer.close(&set);
+            writer.close(&set, &run);
         }
         // Those who watch see the end while the last records are written.
         self.publish(counted, order);

@@ -19,7 +19,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded}
 
 use crate::capture::live::steady;
 use crate::export::Exporter;
-use crate::record::{self, FlowRecord};
+use crate::record::{self, FlowRecord, RunEnd, RunRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{self, CellKey, Closed, Totals};
@@ -103,8 +103,29 @@ impl Drop for Batch {
 /// What a thread is to do.
 enum Order {
     Flows(Arc<Batch>),
-    Interval(Interval),
+    Usage(Usage),
     Tick(Timestamp),
+}
+
+/// What an output of usage is to write, in order.
+enum Usage {
+    Interval(Interval),
+    /// The run has begun, or ended.
+    Run(Box<RunRecord>),
+}
+
+impl Usage {
+    fn records(&self) -> u64 {
+        match self {
+            Self::Interval(interval) => interval.records(),
+            Self::Run(_) => 1,
+        }
+    }
+
+    /// Whether it counts among the intervals that are under way.
+    const fn is_interval(&self) -> bool {
+        matches!(self, Self::Interval(_))
+    }
 }
 
 /// A closed interval that is to be written.
@@ -206,6 +227,14 @@ impl Writer {
         self.waiting.add(Arc::clone(closed))
     }
 
+    /// The run begins.
+    pub(super) fn begin(&self, run: &RunRecord) {
+        if self.records == Records::Usage {
+            self.give(1);
+            self.order(Order::Usage(Usage::Run(Box::new(run.clone()))));
+        }
+    }
+
     /// It is `now`: what waits is handed on, as far as the thread has come.
     pub(super) fn tick(&mut self, now: Timestamp, set: &Arc<SignatureSet>) {
         while self.account.intervals.load(Ordering::Relaxed) < AT_A_TIME && self.hand_on(set) {}
@@ -214,9 +243,14 @@ impl Writer {
         }
     }
 
-    /// Nothing more will come.
-    pub(super) fn close(&mut self, set: &Arc<SignatureSet>) {
+    /// Nothing more will come: the run ends with `run`, which is told how many intervals there were.
+    pub(super) fn close(&mut self, set: &Arc<SignatureSet>, run: &RunRecord) {
         while self.hand_on(set) {}
+        let end = run.end.map(|end| RunEnd {
+            intervals: self.sequence,
+            ..end
+        });
+        self.begin(&RunRecord { end, ..run.clone() });
         self.orders = None;
     }
 
@@ -296,7 +330,7 @@ impl Writer {
         self.sequence += 1;
         self.account.intervals.fetch_add(1, Ordering::Relaxed);
         self.give(interval.records());
-        self.order(Order::Interval(interval));
+        self.order(Order::Usage(Usage::Interval(interval)));
         true
     }
 
@@ -369,8 +403,8 @@ struct WriterThread {
     records: Records,
     exporter: Box<dyn Exporter>,
     account: Arc<Account>,
-    /// Intervals that are not written yet; of the first a part may be.
-    pending: VecDeque<Interval>,
+    /// What is not written yet; of the first a part may be.
+    pending: VecDeque<Usage>,
     /// Records that the exporter has taken.
     taken: u64,
     /// Writing fails at the moment, and it has been said.
@@ -382,10 +416,10 @@ impl WriterThread {
         for order in orders {
             match order {
                 Order::Flows(batch) => self.flows(&batch),
-                Order::Interval(interval) => {
-                    self.pending.push_back(interval);
+                Order::Usage(usage) => {
+                    self.pending.push_back(usage);
                     if self.pending.len() == 1 {
-                        self.intervals();
+                        self.usage();
                     }
                 }
                 Order::Tick(now) => self.tick(now),
@@ -409,20 +443,25 @@ impl WriterThread {
         }
     }
 
-    /// Writes the intervals there are, up to one that fails: it is tried again.
-    fn intervals(&mut self) {
-        while let Some(interval) = self.pending.front() {
-            let Interval {
-                closed,
-                sequence,
-                set,
-            } = interval;
-            if let Err(error) = self.exporter.interval(closed, *sequence, set) {
+    /// Writes what usage there is, up to what fails: it is tried again.
+    fn usage(&mut self) {
+        while let Some(usage) = self.pending.front() {
+            let done = match usage {
+                Usage::Interval(Interval {
+                    closed,
+                    sequence,
+                    set,
+                }) => self.exporter.interval(closed, *sequence, set),
+                Usage::Run(run) => self.exporter.run(run),
+            };
+            if let Err(error) = done {
                 return self.note(&error);
             }
-            self.taken += interval.records();
+            self.taken += usage.records();
+            if usage.is_interval() {
+                self.account.intervals.fetch_sub(1, Ordering::Relaxed);
+            }
             self.pending.pop_front();
-            self.account.intervals.fetch_sub(1, Ordering::Relaxed);
             self.account.steps.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -431,7 +470,7 @@ impl WriterThread {
         self.account.has_tick.store(false, Ordering::Relaxed);
         let mut done = self.exporter.tick(now);
         if !self.pending.is_empty() {
-            self.intervals();
+            self.usage();
             done = done.and_then(|()| self.exporter.tick(now));
         }
         match done {
@@ -449,13 +488,13 @@ impl WriterThread {
     fn finish(mut self) {
         // Twice: what was held may have left room for the rest.
         for _ in 0..2 {
-            self.intervals();
+            self.usage();
             if let Err(error) = self.exporter.finish() {
                 self.note(&error);
             }
         }
         // The exporter holds what is left of the first; the others it has not seen.
-        let unseen: u64 = self.pending.iter().skip(1).map(Interval::records).sum();
+        let unseen: u64 = self.pending.iter().skip(1).map(Usage::records).sum();
         let account = &self.account;
         let lost = account.lost.load(Ordering::Relaxed) + self.exporter.held() + unseen;
         account.lost.store(lost, Ordering::Relaxed);

@@ -48,6 +48,17 @@ impl Lines for Narrow {
     }
 }
 
+/// The end of a run.
+fn ended(set: &Arc<SignatureSet>) -> RunRecord {
+    RunRecord {
+        run: minute(0),
+        interfaces: [].into(),
+        interval: None,
+        set: Arc::clone(set),
+        end: Some(RunEnd::default()),
+    }
+}
+
 /// An interval of so many names, from this one of them all on.
 fn closed(start: Timestamp, from: usize, count: usize) -> Arc<Closed> {
     let names = UnknownReason::ALL.into_iter().map(|reason| CellKey {
@@ -112,15 +123,15 @@ fn an_interval_that_failed_goes_on_where_it_stopped() {
                 thread::yield_now();
             }
         }
-        writer.close(&set);
+        writer.close(&set, &ended(&set));
         let mut writers = [writer];
         Writer::wait_for(&mut writers);
         let said: Vec<serde_json::Value> = lines
             .try_iter()
             .map(|line| serde_json::from_str(&line).unwrap())
             .collect();
-        let places: Vec<_> = said
-            .iter()
+        let usage = said.iter().filter(|line| line["event_type"] == "usage");
+        let places: Vec<_> = usage
             .map(|line| {
                 (
                     line["sequence"].as_u64().unwrap(),
@@ -136,7 +147,8 @@ fn an_interval_that_failed_goes_on_where_it_stopped() {
         );
         assert_eq!(places, expected[..places.len()], "{room} {ticks}");
         let [writer] = writers;
-        assert_eq!(writer.lost(), 30 - said.len() as u64, "{room} {ticks}");
+        // The last one tells that the run has ended.
+        assert_eq!(writer.lost(), 31 - said.len() as u64, "{room} {ticks}");
     }
 }
 
@@ -168,11 +180,11 @@ fn an_output_that_hangs_is_given_up_at_the_end_and_its_records_counted() {
             writer.interval(&closed(minute(number), 0, 2));
             writer.tick(minute(number), &set);
         }
-        writer.close(&set);
+        writer.close(&set, &ended(&set));
     }
     Writer::wait_for(&mut writers);
-    assert_eq!((writers[0].lost(), writers[1].lost()), (36, 0));
-    assert_eq!(lines.try_iter().count(), 36);
+    assert_eq!((writers[0].lost(), writers[1].lost()), (37, 0));
+    assert_eq!(lines.try_iter().count(), 37);
     drop(release);
 }
 
