@@ -43,15 +43,9 @@ fn what_does_not_hold_is_not_written_and_counted() {
             "app == wechat",
             (|record| record["app"] == "wechat") as fn(&Value) -> bool,
         ),
-        (
-            "app in [WeChat] or app_proto not in [tls, 'dns']",
-            |record| {
-                record["app"] == "wechat"
-                    || !["tls", "dns"]
-                        .map(Value::from)
-                        .contains(&record["app_proto"])
-            },
-        ),
+        ("app_proto in [ICMP, 'dns'] or unknown == no-*", |record| {
+            record["app_proto"] == "icmp" || record["unknown"] == "no-match"
+        }),
         ("category != messaging", |record| {
             record["category"] != "messaging"
         }),
