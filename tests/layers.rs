@@ -116,7 +116,16 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "config",
         &[
-            "capture", "decode", "flow", "classify", "usage", "export", "pipeline", "serve",
+            "capture",
+            "decode",
+            "flow",
+            "classify",
+            "signature",
+            "usage",
+            "record",
+            "export",
+            "pipeline",
+            "serve",
         ],
     ),
     (

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -95,7 +95,7 @@ fn snapshot() -> Snapshot {
 }
 
 fn page(format: Format) -> String {
-    let families = Metrics::new(100).families(&snapshot());
+    let families = Metrics::new(100).whole(&snapshot());
     families.render(format).unwrap()
 }
 
@@ -329,7 +329,7 @@ fn the_document_lists_every_family() {
     }
     let rows = text
         .lines()
-        .filter(|line| line.starts_with("| `ottometer_"));
+        .filter(|line| line.starts_with("| `ottometer_") || line.starts_with("| `process_"));
     assert_eq!(
         rows.count(),
         descriptors().count(),
@@ -363,6 +363,30 @@ fn serve(folder: &Path) -> ottometer::serve::Handle {
     Server::start(config, Arc::new(ArcSwap::from_pointee(snapshot()))).unwrap()
 }
 
+/// A Prometheus with this configuration of what it scrapes, and its port. `None`, with a word, where
+/// it is not installed.
+fn prometheus(folder: &Path, scrapes: &str) -> Option<(Child, u16)> {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    fs::write(path("prometheus.yml"), scrapes).unwrap();
+    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let started = Command::new("prometheus")
+        .arg(format!("--config.file={}", path("prometheus.yml")))
+        .arg(format!("--storage.tsdb.path={}", path("tsdb")))
+        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(path("log")).unwrap())
+        .spawn();
+    match started {
+        Ok(child) => Some((child, port)),
+        Err(_) => {
+            skipped("prometheus");
+            None
+        }
+    }
+}
+
 /// What Prometheus answers to a query; `None` while it does not.
 fn query(port: u16, query: &str) -> Option<f64> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
@@ -393,19 +417,8 @@ fn a_prometheus_scrapes_it() {
         path("token"),
         server.address()
     );
-    fs::write(path("prometheus.yml"), config).unwrap();
-    let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
-    let started = Command::new("prometheus")
-        .arg(format!("--config.file={}", path("prometheus.yml")))
-        .arg(format!("--storage.tsdb.path={}", path("tsdb")))
-        .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-        .stdout(Stdio::null())
-        .stderr(fs::File::create(path("log")).unwrap())
-        .spawn();
-    let Ok(mut prometheus) = started else {
-        return skipped("prometheus");
+    let Some((mut prometheus, port)) = prometheus(folder.path(), &config) else {
+        return;
     };
     let mut up = None;
     for _ in 0..300 {
@@ -413,6 +426,12 @@ fn a_prometheus_scrapes_it() {
         if up == Some(1.0) {
             break;
         }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    // New series stand at 0 on the first page.
+    let mut waited = 0;
+    while query(port, "sum(ottometer_bytes_total)") == Some(0.0) && waited < 100 {
+        waited += 1;
         std::thread::sleep(Duration::from_millis(100));
     }
     let rows = [
@@ -439,4 +458,131 @@ fn a_prometheus_scrapes_it() {
     for ((text, expected), answer) in rows.into_iter().zip(answers) {
         assert_eq!(answer, Some(expected), "{text}");
     }
+}
+
+/// Volume under names that come all the time, most of it in their first moment, found again by two
+/// Prometheus servers of the default settings that scrape at their own pace.
+#[test]
+fn increase_finds_all_volume() {
+    let latest = Arc::new(ArcSwap::from_pointee(Snapshot::default()));
+    let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0));
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::new(address);
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    };
+    config.tls = Some(Tls {
+        certificate: write("cert.pem", &made.cert.pem()),
+        key: write("key.pem", &made.signing_key.serialize_pem()),
+    });
+    config.token = Some(write("token", "a-token-for-tests-only\n"));
+    let server = Server::start(config, Arc::clone(&latest)).unwrap();
+    // Told apart by their addresses.
+    let servers = [("127.0.0.1", "500ms"), ("[::1]", "700ms")];
+    let mut running = Vec::new();
+    for (place, (host, interval)) in servers.into_iter().enumerate() {
+        let folder = folder.path().join(place.to_string());
+        fs::create_dir(&folder).unwrap();
+        let scrapes = format!(
+            "global: {{scrape_interval: {interval}, scrape_timeout: 400ms}}\n\
+             scrape_configs:\n  - job_name: ottometer\n    scheme: https\n    \
+             tls_config: {{insecure_skip_verify: true}}\n    \
+             authorization: {{credentials: a-token-for-tests-only}}\n    \
+             static_configs: [{{targets: ['{host}:{}']}}]\n",
+            server.address().port()
+        );
+        let Some(started) = prometheus(&folder, &scrapes) else {
+            return;
+        };
+        running.push(started);
+    }
+    let ask = |text: &str| {
+        running
+            .iter()
+            .map(|&(_, port)| query(port, text))
+            .collect::<Vec<_>>()
+    };
+    let wait_for = |text: &str, expected: f64| {
+        let mut answers = Vec::new();
+        for _ in 0..300 {
+            answers = ask(text);
+            if answers.iter().all(|&answer| answer == Some(expected)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("{text}: {answers:?}, not {expected}");
+    };
+    wait_for("up", 1.0);
+    let mut snapshot = snapshot();
+    let mut cells = BTreeMap::new();
+    let mut sent = 0;
+    for second in 1..=20_u64 {
+        // A name of its own every second; the later ones stay at what they began with.
+        let key = CellKey {
+            app: Some(AppId(second as u16 % 10)),
+            service: [Some(Service::Chat), Some(Service::Video)][usize::from(second > 10)],
+            evidence: Some(Evidence::ServerName),
+            ..CellKey::default()
+        };
+        let bytes = second * 1_000_000;
+        let totals = Totals {
+            sides: PerSide {
+                client: Counters {
+                    packets: second,
+                    bytes,
+                    ip_bytes: bytes,
+                },
+                server: Counters {
+                    packets: second,
+                    bytes: 2 * bytes,
+                    ip_bytes: 2 * bytes,
+                },
+            },
+            flows: 1,
+        };
+        cells
+            .entry(key)
+            .or_insert_with(Totals::default)
+            .add(&totals);
+        sent += 3 * bytes;
+        snapshot.sequence = second;
+        snapshot.cells = Arc::new(cells.clone());
+        latest.store(Arc::new(snapshot.clone()));
+        std::thread::sleep(Duration::from_millis(900));
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let sent = sent as f64;
+    // Snapshots go on.
+    for second in 21..=26 {
+        snapshot.sequence = second;
+        latest.store(Arc::new(snapshot.clone()));
+        std::thread::sleep(Duration::from_millis(900));
+    }
+    wait_for("sum(ottometer_bytes_total)", sent);
+    wait_for("sum(ottometer_new_series_bytes)", 0.0);
+    // Over a window as long as the run, up to a sample: nothing is to be guessed at its ends.
+    let answers: Vec<Option<f64>> = running
+        .iter()
+        .map(|&(_, port)| {
+            let last = query(port, "timestamp(up)")?;
+            query(
+                port,
+                &format!("sum(increase(ottometer_bytes_total[5m]%20@%20{last:.3}))"),
+            )
+        })
+        .collect();
+    let first = ask("count(ottometer_bytes_total)");
+    for (mut prometheus, _) in running {
+        prometheus.kill().unwrap();
+        prometheus.wait().unwrap();
+    }
+    for answer in answers {
+        let found = answer.unwrap();
+        assert!((found / sent - 1.0).abs() < 0.01, "{found} of {sent}");
+    }
+    assert_eq!(first, [Some(40.0), Some(40.0)]);
 }

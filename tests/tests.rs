@@ -26,6 +26,9 @@ mod words;
 // What is written: nothing over a capture, in time, whole.
 mod outputs;
 
+// Only the records for which a condition holds.
+mod only;
+
 // Every shape of the summary.
 mod summaries;
 

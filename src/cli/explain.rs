@@ -70,6 +70,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let selection = Selection {
         ends: arguments.flows.clone(),
         names: arguments.app.iter().cloned().collect(),
+        only: None,
     };
     selection.check_names(&set)?;
     let mut inputs = arguments.input.open(&stop)?;

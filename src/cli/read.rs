@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -15,16 +16,16 @@ use super::interrupt;
 use super::outputs::{Files, is_standard_output};
 use super::records::{flow_exporter, usage_exporter};
 use super::screen;
-use super::select::{Ends, Selection, UNKNOWN};
+use super::select::{Ends, Selection, UNKNOWN, check_names};
 use super::settings::{Flows, Input, Signatures, idle, positive};
 use crate::classify::explain::Keep;
-use crate::config::Period;
+use crate::config::{Kinds, Period, line_and_column, only};
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
 use crate::export::{Exporter, summary};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
-use crate::record::{FlowRecord, Intervals};
+use crate::record::{FlowRecord, Intervals, KeptBack, Only};
 use crate::signature::SignatureSet;
 use crate::usage::{self, Closed};
 
@@ -65,6 +66,10 @@ pub(super) struct Arguments {
         help_heading = "Output"
     )]
     usage: Option<PathBuf>,
+
+    /// Write only records for which this condition on their fields holds, and with --write-pcap only frames of such flows: 'app in [wechat, qq] and bytes > 1000000'. The summary is of all the same.
+    #[arg(long, value_name = "CONDITION", help_heading = "Output")]
+    only: Option<String>,
 
     /// Write the frames of the flows that --app, --unknown and --flow ask for (of all flows without them) to this file as they were captured: pcapng if the name ends with .pcapng, else pcap. The input is read three times, so it must be files. `-` is standard output.
     #[arg(long, value_name = "FILE", help_heading = "Frames")]
@@ -169,8 +174,28 @@ impl Arguments {
         files
     }
 
+    /// The records that leave; without, all.
+    fn only(&self) -> Result<Option<Arc<Only>>, String> {
+        let Some(text) = &self.only else {
+            return Ok(None);
+        };
+        let kinds = Kinds {
+            flows: self.flows.is_some() || self.write_pcap.is_some(),
+            usage: self.usage.is_some(),
+        };
+        if kinds == Kinds::default() {
+            return Err("--only has no effect without --flows, --usage or --write-pcap".to_owned());
+        }
+        let only = only(text, kinds);
+        let only = only.map_err(|error| {
+            let (line, column) = line_and_column(text, error.at);
+            format!("--only:{line}:{column}: {error}")
+        });
+        only.map(|only| Some(Arc::new(only)))
+    }
+
     /// The frames to be written, if some are.
-    fn extract(&self) -> Result<Option<Extract>, String> {
+    fn extract(&self, only: Option<Arc<Only>>) -> Result<Option<Extract>, String> {
         let Some(path) = &self.write_pcap else {
             return Ok(None);
         };
@@ -179,6 +204,7 @@ impl Arguments {
         let selection = Selection {
             ends: self.ends.clone(),
             names,
+            only,
         };
         Extract::new(path, selection, &self.input.files).map(Some)
     }
@@ -203,8 +229,12 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("error: --usage: IPFIX has no element for subjects: use JSON Lines or CSV");
         return Ok(ExitCode::from(2));
     }
-    let extract = match arguments.extract() {
-        Ok(extract) => extract,
+    let chosen = arguments.only().and_then(|only| {
+        let extract = arguments.extract(only.clone())?;
+        Ok((only, extract))
+    });
+    let (only, extract) = match chosen {
+        Ok(chosen) => chosen,
         Err(reason) => {
             eprintln!("error: {reason}");
             return Ok(ExitCode::from(2));
@@ -214,17 +244,22 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(extract) = &extract {
         extract.check_names(&set)?;
     }
+    if let Some(only) = &only {
+        check_names(only, &set)?;
+    }
     let mut inputs = arguments.input.open(&stop)?;
     let mut outputs = Outputs::default();
     if let Some(path) = &arguments.flows {
-        outputs.records.push(flow_exporter(path, create(path)?));
+        outputs
+            .records
+            .push(flow_exporter(path, create(path)?, only.clone()));
     }
     if let (Some(path), Some(length)) = (&arguments.usage, arguments.interval) {
         let intervals = Intervals {
             length: length.0,
             run: None,
         };
-        let exporter = usage_exporter(path, create(path)?, intervals);
+        let exporter = usage_exporter(path, create(path)?, intervals, only.clone());
         outputs.records.push(exporter);
     }
     let frames_out = extract.as_ref().map(Extract::create).transpose()?;
@@ -254,11 +289,15 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     });
     bar.finish_and_clear();
     let damaged = arguments.input.report_damage(&inputs, &stop);
-    let summary = outcome.map_err(|failure| match failure {
+    let mut summary = outcome.map_err(|failure| match failure {
         Failure::Read(error) => anyhow::Error::from(error),
         Failure::Write(error) => anyhow::Error::from(error).context("cannot write the records"),
     })?;
 
+    summary.kept_back = only.as_ref().map(|only| {
+        let KeptBack { flows, usage } = only.kept_back();
+        (flows, usage)
+    });
     Input::report_links(&summary.ledger);
 
     // Records on standard output are for programs: what is for people goes beside them.

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use anyhow::bail;
 
 use crate::config::{closest, did_you_mean};
-use crate::record::FlowRecord;
+use crate::record::{FlowRecord, FlowView, Only};
 use crate::signature::SignatureSet;
 
 /// What a flow must be.
@@ -16,6 +17,8 @@ pub(super) struct Selection {
     pub(super) ends: Vec<Ends>,
     /// Of one of these applications or protocols; of any, where there are none.
     pub(super) names: Vec<String>,
+    /// And such that its record leaves.
+    pub(super) only: Option<Arc<Only>>,
 }
 
 /// The name that asks for flows without one.
@@ -48,8 +51,35 @@ impl Selection {
         let by_ends = self.ends.is_empty() || self.ends.iter().any(|ends| ends.fits(record));
         let by_name =
             self.names.is_empty() || self.names.iter().any(|name| is_called(record, set, name));
-        by_ends && by_name
+        let leaves = |only: &Arc<Only>| only.takes_flow(&FlowView::new(record, set));
+        by_ends && by_name && self.only.as_ref().is_none_or(leaves)
     }
+}
+
+/// Whether there are the applications and protocols that `only` names.
+///
+/// # Errors
+///
+/// Which name there is not, and what may be meant.
+pub(super) fn check_names(only: &Only, set: &SignatureSet) -> anyhow::Result<()> {
+    let catalog = set.catalog();
+    for field in ["app", "app_proto", "inner_proto"] {
+        for name in only.texts_of(field) {
+            let lower = name.to_lowercase();
+            let is_known = match field {
+                "app" => catalog.app_named(&lower).is_some(),
+                _ => catalog.protocol_named(&lower).is_some(),
+            };
+            if !is_known {
+                let apps = catalog.apps().filter(|_| field == "app");
+                let apps = apps.map(|(_, app)| (&*app.name, &*app.title));
+                let protocols = catalog.protocols().filter(|_| field != "app");
+                let known = apps.chain(protocols.map(|slug| (slug, "")));
+                bail!("--only: {}", unknown_name(name, known));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// What is said of a `name` that is none of `known`, slugs and titles.

@@ -263,6 +263,9 @@ tables! {
         /// Write a record for each application, service and direction of each interval to this file;
         /// "-" is standard output. Empty: none.
         usage: PathBuf = "\"\"",
+        /// Write only the records for which this condition holds, in the language of docs/records.md:
+        /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
+        only: String = "\"\"",
         /// Length of the intervals of usage records, aligned to the clock (UTC).
         interval: Period = "\"60s\"",
         /// Usage records for each subject too; see [networks].

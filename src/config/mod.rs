@@ -7,6 +7,7 @@
 
 mod closest;
 mod file;
+mod only;
 mod problem;
 mod settings;
 mod template;
@@ -17,7 +18,8 @@ pub use file::{
     CaptureTable, File, FlowsTable, LogTable, MetricsTable, NetworksTable, PrivilegeTable,
     RecordsTable, SignaturesTable,
 };
-pub use problem::Problem;
+pub use only::{Kinds, only};
+pub use problem::{Problem, line_and_column};
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
 pub use template::{schema, template};
 pub use value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};

@@ -17,6 +17,8 @@ pub struct Problem {
     pub key: Box<str>,
     /// What was found and what was expected.
     pub message: String,
+    /// Where in the text that is the key's value, in bytes; `None`: it is about all of it.
+    inside: Option<usize>,
 }
 
 impl Problem {
@@ -26,6 +28,16 @@ impl Problem {
             place: None,
             key: key.into(),
             message: message.into(),
+            inside: None,
+        }
+    }
+
+    /// A finding at this byte of the `text` that is the value of a key.
+    pub(super) fn inside(key: &str, text: &str, at: usize, message: impl Into<String>) -> Self {
+        Self {
+            place: Some(line_and_column(text, at)),
+            inside: Some(at),
+            ..Self::of_key(key, message)
         }
     }
 
@@ -35,6 +47,7 @@ impl Problem {
             place: None,
             key: "".into(),
             message: message.into(),
+            inside: None,
         }
     }
 
@@ -46,6 +59,7 @@ impl Problem {
             place: Some(line_and_column(text, span.start)),
             key: key_at(table.get_ref(), span.start).into(),
             message: message.to_owned(),
+            inside: None,
         }
     }
 
@@ -53,11 +67,18 @@ impl Problem {
     pub(super) fn located(mut self, path: &str, text: &str) -> Self {
         let table = DeTable::parse_recoverable(text).0;
         if let Some((table_name, key)) = self.key.split_once('.')
-            && let Some(DeValue::Table(keys)) = get(table.get_ref(), table_name).map(|(_, v)| v)
-            && let Some((span, _)) = get(keys, key)
+            && let Some(DeValue::Table(keys)) =
+                get(table.get_ref(), table_name).map(|(_, v)| v.get_ref())
+            && let Some((span, value)) = get(keys, key)
+            && let value = value.span()
         {
             self.path = Some(path.into());
-            self.place = Some(line_and_column(text, span.start));
+            // A text begins after its quote.
+            let start = match self.inside {
+                Some(at) => value.start.saturating_add(1 + at).min(value.end),
+                None => span.start,
+            };
+            self.place = Some(line_and_column(text, start));
         }
         self
     }
@@ -79,11 +100,14 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-fn get<'a, 'de>(table: &'a DeTable<'de>, name: &str) -> Option<(Range<usize>, &'a DeValue<'de>)> {
+fn get<'a, 'de>(
+    table: &'a DeTable<'de>,
+    name: &str,
+) -> Option<(Range<usize>, &'a Spanned<DeValue<'de>>)> {
     let found = table
         .iter()
         .find(|(key, _): &(&Spanned<DeString<'_>>, _)| key.get_ref().as_ref() == name);
-    found.map(|(key, value)| (key.span(), value.get_ref()))
+    found.map(|(key, value)| (key.span(), value))
 }
 
 /// The key that the byte `offset` belongs to, as `table.key`.
@@ -106,7 +130,7 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> String {
 }
 
 /// Where the byte `offset` of `text` stands, both from 1.
-fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
+pub fn line_and_column(text: &str, offset: usize) -> (u32, u32) {
     let before = text
         .char_indices()
         .take_while(|&(place, _)| place < offset)

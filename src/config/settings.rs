@@ -3,17 +3,21 @@
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::file::{
     CaptureTable, File, FlowsTable, MetricsTable, NetworksTable, RecordsTable, SignaturesTable,
 };
+use super::only::{Kinds, only};
 use super::problem::Problem;
 use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 use crate::capture::live;
 use crate::classify::names::Learning;
 use crate::export::rotate;
 use crate::pipeline::{CAPTURE_THREADS, Duplicates};
+use crate::record::Only;
+use crate::signature::SyntaxError;
 use crate::usage::subject::Prefix;
 use crate::usage::{self, Subjects};
 use crate::{decode, flow};
@@ -78,6 +82,8 @@ pub struct Records {
     pub flows: Option<PathBuf>,
     /// Usage records; `-` is standard output.
     pub usage: Option<PathBuf>,
+    /// Which of them are written.
+    pub only: Option<Arc<Only>>,
     /// Length of an interval of usage.
     pub interval: Duration,
     /// Usage records for each subject.
@@ -409,6 +415,17 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
             "is the same file as records.flows: each needs its own",
         ));
     }
+    let kinds = Kinds {
+        flows: flows.is_some(),
+        usage: usage.is_some(),
+    };
+    let condition = table.only.filter(|text| !text.trim().is_empty());
+    let only = condition.and_then(|text| {
+        let refused = |SyntaxError { at, message }| {
+            found.push(Problem::inside("records.only", &text, at, message));
+        };
+        only(&text, kinds).map_err(refused).ok().map(Arc::new)
+    });
     let interval = table
         .interval
         .map_or(Duration::from_secs(60), |period| period.0);
@@ -434,6 +451,7 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
     Records {
         flows,
         usage,
+        only,
         interval,
         subjects: table.subjects.unwrap_or(false),
         max_accounts: number(table.max_accounts, usage::Config::default().max_accounts),

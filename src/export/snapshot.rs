@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::record::FlowRecord;
+use crate::record::{FlowRecord, KeptBack};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Volume;
@@ -49,6 +49,8 @@ pub struct Snapshot {
     pub records_not_written: u64,
     /// Usage records that could not be written: known only at the end, before that they wait.
     pub usage_records_lost: u64,
+    /// Records that were not to be written, where a condition says which are.
+    pub kept_back: Option<KeptBack>,
     /// Closed intervals that are not written.
     pub intervals_waiting: u64,
     /// Whether new flows are not inspected at the moment, to keep up with counting.

@@ -477,6 +477,10 @@ impl Record for FlowView<'_> {
             .iter()
             .map(|field| (&field.column, (field.get)(self)))
     }
+
+    fn value(&self, place: usize) -> Option<Value<'_>> {
+        (FIELDS.get(place)?.get)(self)
+    }
 }
 
 /// A list that has entries.

@@ -5,6 +5,7 @@
 //! The next stage, `encode`, turns records into bytes.
 
 pub mod flow;
+pub mod only;
 pub mod run;
 pub mod schema;
 pub mod usage;
@@ -17,6 +18,7 @@ pub(crate) mod samples;
 mod tests;
 
 pub use flow::{FlowRecord, FlowView};
+pub use only::{KeptBack, Only};
 pub use run::{RunEnd, RunRecord};
 pub use usage::{Interval, Intervals, UsageRecord};
 
@@ -150,6 +152,9 @@ pub trait Record {
 
     /// Its fields with what it says in them.
     fn values(&self) -> impl Iterator<Item = (&'static Column, Option<Value<'_>>)>;
+
+    /// What it says in the field at this place of its table.
+    fn value(&self, place: usize) -> Option<Value<'_>>;
 }
 
 impl Column {

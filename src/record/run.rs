@@ -121,4 +121,8 @@ impl Record for RunRecord {
             .iter()
             .map(|field| (&field.column, (field.get)(self)))
     }
+
+    fn value(&self, place: usize) -> Option<Value<'_>> {
+        (FIELDS.get(place)?.get)(self)
+    }
 }

@@ -280,4 +280,8 @@ impl Record for UsageRecord<'_> {
             .iter()
             .map(|field| (&field.column, (field.get)(self)))
     }
+
+    fn value(&self, place: usize) -> Option<Value<'_>> {
+        (FIELDS.get(place)?.get)(self)
+    }
 }

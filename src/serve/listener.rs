@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -26,7 +26,7 @@ pub(super) async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
     let router = routes::router(shared.clone());
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else {
+        let Ok((stream, peer)) = listener.accept().await else {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
@@ -36,7 +36,9 @@ pub(super) async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
                 oldest.abort();
             }
         }
-        let serve = connection(stream, shared.clone(), router.clone());
+        let peer = routes::Peer(peer.ip().to_canonical());
+        let router = router.clone().layer(Extension(peer));
+        let serve = connection(stream, shared.clone(), router);
         let bounded = tokio::time::timeout(shared.limits.connection, serve);
         open.push_back(tokio::spawn(bounded).abort_handle());
     }

@@ -4,8 +4,8 @@
 //! `health` watches that snapshots keep coming, `secrets` holds certificate, key and token. All that
 //! the outside world has to give (the address, the files, threads) is taken in
 //! [`Server::start`] and [`Handle::reload`]; the thread itself needs ordinary socket calls (`epoll`,
-//! `accept4`, `recvfrom`, `writev`, `shutdown`, `fcntl`, `close`), memory, time and random numbers, so
-//! it may run where nothing else is allowed any more.
+//! `accept4`, `recvfrom`, `writev`, `shutdown`, `fcntl`, `close`), memory, time, random numbers and to
+//! read `/proc`, so it may run where nothing else is allowed any more.
 //!
 //! Beyond loopback it insists on TLS and a bearer token (RFC 6750).
 

@@ -1,14 +1,15 @@
 //! What is answered under which path.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 
 use super::{Shared, health};
 use crate::export::number::period;
@@ -23,7 +24,7 @@ const INDEX: &str = "ottometer\n\n\
 /// The metrics, and what was last written of them.
 pub(super) struct Pages {
     metrics: Metrics,
-    last: Option<(u64, Format, Bytes)>,
+    last: Option<((u64, usize, Format), Bytes)>,
 }
 
 impl Pages {
@@ -34,18 +35,25 @@ impl Pages {
         }
     }
 
-    /// The text of a snapshot, written once however many ask for it: slow readers share it.
-    fn render(&mut self, snapshot: &Snapshot, format: Format) -> Option<Bytes> {
-        if let Some((sequence, of, text)) = &self.last
-            && (*sequence, *of) == (snapshot.sequence, format)
+    /// The text of a snapshot for who asks from `address`, written once however many ask for it: slow
+    /// readers share it.
+    fn render(&mut self, address: IpAddr, snapshot: &Snapshot, format: Format) -> Option<Bytes> {
+        let shown = self.metrics.ask(address, snapshot);
+        let page = (snapshot.sequence, shown, format);
+        if let Some((last, text)) = &self.last
+            && *last == page
         {
             return Some(text.clone());
         }
         let text = Bytes::from(self.metrics.families(snapshot).render(format).ok()?);
-        self.last = Some((snapshot.sequence, format, text.clone()));
+        self.last = Some((page, text.clone()));
         Some(text)
     }
 }
+
+/// Who asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) IpAddr);
 
 /// GET and HEAD of four paths; axum answers 404 and 405 to everything else.
 pub(super) fn router(shared: Arc<Shared>) -> Router {
@@ -57,7 +65,11 @@ pub(super) fn router(shared: Arc<Shared>) -> Router {
         .with_state(shared)
 }
 
-async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+async fn metrics(
+    State(shared): State<Arc<Shared>>,
+    Extension(Peer(address)): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
     let authorization = headers.get(AUTHORIZATION).map(|value| value.as_bytes());
     if !shared.secrets.load().admit(authorization) {
         let challenge = [(WWW_AUTHENTICATE, "Bearer realm=\"ottometer\"")];
@@ -69,7 +81,7 @@ async fn metrics(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Respo
     let mut pages = shared.pages.lock().await;
     // Loaded with the pages held, so that they see snapshots in order.
     let snapshot = shared.latest.load_full();
-    match pages.render(&snapshot, format) {
+    match pages.render(address, &snapshot, format) {
         Some(text) => ([(CONTENT_TYPE, format.content_type())], text).into_response(),
         None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

@@ -10,7 +10,7 @@ pub(super) const MAX_GLOB: usize = 256;
 
 /// A compiled glob: lower case, runs of `*` folded into one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Glob(Box<[u8]>);
+pub(crate) struct Glob(Box<[u8]>);
 
 impl Glob {
     /// Bytes it takes on the heap.
@@ -19,7 +19,7 @@ impl Glob {
     }
 
     /// Reads a glob.
-    pub(super) fn parse(text: &str) -> Result<Self, SyntaxError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
         if text.is_empty() {
             return Err(SyntaxError::new(0, "expected a text; `*` matches any"));
         }
@@ -35,7 +35,7 @@ impl Glob {
     }
 
     /// Whether the whole of `text` is what the glob says.
-    pub(super) fn matches(&self, text: &[u8]) -> bool {
+    pub(crate) fn matches(&self, text: &[u8]) -> bool {
         let pattern = &*self.0;
         let (mut p, mut t) = (0, 0);
         // Where to go on when what follows the last `*` does not fit: one byte further.

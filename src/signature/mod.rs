@@ -13,7 +13,7 @@
 mod address;
 mod check;
 mod compile;
-mod condition;
+pub(crate) mod condition;
 mod diagnostic;
 mod domain;
 mod facts;

@@ -129,6 +129,8 @@ pub struct Summary {
     pub span: Option<(Timestamp, Timestamp)>,
     /// Distributions, if asked for.
     pub stats: Option<Stats>,
+    /// Flow records and usage records that were not to be written, where a condition says which are.
+    pub kept_back: Option<(u64, u64)>,
 }
 
 /// What [`Usage`] counts besides the cells.

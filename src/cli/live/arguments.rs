@@ -93,6 +93,10 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub(super) usage: Option<PathBuf>,
 
+    /// Write only records for which this condition on their fields holds: 'app in [wechat, qq] and bytes > 1000000'. Totals are of all the same.
+    #[arg(long, value_name = "CONDITION", help_heading = "Records")]
+    only: Option<String>,
+
     /// Length of the intervals of --usage, aligned to the clock.
     #[arg(long, value_name = "DURATION", help_heading = "Records")]
     interval: Option<Period>,
@@ -326,6 +330,7 @@ impl Arguments {
             records: RecordsTable {
                 flows: self.flows.clone(),
                 usage: self.usage.clone(),
+                only: self.only.clone(),
                 interval: self.interval,
                 subjects: given(self.subjects, true),
                 max_accounts: self.max_accounts,

@@ -22,6 +22,7 @@ use self::signals::{Ends, Listener};
 use super::by;
 use super::outputs::Files;
 use super::records::{flow_exporter, is_dash, usage_exporter};
+use super::select::check_names;
 use super::settings::{load_first, unknown_links};
 use crate::capture::live::{Budget, Error, Fanout, Interface, Limited, Options, Source};
 use crate::classify::explain::Keep;
@@ -80,6 +81,9 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let loader = loader(&settings);
     let set = load_first(&loader)?;
     warn_of(&loader);
+    if let Some(only) = &settings.records.only {
+        check_names(only, &set)?;
+    }
     let config = config(&settings, arguments.tui, &by);
     let control = Arc::new(Control::new(set, settings.flow.clone()));
     let started = control.latest().load().started;
@@ -228,6 +232,7 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
         },
         follow,
         only_records: settings.metrics.is_none() && !follow,
+        only: records.only.clone(),
         ..live::Config::default()
     }
 }
@@ -337,6 +342,7 @@ fn outputs(settings: &Settings, started: Timestamp) -> anyhow::Result<(Vec<Outpu
             path.display()
         );
         let lines = record_file(path, settings, started)?;
+        let only = settings.records.only.clone();
         to_stdout |= is_dash(path);
         outputs.push(Output {
             name: if is_dash(path) {
@@ -346,8 +352,8 @@ fn outputs(settings: &Settings, started: Timestamp) -> anyhow::Result<(Vec<Outpu
             },
             records,
             exporter: match records {
-                Records::Flows => flow_exporter(path, lines),
-                Records::Usage => usage_exporter(path, lines, intervals),
+                Records::Flows => flow_exporter(path, lines, only),
+                Records::Usage => usage_exporter(path, lines, intervals, only),
             },
         });
     }

@@ -1,14 +1,17 @@
 //! Metrics for Prometheus out of a [`Snapshot`]: nothing is counted here, and nothing on a packet's
 //! way knows of it.
 //!
-//! `series` keeps volume by name to a bounded number of series that never go back, `buckets` makes
-//! histograms, `family` writes both text forms. [`descriptors`] lists what there is; the table
+//! `series` keeps volume by name to a bounded number of series that never go back, `scrapers` has them
+//! begin at 0 for all who scrape, `buckets` makes histograms, `process` asks the kernel of this
+//! process, `family` writes both text forms. [`descriptors`] lists what there is; the table
 //! `ROWS` here is where a new family goes. `docs/metrics.md` is held against it by a test.
 //!
 //! No label ever carries an address or a host name.
 
 mod buckets;
 mod family;
+mod process;
+mod scrapers;
 mod series;
 
 #[cfg(test)]
@@ -16,6 +19,7 @@ mod tests;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 pub use self::family::{Descriptor, Families, Format, Kind, Unit};
@@ -24,6 +28,8 @@ use self::Kind::{Counter, Gauge, Histogram, Info};
 use self::Unit::{Bytes, Seconds};
 use self::buckets::Buckets;
 use self::family::{Family, Labels, Sample, Value};
+use self::process::Process;
+use self::scrapers::Scrapers;
 use self::series::{FLOW_LABELS, SeriesSet, VOLUME_LABELS};
 use super::snapshot::{Snapshot, SourceReport};
 use crate::classify::UnknownReason;
@@ -39,6 +45,7 @@ pub const DEFAULT_SERIES_LIMIT: usize = 10_000;
 #[derive(Debug)]
 pub struct Metrics {
     series: SeriesSet,
+    scrapers: Scrapers,
 }
 
 impl Metrics {
@@ -47,15 +54,33 @@ impl Metrics {
     pub fn new(limit: usize) -> Self {
         Self {
             series: SeriesSet::new(limit),
+            scrapers: Scrapers::default(),
         }
     }
 
-    /// All families of `snapshot`, which must not be older than the one before.
-    pub fn families(&mut self, snapshot: &Snapshot) -> Families {
+    /// `scraper` asks for a page of `snapshot`, which must not be older than the one before. Gives
+    /// how many of its series have their values on it; the others stand at 0 until all who scrape
+    /// have seen them so.
+    pub fn ask(&mut self, scraper: IpAddr, snapshot: &Snapshot) -> usize {
         self.series.update(&snapshot.cells, &snapshot.set);
+        let all = self.series.iter().count();
+        let seen = self.scrapers.ask(scraper, snapshot.sequence, all);
+        self.series.show(seen)
+    }
+
+    /// All families of `snapshot`, each series with its value.
+    pub fn whole(&mut self, snapshot: &Snapshot) -> Families {
+        self.series.update(&snapshot.cells, &snapshot.set);
+        self.series.show(usize::MAX);
+        self.families(snapshot)
+    }
+
+    /// All families of the `snapshot` that was asked for last.
+    pub fn families(&self, snapshot: &Snapshot) -> Families {
         let context = Context {
             snapshot,
             series: &self.series,
+            process: Process::now(),
         };
         let family = |row: &Row| Family {
             descriptor: row.descriptor,
@@ -126,6 +151,12 @@ static ROWS: &[Row] = &[
     row(Counter, "ottometer_unknown_flows", None, REASON,
         "Flows for which there is no name, by reason.",
         |c| c.unknown_flows()),
+    row(Gauge, "ottometer_new_series", Some(Bytes), &[],
+        "Bytes of flows under names that are new: their series stand at 0 until all who scrape have seen them.",
+        |c| one(c.series.hidden().bytes())),
+    row(Gauge, "ottometer_new_series_packets", None, &[],
+        "Frames of flows under names that are new, as above.",
+        |c| one(c.series.hidden().packets())),
     row(Gauge, "ottometer_unsettled", Some(Bytes), &[],
         "Bytes of flows whose name is not settled yet, and of fragments that wait for others.",
         |c| one(c.snapshot.ledger.unsettled.bytes)),
@@ -160,6 +191,9 @@ static ROWS: &[Row] = &[
     row(Counter, "ottometer_lost_flow_records", None, &[],
         "Flow records that could not be written, or found no room while the disk was behind.",
         |c| one(c.snapshot.records_lost)),
+    row(Counter, "ottometer_kept_back_records", None, &["kind"],
+        "Flow records and usage records that were not to be written (--only), counted for each output.",
+        |c| c.kept_back()),
     row(Gauge, "ottometer_waiting_usage_intervals", None, &[],
         "Closed intervals whose records could not be written yet; they are tried again.",
         |c| one(c.snapshot.intervals_waiting)),
@@ -231,6 +265,25 @@ static ROWS: &[Row] = &[
     row(Gauge, "ottometer_label_sets_other", None, &[],
         "Further such sets, counted together under the application other.",
         |c| one(c.series.in_other())),
+    // The process, by the names that all clients of Prometheus use.
+    row(Counter, "process_cpu", Some(Seconds), &[],
+        "Processor time of the process, user's and kernel's.",
+        |c| measured(c.process.cpu_seconds.map(Value::Real))),
+    row(Gauge, "process_resident_memory", Some(Bytes), &[],
+        "Memory of the process that is resident.",
+        |c| measured(c.process.resident_bytes.map(Value::Whole))),
+    row(Gauge, "process_virtual_memory", Some(Bytes), &[],
+        "Address space of the process.",
+        |c| measured(c.process.virtual_bytes.map(Value::Whole))),
+    row(Gauge, "process_start_time", Some(Seconds), &[],
+        "When the process began, since 1970.",
+        |c| measured(c.process.start_seconds.map(Value::Real))),
+    row(Gauge, "process_open_fds", None, &[],
+        "File descriptors of the process that are open.",
+        |c| measured(c.process.open_fds.map(Value::Whole))),
+    row(Gauge, "process_max_fds", None, &[],
+        "File descriptors that the process may have.",
+        |c| measured(c.process.max_fds.map(Value::Whole))),
 ];
 
 const REASON: &[&str] = &["reason"];
@@ -241,12 +294,13 @@ const FAULT: &[&str] = &["fault"];
 struct Context<'a> {
     snapshot: &'a Snapshot,
     series: &'a SeriesSet,
+    process: Process,
 }
 
 impl Context<'_> {
     fn volume(&self, pick: fn(&Counters) -> u64) -> Vec<Sample> {
-        let both = self.series.iter().flat_map(|series| {
-            let sides = &series.totals.sides;
+        let both = self.series.shown().flat_map(|(series, totals)| {
+            let sides = totals.sides;
             [
                 (&series.volume_labels.client, pick(&sides.client)),
                 (&series.volume_labels.server, pick(&sides.server)),
@@ -260,10 +314,10 @@ impl Context<'_> {
     }
 
     fn flows(&self) -> Vec<Sample> {
-        let all = self.series.iter();
-        all.map(|series| Sample {
+        let all = self.series.shown();
+        all.map(|(series, totals)| Sample {
             labels: series.flow_labels.clone(),
-            value: Value::Whole(series.totals.flows),
+            value: Value::Whole(totals.flows),
         })
         .collect()
     }
@@ -351,6 +405,14 @@ impl Context<'_> {
             .collect()
     }
 
+    fn kept_back(&self) -> Vec<Sample> {
+        let kept = self.snapshot.kept_back.unwrap_or_default();
+        vec![
+            sample(["flow".into()], kept.flows),
+            sample(["usage".into()], kept.usage),
+        ]
+    }
+
     fn interfaces(&self) -> Vec<Sample> {
         let mut up: BTreeMap<&str, bool> = BTreeMap::new();
         for source in &self.snapshot.sources {
@@ -382,6 +444,13 @@ fn sample<const N: usize>(labels: [Cow<'static, str>; N], value: u64) -> Sample 
 
 fn one(value: u64) -> Vec<Sample> {
     vec![sample([], value)]
+}
+
+/// What the kernel may not tell.
+fn measured(value: Option<Value>) -> Vec<Sample> {
+    let labels: Labels = Arc::new([]);
+    let sample = value.map(|value| Sample { labels, value });
+    sample.into_iter().collect()
 }
 
 fn spread(buckets: Buckets) -> Vec<Sample> {

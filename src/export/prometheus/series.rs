@@ -66,6 +66,8 @@ pub(super) struct SeriesSet {
     series: Vec<Series>,
     other: Option<usize>,
     in_other: u64,
+    /// Series with their values on the page; the others stand at 0.
+    shown: usize,
 }
 
 impl SeriesSet {
@@ -78,12 +80,36 @@ impl SeriesSet {
             series: Vec::new(),
             other: None,
             in_other: 0,
+            shown: 0,
         }
     }
 
     /// All series, the oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Series> {
         self.series.iter()
+    }
+
+    /// All series, the oldest first, with what is shown of each.
+    pub(super) fn shown(&self) -> impl Iterator<Item = (&Series, Totals)> {
+        let all = self.series.iter().enumerate();
+        all.map(|(place, series)| match place < self.shown {
+            true => (series, series.totals),
+            false => (series, Totals::default()),
+        })
+    }
+
+    /// What is not shown.
+    pub(super) fn hidden(&self) -> Totals {
+        let mut sum = Totals::default();
+        let hidden = self.series.get(self.shown..).unwrap_or_default();
+        hidden.iter().for_each(|series| sum.add(&series.totals));
+        sum
+    }
+
+    /// Shows so many series, the oldest, if they were not shown before. Gives how many are shown.
+    pub(super) fn show(&mut self, series: usize) -> usize {
+        self.shown = self.shown.max(series.min(self.series.len()));
+        self.shown
     }
 
     /// Series that are a name's own.

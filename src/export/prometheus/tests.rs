@@ -265,7 +265,7 @@ fn shows_what_a_snapshot_holds() {
     for size in [60, 1500, 1500] {
         snapshot.stats.packet(size);
     }
-    let values = read_both(Metrics::new(10).families(&snapshot));
+    let values = read_both(Metrics::new(10).whole(&snapshot));
 
     let wechat = [
         ("app", "wechat"),
@@ -385,7 +385,7 @@ fn the_volumes_close_as_the_ledger_does() {
     snapshot.ledger.drops.count(DropReason::Truncated, 2, 130);
     snapshot.ledger.wire.count(13, 1200);
     assert!(snapshot.ledger.closes());
-    let values = read_both(Metrics::new(10).families(&snapshot));
+    let values = read_both(Metrics::new(10).whole(&snapshot));
     for (wire, parts) in [
         (
             "ottometer_wire_bytes_total",
@@ -422,7 +422,7 @@ fn escapes_label_values() {
         }],
         ..Snapshot::default()
     };
-    let values = read_both(Metrics::new(1).families(&snapshot));
+    let values = read_both(Metrics::new(1).whole(&snapshot));
     let labels = [("interface", nasty)];
     assert_eq!(
         value(&values, "ottometer_received_packets_total", &labels),
@@ -432,7 +432,7 @@ fn escapes_label_values() {
 
 #[test]
 fn an_empty_snapshot_has_every_family_but_no_volume() {
-    let families = Metrics::new(0).families(&Snapshot::default());
+    let families = Metrics::new(0).whole(&Snapshot::default());
     let text = families.clone().render(Format::Text).unwrap();
     for descriptor in descriptors() {
         let line = format!("# TYPE {} ", descriptor.name());
@@ -485,7 +485,7 @@ fn beyond_the_limit_the_smaller_and_the_later_are_other_for_ever() {
     let bytes =
         |values: &BTreeMap<Key, f64>, app| value(values, "ottometer_bytes_total", &[("app", app)]);
     let first = run(&[("one", 100), ("two", 5_000), ("three", 900)]);
-    let values = read_both(metrics.families(&first));
+    let values = read_both(metrics.whole(&first));
     assert_eq!(bytes(&values, "two"), 5_000.0);
     assert_eq!(bytes(&values, "three"), 900.0);
     assert_eq!(bytes(&values, "other"), 100.0);
@@ -497,7 +497,7 @@ fn beyond_the_limit_the_smaller_and_the_later_are_other_for_ever() {
         ("four", 80_000),
     ]);
     for _ in 0..2 {
-        let values = read_both(metrics.families(&second));
+        let values = read_both(metrics.whole(&second));
         assert_eq!(bytes(&values, "other"), 170_000.0);
         assert_eq!(bytes(&values, "two"), 5_000.0);
         assert_eq!(value(&values, "ottometer_label_sets", &[]), 2.0);
@@ -522,7 +522,7 @@ fn the_limit_bounds_a_page_of_thousands_of_names() {
     let snapshot = snapshot(set.clone(), all.map(|key| (key, totals(1_000, 1_000))));
     assert_eq!(snapshot.cells.len(), 3_900);
     let limit = 1_000;
-    let values = read_both(Metrics::new(limit).families(&snapshot));
+    let values = read_both(Metrics::new(limit).whole(&snapshot));
     let named = values
         .keys()
         .filter(|(_, labels)| labels.contains_key("app"));
@@ -551,9 +551,9 @@ fn a_reload_takes_nothing_back() {
         )
     };
     let rows = [("stays", 100), ("leaves", 200), ("moves", 300)];
-    metrics.families(&cells(&before, &rows));
+    metrics.whole(&cells(&before, &rows));
     let rows = [("stays", 150), ("moves", 1_000), ("new", 5)];
-    let values = read_both(metrics.families(&cells(&after, &rows)));
+    let values = read_both(metrics.whole(&cells(&after, &rows)));
     assert_eq!(bytes(&values, "stays", "c"), 150.0);
     assert_eq!(bytes(&values, "leaves", "c"), 200.0);
     assert_eq!(bytes(&values, "moves", "c"), 300.0);
@@ -561,7 +561,7 @@ fn a_reload_takes_nothing_back() {
     assert_eq!(bytes(&values, "new", "c"), 5.0);
     // The old set comes back, with counts that began again.
     let rows = [("stays", 150), ("leaves", 20), ("moves", 1_000)];
-    let values = read_both(metrics.families(&cells(&before, &rows)));
+    let values = read_both(metrics.whole(&cells(&before, &rows)));
     assert_eq!(bytes(&values, "leaves", "c"), 220.0);
     assert_eq!(bytes(&values, "moves", "c"), 300.0);
 }
@@ -610,7 +610,7 @@ proptest! {
                 .map(|(name, totals)| (key(set, name), totals))
                 .collect();
             now.cells = Arc::new(cells);
-            let values = read_both(metrics.families(&now));
+            let values = read_both(metrics.whole(&now));
             for (key, value) in &before {
                 let counts = ["_total", "_bucket", "_sum", "_count"];
                 if counts.iter().any(|ending| key.0.ends_with(ending)) {

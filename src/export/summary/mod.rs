@@ -127,6 +127,7 @@ pub fn write_live(
         health: snapshot.health,
         flows: snapshot.flows,
         span: Some((snapshot.started, snapshot.at)),
+        kept_back: snapshot.kept_back.map(|kept| (kept.flows, kept.usage)),
         ..Summary::default()
     };
     if matches!(format, Format::Json) {
@@ -239,7 +240,7 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
             (fault.slug().to_owned(), counted)
         })
         .collect();
-    serde_json::json!({
+    let mut object = serde_json::json!({
         "first": summary.span.map(|(first, _)| first.to_string()),
         "last": summary.span.map(|(_, last)| last.to_string()),
         "flows": summary.flows,
@@ -257,7 +258,12 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
             "counted": lines,
             "closes": ledger.closes(),
         },
-    })
+    });
+    if let (Some((flows, usage)), Some(object)) = (summary.kept_back, object.as_object_mut()) {
+        let kept = serde_json::json!({ "flows": flows, "usage": usage });
+        object.insert("records_kept_back".to_owned(), kept);
+    }
+    object
 }
 
 /// What a table leaves out where it is too wide: the evidence, the directions, then the ends of
@@ -360,6 +366,13 @@ fn write_totals(out: &mut dyn Write, summary: &Summary, width: Option<usize>) ->
         writeln!(
             out,
             "{subjects} subjects are put together as `other` (--max-accounts)"
+        )?;
+    }
+    if let Some((flows, usage)) = summary.kept_back {
+        let (flows, usage) = (grouped(flows), grouped(usage));
+        writeln!(
+            out,
+            "not written (--only): {flows} flow records, {usage} usage records"
         )?;
     }
     let totals = format!(

@@ -167,6 +167,7 @@ impl Counted {
             put_together: self.put_together,
             subjects: self.subjects,
             cells: self.closed,
+            kept_back: None,
         }
     }
 }

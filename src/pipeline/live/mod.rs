@@ -34,6 +34,7 @@ use crate::capture::Block;
 use crate::capture::live::Source;
 use crate::classify::Classifier;
 use crate::export::snapshot::Snapshot;
+use crate::record::Only;
 
 use self::capture_worker::{CaptureWorker, Shared};
 use self::intake::Intake;
@@ -67,6 +68,8 @@ pub struct Config {
     pub follow: bool,
     /// Records are all that anybody gets of the run: once nobody can take them any more, it ends.
     pub only_records: bool,
+    /// The records that leave, as the outputs know; without, all.
+    pub only: Option<Arc<Only>>,
 }
 
 impl Default for Config {
@@ -80,6 +83,7 @@ impl Default for Config {
             tick: Duration::from_secs(1),
             follow: false,
             only_records: false,
+            only: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::export::health;
 use crate::export::snapshot::{Snapshot, SourceReport};
 use crate::pipeline::collector::{Counted, Order, Outlet};
 use crate::pipeline::watch::Recent;
-use crate::record::{FlowRecord, RunEnd, RunRecord};
+use crate::record::{FlowRecord, Only, RunEnd, RunRecord};
 use crate::time::Timestamp;
 use crate::usage::health::Fault;
 use crate::usage::{Cells, Closed};
@@ -26,6 +26,8 @@ pub(super) struct Publisher<'a> {
     budget: RecordBudget,
     /// Without records nobody gets anything of the run.
     only_records: bool,
+    /// Which records leave.
+    only: Option<Arc<Only>>,
     every: Duration,
     flows_limit: u64,
     max_accounts: usize,
@@ -59,6 +61,7 @@ impl<'a> Publisher<'a> {
             writers,
             budget,
             only_records: config.only_records,
+            only: config.only.clone(),
             every: config.tick,
             flows_limit: config.run.flow.max_flows as u64,
             max_accounts: config.run.usage.max_accounts,
@@ -107,6 +110,7 @@ impl<'a> Publisher<'a> {
             records_lost: not_written,
             records_not_written: not_written,
             usage_records_lost: self.lost(Records::Usage),
+            kept_back: self.only.as_ref().map(|only| only.kept_back()),
             intervals_waiting: self.writers.iter().map(Writer::intervals).sum(),
             recent: self
                 .recent

@@ -1,16 +1,37 @@
 //! Conditions from text to [`Program`]: recursive descent with bounded depth.
 
-use super::{Binary, Compare, MAX_OPS, MAX_STACK, Op, Program, SyntaxError, Whose, Width};
+use super::{Binary, Compare, MAX_OPS, MAX_STACK, Op, Program, SyntaxError};
 
 /// How deep the parser may recurse.
 const MAX_NESTING: usize = 24;
 /// The longest `in [...]` list.
 const MAX_LIST: usize = 64;
 
-impl Program {
-    /// Reads a condition.
-    pub(in super::super) fn parse(text: &str) -> Result<Self, SyntaxError> {
+/// What conditions can name.
+pub(crate) trait Vocabulary: Sized {
+    /// What is named, as the program has it.
+    type Term: Copy;
+
+    /// Reads a term, which begins where the parser stands, and emits what reads it.
+    ///
+    /// # Errors
+    ///
+    /// What is no term.
+    fn term(parser: &mut Parser<'_, Self>) -> Result<Kind, SyntaxError>;
+}
+
+impl<T: Copy> Program<T> {
+    /// Reads a condition on what `vocabulary` names; gives that back with what it has kept.
+    ///
+    /// # Errors
+    ///
+    /// What is no condition.
+    pub(crate) fn parse_with<V: Vocabulary<Term = T>>(
+        text: &str,
+        vocabulary: V,
+    ) -> Result<(Self, V), SyntaxError> {
         let mut parser = Parser {
+            vocabulary,
             text,
             at: 0,
             ops: Vec::new(),
@@ -36,51 +57,55 @@ impl Program {
                 "the condition is too long: split it in two",
             ));
         }
-        Ok(Self {
+        let program = Self {
             ops: parser.ops.into(),
             ranges: parser.ranges.into(),
-        })
+        };
+        Ok((program, parser.vocabulary))
     }
 }
 
 /// What an expression yields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Number,
     Truth,
 }
 
 /// Recursive descent; precedence from loosest: `||`, `&&`, comparison, `|`, `^`, `&`, shifts,
 /// `+ -`, `* / %`, and the prefixes. `&` binds tighter than `==`, as in Rust and unlike C.
-struct Parser<'a> {
+#[derive(Debug)]
+pub(crate) struct Parser<'a, V: Vocabulary> {
+    /// What can be named.
+    pub(crate) vocabulary: V,
     text: &'a str,
     at: usize,
-    ops: Vec<Op>,
+    pub(super) ops: Vec<Op<V::Term>>,
     ranges: Vec<(i64, i64)>,
     depth: usize,
     max_depth: usize,
     nesting: usize,
 }
 
-impl<'a> Parser<'a> {
+impl<'a, V: Vocabulary> Parser<'a, V> {
     fn or(&mut self) -> Result<Kind, SyntaxError> {
-        self.chain("||", Op::OrElse, Self::and)
+        self.chain(["||", "or"], Op::OrElse, Self::and)
     }
 
     fn and(&mut self) -> Result<Kind, SyntaxError> {
-        self.chain("&&", Op::AndThen, Self::comparison)
+        self.chain(["&&", "and"], Op::AndThen, Self::negation)
     }
 
     fn chain(
         &mut self,
-        operator: &str,
-        jump: fn(u16) -> Op,
+        [operator, word]: [&str; 2],
+        jump: fn(u16) -> Op<V::Term>,
         part: fn(&mut Self) -> Result<Kind, SyntaxError>,
     ) -> Result<Kind, SyntaxError> {
         let mut start = self.position();
         let mut kind = part(self)?;
         let mut jumps = Vec::new();
-        while self.eat(operator) {
+        while self.eat(operator) || self.eat_word(word) {
             self.expect_kind(kind, Kind::Truth, start)?;
             jumps.push(self.ops.len());
             self.emit(jump(0), 1, 0)?;
@@ -101,9 +126,20 @@ impl<'a> Parser<'a> {
         Ok(kind)
     }
 
+    fn negation(&mut self) -> Result<Kind, SyntaxError> {
+        if !self.eat_word("not") {
+            return self.comparison();
+        }
+        let start = self.position();
+        let kind = self.nested(Self::negation)?;
+        self.expect_kind(kind, Kind::Truth, start)?;
+        self.emit(Op::Not, 1, 1)?;
+        Ok(Kind::Truth)
+    }
+
     fn comparison(&mut self) -> Result<Kind, SyntaxError> {
         let start = self.position();
-        let left = self.binary(0)?;
+        let left = self.number_or_truth()?;
         let compares = [
             ("==", Compare::Equal),
             ("!=", Compare::NotEqual),
@@ -131,6 +167,11 @@ impl<'a> Parser<'a> {
         Ok(left)
     }
 
+    /// What stands on a side of a comparison, or a comparison in parentheses.
+    pub(super) fn number_or_truth(&mut self) -> Result<Kind, SyntaxError> {
+        self.binary(0)
+    }
+
     fn binary(&mut self, level: usize) -> Result<Kind, SyntaxError> {
         const LEVELS: [&[(&str, Binary)]; 6] = [
             &[("|", Binary::Or)],
@@ -145,7 +186,7 @@ impl<'a> Parser<'a> {
             ],
         ];
         let Some(operators) = LEVELS.get(level) else {
-            return self.prefixed();
+            return self.nested(Self::prefixed);
         };
         let start = self.position();
         let left = self.binary(level + 1)?;
@@ -165,27 +206,30 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn prefixed(&mut self) -> Result<Kind, SyntaxError> {
+    fn nested(
+        &mut self,
+        part: fn(&mut Self) -> Result<Kind, SyntaxError>,
+    ) -> Result<Kind, SyntaxError> {
         self.nesting += 1;
         if self.nesting > MAX_NESTING {
             return Err(self.wrong("the condition nests too deep"));
         }
-        let kind = self.prefixed_within()?;
+        let kind = part(self)?;
         self.nesting -= 1;
         Ok(kind)
     }
 
-    fn prefixed_within(&mut self) -> Result<Kind, SyntaxError> {
+    fn prefixed(&mut self) -> Result<Kind, SyntaxError> {
         let start = self.position();
         if self.eat("!") {
             let start = self.position();
-            let kind = self.prefixed()?;
+            let kind = self.nested(Self::prefixed)?;
             self.expect_kind(kind, Kind::Truth, start)?;
             self.emit(Op::Not, 1, 1)?;
             return Ok(Kind::Truth);
         }
         if self.eat("-") {
-            let kind = self.prefixed()?;
+            let kind = self.nested(Self::prefixed)?;
             self.expect_kind(kind, Kind::Number, start)?;
             match self.ops.last_mut() {
                 Some(Op::Const(value)) => *value = value.saturating_neg(),
@@ -203,78 +247,43 @@ impl<'a> Parser<'a> {
             self.emit(Op::Const(value), 0, 1)?;
             return Ok(Kind::Number);
         }
-        self.term()
-    }
-
-    fn term(&mut self) -> Result<Kind, SyntaxError> {
-        let start = self.position();
-        let word = self.word();
-        let simple = match word {
-            "len" => Some(Op::Len(Whose::Own)),
-            "peer_len" => Some(Op::Len(Whose::Peer)),
-            "total" => Some(Op::Total),
-            "client_port" => Some(Op::ClientPort),
-            "server_port" => Some(Op::ServerPort),
-            _ => None,
-        };
-        if let Some(op) = simple {
-            self.emit(op, 0, 1)?;
-            return Ok(Kind::Number);
-        }
-        let (whose, name) = match word.strip_prefix("peer_") {
-            Some(name) => (Whose::Peer, name),
-            None => (Whose::Own, word),
-        };
-        let (bytes, little) = match name {
-            "u8" => (1, false),
-            "be16" => (2, false),
-            "be24" => (3, false),
-            "be32" => (4, false),
-            "le16" => (2, true),
-            "le24" => (3, true),
-            "le32" => (4, true),
-            _ => {
-                self.at = start;
-                return Err(self.wrong(
-                    "expected a number, `(`, `len`, `total`, `client_port`, `server_port`, `peer_len`, or \
-                     `u8(i)`, `be16(i)`, `be24(i)`, `be32(i)`, `le16(i)`, `le24(i)`, `le32(i)`, also as `peer_u8(i)`",
-                ));
-            }
-        };
-        self.need("(")?;
-        let start = self.position();
-        let before = self.ops.len();
-        let kind = self.binary(0)?;
-        self.expect_kind(kind, Kind::Number, start)?;
-        self.need(")")?;
-        let width = Width { bytes, little };
-        let offset = match self.ops.get(before..) {
-            Some(&[Op::Const(offset)]) => i32::try_from(offset).ok(),
-            _ => None,
-        };
-        if let (Some(offset), Some(last)) = (offset, self.ops.last_mut()) {
-            *last = Op::LoadAt(whose, width, offset);
-        } else {
-            self.emit(Op::Load(whose, width), 1, 1)?;
-        }
-        Ok(Kind::Number)
+        V::term(self)
     }
 
     fn list(&mut self) -> Result<(u16, u16), SyntaxError> {
-        self.need("[")?;
         let first = self.ranges.len();
+        let list = self.entries(MAX_LIST, Self::range)?;
+        self.ranges.extend(list);
+        let small = |n| u16::try_from(n).unwrap_or(u16::MAX);
+        Ok((small(first), small(self.ranges.len())))
+    }
+
+    /// `1`, `5..9`: the ends of a range.
+    pub(crate) fn range(&mut self) -> Result<(i64, i64), SyntaxError> {
+        let low = self.signed_number()?;
+        let high = if self.eat("..") {
+            self.signed_number()?
+        } else {
+            low
+        };
+        if high < low {
+            return Err(self.wrong("expected a range from the lower to the higher number"));
+        }
+        Ok((low, high))
+    }
+
+    /// A list in brackets, with a comma after its last entry or without.
+    pub(crate) fn entries<E>(
+        &mut self,
+        most: usize,
+        entry: impl Fn(&mut Self) -> Result<E, SyntaxError>,
+    ) -> Result<Vec<E>, SyntaxError> {
+        self.need("[")?;
+        let mut entries = Vec::new();
         loop {
-            let low = self.signed_number()?;
-            let high = if self.eat("..") {
-                self.signed_number()?
-            } else {
-                low
-            };
-            if high < low {
-                return Err(self.wrong("expected a range from the lower to the higher number"));
-            }
-            self.ranges.push((low, high));
-            if self.ranges.len() - first > MAX_LIST {
+            self.spaces();
+            entries.push(entry(self)?);
+            if entries.len() > most {
                 return Err(self.wrong("the list is too long"));
             }
             if !self.eat(",") {
@@ -285,8 +294,30 @@ impl<'a> Parser<'a> {
                 break;
             }
         }
-        let small = |n| u16::try_from(n).unwrap_or(u16::MAX);
-        Ok((small(first), small(self.ranges.len())))
+        Ok(entries)
+    }
+
+    /// A text in quotes, or without them as far as no blank and no bracket comes.
+    pub(crate) fn text(&mut self) -> Result<&'a str, SyntaxError> {
+        self.spaces();
+        let rest = self.rest();
+        let text = if let Some(quote @ ('"' | '\'')) = rest.chars().next() {
+            let inner = rest.split_at(1).1;
+            let Some((text, _)) = inner.split_once(quote) else {
+                return Err(self.wrong("the text does not end: a quote is missing"));
+            };
+            self.at += text.len() + 2;
+            text
+        } else {
+            let is_text = |c: char| c.is_alphanumeric() || "_-.:/*@+%".contains(c);
+            let end = rest.find(|c: char| !is_text(c)).unwrap_or(rest.len());
+            self.at += end;
+            rest.split_at(end).0
+        };
+        if text.is_empty() {
+            return Err(self.wrong("expected a text"));
+        }
+        Ok(text)
     }
 
     fn signed_number(&mut self) -> Result<i64, SyntaxError> {
@@ -313,7 +344,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn word(&mut self) -> &'a str {
+    pub(crate) fn word(&mut self) -> &'a str {
         let rest = self.rest();
         let end = rest
             .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
@@ -322,7 +353,12 @@ impl<'a> Parser<'a> {
         rest.split_at(end).0
     }
 
-    fn emit(&mut self, op: Op, pops: usize, pushes: usize) -> Result<(), SyntaxError> {
+    pub(crate) fn emit(
+        &mut self,
+        op: Op<V::Term>,
+        pops: usize,
+        pushes: usize,
+    ) -> Result<(), SyntaxError> {
         self.depth = self.depth.saturating_sub(pops) + pushes;
         self.max_depth = self.max_depth.max(self.depth);
         if self.ops.len() >= MAX_OPS {
@@ -332,7 +368,12 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn expect_kind(&self, found: Kind, expected: Kind, start: usize) -> Result<(), SyntaxError> {
+    pub(crate) fn expect_kind(
+        &self,
+        found: Kind,
+        expected: Kind,
+        start: usize,
+    ) -> Result<(), SyntaxError> {
         match (found, expected) {
             (Kind::Number, Kind::Truth) => Err(SyntaxError::new(
                 start,
@@ -346,7 +387,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn need(&mut self, text: &str) -> Result<(), SyntaxError> {
+    pub(crate) fn need(&mut self, text: &str) -> Result<(), SyntaxError> {
         if self.eat(text) {
             Ok(())
         } else {
@@ -354,7 +395,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn eat(&mut self, text: &str) -> bool {
+    pub(crate) fn eat(&mut self, text: &str) -> bool {
         self.spaces();
         let found = self.rest().starts_with(text);
         if found {
@@ -363,11 +404,12 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn eat_word(&mut self, text: &str) -> bool {
+    pub(crate) fn eat_word(&mut self, text: &str) -> bool {
         self.spaces();
         let after = self.rest().strip_prefix(text);
-        let found =
-            after.is_some_and(|after| !after.starts_with(|c: char| c.is_ascii_alphanumeric()));
+        let found = after.is_some_and(|after| {
+            !after.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_')
+        });
         if found {
             self.at += text.len();
         }
@@ -381,7 +423,7 @@ impl<'a> Parser<'a> {
         after.is_some_and(|after| !(matches!(text, "&" | "|") && after.starts_with(text)))
     }
 
-    fn position(&mut self) -> usize {
+    pub(crate) fn position(&mut self) -> usize {
         self.spaces();
         self.at
     }
@@ -391,11 +433,11 @@ impl<'a> Parser<'a> {
         self.at += rest.len() - rest.trim_start().len();
     }
 
-    fn rest(&self) -> &'a str {
+    pub(crate) fn rest(&self) -> &'a str {
         self.text.get(self.at..).unwrap_or_default()
     }
 
-    fn wrong(&self, message: impl Into<String>) -> SyntaxError {
+    pub(crate) fn wrong(&self, message: impl Into<String>) -> SyntaxError {
         SyntaxError::new(self.at, message)
     }
 }
