@@ -1,9 +1,10 @@
 //! Which module may import which: data goes one way, so imports do.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::support;
+use crate::support::imports::Library;
 
 /// Each module and those of ours it may name, in the order of `lib.rs`.
 const ALLOWED: &[(&str, &[&str])] = &[
@@ -155,29 +156,76 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 #[test]
 fn imports_point_down() {
+    let library = Library::read(&support::root().join("src"));
     let mut wrong = Vec::new();
-    for &(module, allowed) in ALLOWED {
-        for file in files_of(module) {
-            let text = fs::read_to_string(&file).unwrap();
-            for (number, line) in (1..).zip(text.lines()) {
-                let code = line.split("//").next().unwrap_or_default();
-                for named in code.split("crate::").skip(1) {
-                    let name: String = named
-                        .chars()
-                        .take_while(|c| c.is_alphanumeric() || *c == '_')
-                        .collect();
-                    let known = ALLOWED.iter().any(|&(module, _)| module == name);
-                    if known && name != module && !allowed.contains(&name.as_str()) {
-                        wrong.push(format!(
-                            "{}:{number}: {module} names {name}",
-                            file.display()
-                        ));
-                    }
-                }
-            }
+    for import in library.imports() {
+        let (Some(module), Some(named)) = (import.importer.first(), import.imported.first()) else {
+            continue;
+        };
+        let row = ALLOWED.iter().find(|(name, _)| name == module);
+        let allowed = row.map_or(&[][..], |&(_, allowed)| allowed);
+        if named != module && !allowed.contains(&named.as_str()) {
+            let (file, line) = (import.from.display(), import.line);
+            wrong.push(format!("{file}:{line}: {module} names {named}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_import_one_another_in_no_circle() {
+    let library = Library::read(&support::root().join("src"));
+    let circles = library.circles();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+#[test]
+fn imports_are_seen_in_whatever_way_they_are_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("lib.rs", "pub mod a;\npub mod b;\n");
+    write(
+        "a/mod.rs",
+        "mod one;\nmod two;\npub use self::one::{One, Other as Another};\n",
+    );
+    write("a/one.rs", "use super::two::Two;\npub struct One;\n");
+    write(
+        "a/two.rs",
+        "// use crate::b::X;\nuse crate::{a::{Another, one::*}, b};\n\n#[cfg(test)]\nmod tests {\n    use crate::c;\n}\n",
+    );
+    write("b.rs", "fn f() { super::a::One::new(); self::g() }\n");
+    let library = Library::read(folder.path());
+    let said: Vec<String> = library
+        .imports()
+        .iter()
+        .map(|import| {
+            let (from, to) = (import.importer.join("::"), import.imported.join("::"));
+            format!("{from}:{} {to}", import.line)
+        })
+        .collect();
+    let expected = [
+        "a:3 a::one",
+        "a:3 a::one",
+        "a::one:1 a::two",
+        "a::two:2 a::one",
+        "a::two:2 a::one",
+        "a::two:2 b",
+        "b:1 a::one",
+    ];
+    assert_eq!(said, expected);
+    let circles = library.circles();
+    let names = |circle: &Vec<&Path>| -> Vec<String> {
+        let names = circle
+            .iter()
+            .map(|path| path.strip_prefix(folder.path()).unwrap());
+        names.map(|path| path.display().to_string()).collect()
+    };
+    let circles: Vec<_> = circles.iter().map(names).collect();
+    assert_eq!(circles, [["a/one.rs", "a/two.rs", "b.rs"]]);
 }
 
 #[test]
@@ -192,27 +240,4 @@ fn every_module_of_the_library_has_its_row() {
         declared, rows,
         "lib.rs lists the modules in the way of a packet"
     );
-}
-
-fn files_of(module: &str) -> Vec<PathBuf> {
-    let source = support::root().join("src");
-    let single = source.join(format!("{module}.rs"));
-    if single.exists() {
-        return vec![single];
-    }
-    let mut files = Vec::new();
-    walk(&source.join(module), &mut files);
-    assert!(!files.is_empty(), "src has no module {module}");
-    files
-}
-
-fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            walk(&path, files);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
 }

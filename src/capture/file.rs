@@ -14,6 +14,7 @@ use crate::capture::error::{Compression, Damage, Error, Fault};
 use crate::capture::filter::Filter;
 use crate::capture::input::{self, Input};
 use crate::capture::listing::Listing;
+use crate::capture::raw;
 use crate::capture::stop::Stop;
 use crate::capture::{pcap, pcapng};
 use crate::time::Timestamp;
@@ -195,7 +196,7 @@ impl Reader {
             block.position = self.input.position();
 
             let left = held.get(walked.consumed..).unwrap_or_default();
-            let pauses = state.as_ref().is_err_and(input::is_pause);
+            let pauses = state.as_ref().is_err_and(raw::is_pause);
             let fault = match state {
                 _ if walked.fault.is_some() => walked.fault,
                 _ if pauses => None,
@@ -308,7 +309,7 @@ fn open_format(
             have += read;
             match state {
                 Ok(()) => return Ok(have),
-                Err(pause) if input::is_pause(&pause) => {}
+                Err(pause) if raw::is_pause(&pause) => {}
                 Err(source) => {
                     return Err(Error::Read {
                         path: path.to_owned(),

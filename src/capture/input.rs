@@ -19,6 +19,7 @@ use liblzma::stream::{CONCATENATED, Stream as XzStream};
 
 use crate::capture::error::Compression;
 use crate::capture::lz4;
+use crate::capture::raw::Raw;
 use crate::capture::stop::Stop;
 use crate::capture::stream::Stream;
 
@@ -28,9 +29,6 @@ const COMPRESSED_BUFFER: usize = 128 * 1024;
 /// What is decompressed at once: a decompressor that meets corrupt data drops what it had made of
 /// the good data before it in the same call. (Pieces of 16 KiB cost gzip a third of its speed.)
 const PIECE_LEN: usize = 128 * 1024;
-
-/// Enough to tell compressed files from everything else.
-const MAGIC_LEN: usize = 6;
 
 /// The most memory that xz may take.
 const XZ_MEMORY: u64 = 128 << 20;
@@ -127,58 +125,6 @@ impl fmt::Debug for Input {
     }
 }
 
-/// The file as it lies on disk or comes through a pipe; its first bytes have been looked at.
-pub(super) struct Raw {
-    inner: Box<dyn Read + Send>,
-    start: [u8; MAGIC_LEN],
-    start_len: usize,
-    given: usize,
-    count: u64,
-}
-
-impl Raw {
-    fn new(mut inner: Box<dyn Read + Send>) -> io::Result<Self> {
-        let mut start = [0; MAGIC_LEN];
-        let mut start_len = 0;
-        while let Some(rest) = start.get_mut(start_len..).filter(|rest| !rest.is_empty()) {
-            match inner.read(rest) {
-                Ok(0) => break,
-                Ok(count) => start_len += count,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if is_pause(&error) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(Self {
-            inner,
-            start,
-            start_len,
-            given: 0,
-            count: 0,
-        })
-    }
-
-    fn start(&self) -> &[u8] {
-        self.start.get(..self.start_len).unwrap_or_default()
-    }
-}
-
-impl Read for Raw {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let looked_at = self.start().get(self.given..).unwrap_or_default();
-        let count = if looked_at.is_empty() {
-            self.inner.read(buffer)?
-        } else {
-            let mut looked_at = looked_at;
-            let count = looked_at.read(buffer)?;
-            self.given += count;
-            count
-        };
-        self.count += count as u64;
-        Ok(count)
-    }
-}
-
 /// A capture file that is open.
 pub(super) struct Opened {
     pub(super) bytes: Box<dyn Read + Send>,
@@ -213,12 +159,6 @@ pub(super) fn open(path: &Path, stop: &Stop) -> io::Result<Opened> {
             Box::new(file)
         },
     })
-}
-
-/// Whether `error` says only that nothing has come for a moment: what was read before may be handed
-/// on, and reading again waits for more.
-pub(super) fn is_pause(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// Whether `path` stands for standard input.

@@ -7,7 +7,7 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use lz4_flex::frame::FrameDecoder;
 
-use crate::capture::input::{Raw, is_pause};
+use crate::capture::raw::{Raw, is_pause};
 
 /// A decompressor. It holds three blocks at most, of 4 MiB each (LZ4 frame format 1.6.4, BD byte)
 /// or 8 MiB (the format before it).

@@ -41,6 +41,7 @@ mod lz4;
 mod pcap;
 
 mod pcapng;
+mod raw;
 
 mod stream;
 

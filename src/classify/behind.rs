@@ -6,12 +6,13 @@
 //! [`ladder`] weighs what all levels said.
 
 use super::explain::Trace;
-use super::inspection::Inspection;
+use super::inspection::{Inspection, Seen};
 use super::ladder::{self, View};
 use super::reading::undecided;
 use super::{Classifier, Named};
 use crate::dissect::Facts;
-use crate::dissect::inside::{Buffer, Inside, Shown};
+use crate::dissect::inside::Inside;
+use crate::dissect::unpack::Buffer;
 use crate::flow::{Opening, Transport};
 
 /// Wrappers in one another that are looked behind.
@@ -19,41 +20,6 @@ pub(super) const MAX_DEPTH: usize = 3;
 
 /// Bytes for the ends of messages at all depths.
 const MESSAGES: usize = 16 << 10;
-
-/// What is known of a protocol that another one carries.
-#[derive(Debug, Default)]
-pub(super) struct Inner {
-    inspection: Inspection,
-    facts: Option<Box<Facts>>,
-    /// What of it has been read.
-    seen: Seen,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Seen {
-    bytes: usize,
-    ended: bool,
-    shown: Shown,
-}
-
-impl Seen {
-    const fn of(opening: &Opening<'_>) -> Self {
-        Self {
-            bytes: opening.client.bytes.len() + opening.server.bytes.len(),
-            ended: opening.client.ended && opening.server.ended,
-            shown: Shown::of(opening),
-        }
-    }
-}
-
-impl Inner {
-    /// Bytes it takes, itself included, about.
-    pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() - size_of::<Inspection>()
-            + self.inspection.memory()
-            + self.facts.as_deref().map_or(0, Facts::memory)
-    }
-}
 
 /// Adds what was read inside to the facts of the flow.
 pub(super) fn merge(facts: &mut Option<Box<Facts>>, inspection: &mut Inspection) {

@@ -1,10 +1,10 @@
 //! What is known of a flow while its opening is read.
 
 use super::answer;
-use super::behind::Inner;
 use super::middle::Middle;
 use crate::app::Proto;
 use crate::dissect::inside::Inside;
+use crate::dissect::unpack::Shown;
 use crate::dissect::{DISSECTORS, Facts, Outcome};
 use crate::flow::{Opening, PerSide, Transport};
 use crate::verdict::{Evidence, Tag};
@@ -48,6 +48,41 @@ pub(super) struct Inspection {
     pub(super) inside: Option<Inside>,
     /// That other one.
     pub(super) inner: Option<Box<Inner>>,
+}
+
+/// What is known of a protocol that another one carries.
+#[derive(Debug, Default)]
+pub(super) struct Inner {
+    pub(super) inspection: Inspection,
+    pub(super) facts: Option<Box<Facts>>,
+    /// What of it has been read.
+    pub(super) seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    pub(super) bytes: usize,
+    ended: bool,
+    pub(super) shown: Shown,
+}
+
+impl Seen {
+    pub(super) const fn of(opening: &Opening<'_>) -> Self {
+        Self {
+            bytes: opening.client.bytes.len() + opening.server.bytes.len(),
+            ended: opening.client.ended && opening.server.ended,
+            shown: Shown::of(opening),
+        }
+    }
+}
+
+impl Inner {
+    /// Bytes it takes, itself included, about.
+    pub(super) fn memory(&self) -> usize {
+        size_of::<Self>() - size_of::<Inspection>()
+            + self.inspection.memory()
+            + self.facts.as_deref().map_or(0, Facts::memory)
+    }
 }
 
 impl Inspection {

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use crate::app::{AppId, Proto, Service};
 use crate::decode::{IpProtocol, Packet};
-use crate::dissect::inside::Buffer;
+use crate::dissect::unpack::Buffer;
 use crate::dissect::{self, DISSECTORS, Facts};
 use crate::flow::{self, EndReason, Flow, PerSide, Side, Transport};
 use crate::signature::SignatureSet;

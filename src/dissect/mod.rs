@@ -58,6 +58,7 @@ mod telegram;
 pub(crate) mod tls;
 #[cfg(test)]
 mod trial;
+pub mod unpack;
 mod websocket;
 mod whatsapp;
 mod wireguard;
@@ -182,7 +183,7 @@ pub const DISSECTORS: &[Dissector] = &[
     row("radius", Over::TcpAndUdp, radius::dissect),
     row("oicq", Over::TcpAndUdp, oicq::dissect),
     row("framed", Over::Tcp, framed::dissect),
-    row("rtp", Over::Udp, rtp::dissect),
+    row("rtp", Over::Udp, stun::dissect_media),
 ];
 
 const fn row(

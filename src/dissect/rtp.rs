@@ -5,7 +5,7 @@
 //! SRTP looks the same (RFC 3711 section 3.1) and is not told apart here; SRTCP shows its source and,
 //! behind what is sealed, an index that counts its packets (section 3.4).
 
-use super::{Facts, Outcome, stun};
+use super::{Facts, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Stream};
 use crate::wire::reader::Reader;
@@ -49,10 +49,6 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     let known = facts.proto == Some(Proto::RTCP);
     if reports >= 2 || client.compound || server.compound || sealed || known {
         facts.proto = Some(Proto::RTCP);
-        // Whose media it is may be told by ICE's checks between the same ports.
-        if matches!(opening.newest(), [0..=3, ..]) {
-            stun::dissect(opening, facts);
-        }
         return Outcome::Partial;
     }
     Outcome::NeedMore

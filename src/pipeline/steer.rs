@@ -12,8 +12,6 @@ use crate::decode::{self, Datagram, Decoded, Decoder, DropReason, Packet};
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
 
-use super::worker::Worker;
-
 /// One frame of a worker's share.
 #[derive(Debug)]
 pub(super) enum Entry {
@@ -236,6 +234,12 @@ enum Lesson {
     Datagram(Datagram),
 }
 
+/// What teaches: a frame, or a datagram that was put together.
+pub(super) enum Taught<'a> {
+    Frame(Frame<'a>),
+    Datagram(&'a Datagram),
+}
+
 impl Lessons {
     pub(super) const fn is_empty(&self) -> bool {
         self.list.is_empty()
@@ -282,16 +286,11 @@ impl Lessons {
         bytes + size_of::<Lesson>() + size_of::<FrameRef>()
     }
 
-    /// Teaches `worker` the `index`th.
-    pub(super) fn teach(&self, index: usize, worker: &mut Worker) {
-        match self.list.get(index) {
-            Some(Lesson::Frame(place)) => {
-                if let Some(frame) = self.block.frame(*place as usize) {
-                    worker.learn(frame);
-                }
-            }
-            Some(Lesson::Datagram(datagram)) => worker.learn_datagram(datagram),
-            None => {}
+    /// The `index`th.
+    pub(super) fn get(&self, index: usize) -> Option<Taught<'_>> {
+        match self.list.get(index)? {
+            Lesson::Frame(place) => self.block.frame(*place as usize).map(Taught::Frame),
+            Lesson::Datagram(datagram) => Some(Taught::Datagram(datagram)),
         }
     }
 }

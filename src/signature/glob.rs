@@ -3,7 +3,7 @@
 //! A text is at most 512 bytes, so going back to the last `*` costs at most the product of two
 //! short lengths: there is no exponential case.
 
-use super::condition::SyntaxError;
+use super::syntax::SyntaxError;
 
 /// The longest glob.
 pub(super) const MAX_GLOB: usize = 256;

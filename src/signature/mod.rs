@@ -30,10 +30,10 @@ mod port;
 mod rule;
 mod schema;
 mod source;
+mod syntax;
 mod test;
 
 pub use check::check;
-pub use condition::SyntaxError;
 pub use diagnostic::{Diagnostic, Severity};
 pub use list::{ListRow, ShowRow, list, show};
 pub use loader::Loader;
@@ -41,6 +41,7 @@ pub use payload::{Missing, Near};
 pub use rule::RuleKind;
 pub use schema::schema;
 pub use source::{SourceFile, builtin_files, files_in, look_in};
+pub use syntax::SyntaxError;
 pub use test::{Conversation, Fate, Observed, Runner, TestResult, test};
 
 use std::net::IpAddr;

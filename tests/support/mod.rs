@@ -1,5 +1,6 @@
 //! Running the program, and the captures it is run on.
 
+pub(crate) mod imports;
 pub(crate) mod live;
 pub(crate) mod netns;
 pub(crate) mod packets;

@@ -1,7 +1,7 @@
 //! The table of facts: a row for each member of [`Facts`] and of the structs it points to.
 
 use super::Facts;
-use super::value::{Fact, Value};
+use super::value::{Bound, Fact, Value};
 use crate::app::Proto;
 
 /// The protocols a fact is read from, and a rule table is about.
@@ -75,15 +75,6 @@ impl Family {
             Self::Banner => facts.banner.is_some(),
         }
     }
-}
-
-/// The most there is of a fact: every dissector keeps to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bound {
-    /// Bytes of a text, or of each text of a list.
-    pub bytes: u16,
-    /// Entries of a list.
-    pub entries: u16,
 }
 
 /// What a fact is evidence of, as rules over it weigh.

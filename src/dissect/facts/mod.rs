@@ -9,8 +9,8 @@ mod value;
 
 use std::net::IpAddr;
 
-pub use self::field::{Bound, EXPLAINED, FIELDS, Family, Field, RECORDED, Tells};
-pub use self::value::Value;
+pub use self::field::{EXPLAINED, FIELDS, Family, Field, RECORDED, Tells};
+pub use self::value::{Bound, Value};
 use super::tls::Ja4;
 
 use crate::app::Proto;

@@ -4,8 +4,17 @@ use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::{Bound, Destination, Ja4};
+use super::{Destination, Ja4};
 use crate::app::Proto;
+
+/// The most there is of a fact: every dissector keeps to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Bytes of a text, or of each text of a list.
+    pub bytes: u16,
+    /// Entries of a list.
+    pub entries: u16,
+}
 
 /// A fact that is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

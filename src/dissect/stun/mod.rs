@@ -102,6 +102,16 @@ fn datagrams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     Outcome::Partial
 }
 
+/// Reads packets of RTP and RTCP. Whose media reports are of may be told by ICE's checks between the
+/// same ports.
+pub(super) fn dissect_media(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let outcome = rtp::dissect(opening, facts);
+    if outcome == Outcome::Partial && matches!(opening.newest(), [0..=3, ..]) {
+        dissect(opening, facts);
+    }
+    outcome
+}
+
 /// Reads what STUN shares the ports with, told apart by its first octet (RFC 7983 section 7).
 fn beside(opening: &Opening<'_>, facts: &mut Facts) {
     match (opening.newest().first(), facts.proto) {

@@ -4,23 +4,11 @@
 //! The neighbours put the message together from records, CRYPTO frames or datagrams; this file
 //! reads it once it is whole. Nothing is written to [`Facts`] before that.
 
+use super::HelloOver;
 use super::ja4::{self, is_grease};
 use crate::dissect::Facts;
 use crate::dissect::host::{host_name, text};
 use crate::wire::reader::Reader;
-
-/// What carries the handshake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum HelloOver {
-    /// TLS records over a byte stream.
-    #[default]
-    Tcp,
-    /// CRYPTO frames (RFC 9001).
-    Quic,
-    /// Datagrams (RFC 9147, RFC 6347): the hello has a cookie. The message is given with the
-    /// four-byte header of TLS, without the fragment fields.
-    Dtls,
-}
 
 /// What became of a handshake message taken for a ClientHello.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

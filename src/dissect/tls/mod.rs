@@ -14,9 +14,20 @@ mod sslv2;
 use std::borrow::Cow;
 
 pub(crate) use certificate::{CERTIFICATE, CertificateRead, read_certificate};
-pub(crate) use client_hello::{
-    CLIENT_HELLO, HelloOver, HelloRead, read_client_hello, read_cut_client_hello,
-};
+pub(crate) use client_hello::{CLIENT_HELLO, HelloRead, read_client_hello, read_cut_client_hello};
+/// What carries the handshake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum HelloOver {
+    /// TLS records over a byte stream.
+    #[default]
+    Tcp,
+    /// CRYPTO frames (RFC 9001).
+    Quic,
+    /// Datagrams (RFC 9147, RFC 6347): the hello has a cookie. The message is given with the
+    /// four-byte header of TLS, without the fragment fields.
+    Dtls,
+}
+
 pub use ja4::Ja4;
 use record::{Chain, messages};
 

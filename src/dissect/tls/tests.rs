@@ -7,7 +7,7 @@ use super::certificate::tests::typical as certificate_der;
 use super::client_hello::tests::Builder;
 use super::*;
 use crate::dissect::Inside;
-use crate::dissect::inside::Buffer;
+use crate::dissect::unpack::Buffer;
 use crate::flow::opening::Script;
 
 fn record(kind: u8, body: &[u8]) -> Vec<u8> {

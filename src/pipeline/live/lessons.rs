@@ -14,7 +14,7 @@ use crossbeam::channel::{Receiver, Sender, bounded};
 use crossbeam::utils::CachePadded;
 
 use crate::capture::live::MAX_BLOCK;
-use crate::pipeline::steer::Lessons;
+use crate::pipeline::steer::{Lessons, Taught};
 use crate::pipeline::worker::{Teacher, Worker};
 use crate::time::Timestamp;
 
@@ -155,7 +155,11 @@ impl Teacher for LessonExchange {
         {
             if let Some((_, index, lessons)) = self.waiting.pop_front() {
                 self.held -= lessons.size(index);
-                lessons.teach(index, worker);
+                match lessons.get(index) {
+                    Some(Taught::Frame(frame)) => worker.learn(frame),
+                    Some(Taught::Datagram(datagram)) => worker.learn_datagram(datagram),
+                    None => {}
+                }
             }
         }
     }

@@ -11,39 +11,14 @@ mod message;
 mod parse;
 
 pub(crate) use super::glob::Glob;
+pub(crate) use super::syntax::SyntaxError;
 pub(super) use message::{Input, KnownFact};
 pub(crate) use parse::{Kind, Parser, Vocabulary};
-
-use std::fmt;
 
 /// The longest program; about as many terms and operators as four lines hold.
 const MAX_OPS: usize = 256;
 /// How deep the stack may become: nesting of parentheses, in practice.
 const MAX_STACK: usize = 24;
-
-/// What is wrong with a pattern, a glob or a condition, and at which byte of its text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SyntaxError {
-    /// The byte of the text at which reading stopped.
-    pub at: usize,
-    /// What was expected there.
-    pub message: String,
-}
-
-impl SyntaxError {
-    pub(crate) fn new(at: usize, message: impl Into<String>) -> Self {
-        Self {
-            at,
-            message: message.into(),
-        }
-    }
-}
-
-impl fmt::Display for SyntaxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
 
 /// A compiled condition; `T` is what it can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
