@@ -190,7 +190,7 @@ fn imports_are_seen_in_whatever_way_they_are_written() {
     write("lib.rs", "pub mod a;\npub mod b;\n");
     write(
         "a/mod.rs",
-        "mod one;\nmod two;\npub use self::one::{One, Other as Another};\n",
+        "mod one;\nmod two;\npub use one::{One, Other as Another};\n",
     );
     write("a/one.rs", "use super::two::Two;\npub struct One;\n");
     write(

@@ -262,7 +262,7 @@ mod tests {
 
     fn run(script: &Script) -> (Outcome, Facts) {
         let mut facts = Facts::default();
-        let outcome = dissect(&script.opening(), &mut facts);
+        let outcome = super::super::stun::dissect_media(&script.opening(), &mut facts);
         if !matches!(outcome, Outcome::Done | Outcome::Partial) {
             assert_eq!(facts, Facts::default());
         }

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::config::Config;
+use super::counters::Counters;
 use super::expiry::Reminder;
 use super::key::{End, FlowKey};
 use super::opening::{Opening, PerSide, Side, Stream, Transport};
 use super::quic;
 use super::reassembly::{ALLOCATION, Arrival, Reassembly};
-use super::table::{Config, Counters, EndReason};
 use super::tcp::Tcp;
 use crate::decode::{IpProtocol, Packet, TcpSegment, Tunnel, Vlans};
 use crate::time::Timestamp;
@@ -54,6 +55,43 @@ pub struct Flow<T> {
     vlans: Vlans,
     tunnel: Option<Tunnel>,
     icmp: (u8, u8),
+}
+
+/// Why a flow is over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// Both sides sent FIN.
+    Fin,
+    /// One side sent RST.
+    Reset,
+    /// Nothing came for the idle time.
+    Idle,
+    /// The same endpoints began a new connection.
+    Reused,
+    /// The table was full and this was the first to leave it.
+    Evicted,
+    /// The clock that stamps frames was set back.
+    ClockSetBack,
+    /// The capture ended.
+    EndOfInput,
+    /// It is not: this is how far it came.
+    Ongoing,
+}
+
+impl EndReason {
+    /// The slug records carry.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Fin => "fin",
+            Self::Reset => "rst",
+            Self::Idle => "idle",
+            Self::Reused => "reused",
+            Self::Evicted => "evicted",
+            Self::ClockSetBack => "clock-set-back",
+            Self::EndOfInput => "end-of-input",
+            Self::Ongoing => "ongoing",
+        }
+    }
 }
 
 /// How far the connection that a flow is has come.
@@ -447,7 +485,9 @@ impl<T> Flow<T> {
             let agrees = !segment.has(TcpSegment::RST)
                 && (held.counters[held.side_of(!end)].packets > 0 || !is_syn && !other_side_seen);
             if answers || !is_syn && next.fits_better(tcp, end, segment) {
-                return match (agrees, tcp.has_data() || tcp.is_closed()) {
+                // Also what no receiver takes, an RST's data say, was shown as the flow's.
+                let has_shown = tcp.has_data() || self.payload_packets > 0;
+                return match (agrees, has_shown || tcp.is_closed()) {
                     (false, _) => Fate::Held,
                     (true, true) => Fate::Succeeded,
                     (true, false) => Fate::Joined,
@@ -482,6 +522,8 @@ impl<T> Flow<T> {
         segment.has(TcpSegment::SYN)
             && !segment.has(TcpSegment::ACK)
             && end != self.client
+            // What was shown of a side stays that side's.
+            && self.payload_packets == 0
             && matches!(&self.progress, Progress::Tcp(tcp) if !tcp.has_syn())
     }
 

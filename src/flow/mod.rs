@@ -3,7 +3,9 @@
 //!
 //! The next stage, `dissect`, reads a flow's [`Opening`].
 
+mod config;
 mod conversation;
+mod counters;
 mod expiry;
 mod key;
 mod leaving;
@@ -17,7 +19,9 @@ mod tcp;
 #[cfg(test)]
 pub(crate) mod samples;
 
-pub use conversation::Flow;
+pub use config::Config;
+pub use conversation::{EndReason, Flow};
+pub use counters::Counters;
 pub use key::{End, FlowKey, Scope};
 pub use opening::{Opening, PerSide, Side, Stream, Transport};
-pub use table::{Config, Counters, EndReason, FlowTable, Slot, Touch, Unplaced};
+pub use table::{FlowTable, Slot, Touch, Unplaced};

@@ -1,7 +1,10 @@
 //! Flows from packets: who is the client, when a flow is over, what leaves a full table, what an
 //! opening shows.
 
+use std::time::Duration;
+
 use super::*;
+use crate::flow::Scope;
 use crate::flow::samples::{Host, acknowledging, tcp, udp};
 
 const FIN: u8 = TcpSegment::FIN;

@@ -563,6 +563,39 @@ fn a_new_connection_has_its_own_client_and_beginning() {
 }
 
 #[test]
+fn what_an_opening_has_shown_stays() {
+    let config = Config::default();
+    let mut table: FlowTable<[Vec<u8>; 2]> = FlowTable::new(config.clone());
+    let mut shown = Vec::new();
+    // The data of an RST are no part of a stream, but an opening shows them.
+    for segment in [
+        (A, FIN | ACK, 176, 24, 0),
+        (A, RST | 8, 649, 260, 50),
+        (B, SYN, 0xffff_ff80, 0xffff_ff80, 40),
+        (B, 8, 0xffff_ff80, 0xffff_ff80, 19),
+    ] {
+        let packet = packet(1, segment);
+        let located = table.locate(&packet);
+        let Ok(touch) = table.touch(&packet, located, |_| false, |_, _| {}) else {
+            continue;
+        };
+        let flow = table.flow(touch).unwrap();
+        let mut before = std::mem::take(&mut flow.class);
+        flow.read_opening(&packet, touch.side, &config, |opening| {
+            for (before, side) in before.iter_mut().zip([Side::Client, Side::Server]) {
+                let bytes = opening.stream(side).bytes;
+                assert!(bytes.starts_with(before), "shown bytes change");
+                *before = bytes.to_vec();
+            }
+            true
+        });
+        shown.push(before.each_ref().map(Vec::len));
+        flow.class = before;
+    }
+    assert_eq!(shown, [[0, 0], [50, 0], [50, 40], [50, 40]]);
+}
+
+#[test]
 fn what_is_held_back_is_bounded() {
     let mut table: FlowTable<bool> = FlowTable::new(Config::default());
     let flows = u16::try_from(2 * HOLDING).unwrap();

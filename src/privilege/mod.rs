@@ -14,6 +14,7 @@ mod capture;
 mod error;
 mod filter;
 mod status;
+mod users;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -136,7 +137,7 @@ pub fn drop(options: &Options) -> Result<Report, Error> {
     let running_as = account.clone().unwrap_or_else(|| {
         let [_, uid, ..] = before.uids;
         let [_, gid, ..] = before.gids;
-        account::numbered(uid, Some(gid))
+        users::numbered(uid, Some(gid))
     });
     still_possible(options, &running_as)?;
     if options.seccomp {

@@ -141,6 +141,7 @@ fn read_folder(folder: &Path, module: &[String], modules: &mut BTreeMap<Vec<Stri
         }
         let is_folder = name == "mod" || name == "lib";
         let module = if is_folder { module.to_vec() } else { child };
+        let is_folder = is_folder || path.with_extension("").is_dir();
         let (paths, handed_on) = read_file(&path, &module);
         modules.insert(
             module,
@@ -171,6 +172,10 @@ fn read_file(path: &Path, module: &[String]) -> Paths {
         }
         code.push('\n');
         is_of_tests = line.trim() == "#[cfg(test)]" || (is_of_tests && !line.ends_with(';'));
+    }
+    for child in children(path) {
+        let (short, long) = (format!("use {child}::"), format!("use self::{child}::"));
+        code = code.replace(&short, &long);
     }
     let (mut paths, mut handed_on) = (Vec::new(), BTreeMap::new());
     let starts = code.match_indices(['c', 's']).filter_map(|(at, _)| {
@@ -204,6 +209,20 @@ fn read_file(path: &Path, module: &[String]) -> Paths {
         }
     }
     (paths, handed_on)
+}
+
+/// The names of the files and folders that belong to a file.
+fn children(path: &Path) -> Vec<String> {
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let folder = match name {
+        "mod" | "lib" => path.parent().unwrap().to_owned(),
+        _ => path.with_extension(""),
+    };
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    let names = entries.map(|entry| entry.unwrap().path());
+    names
+        .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
+        .collect()
 }
 
 /// A path, and what it is called here.
