@@ -116,6 +116,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "time",
             "capture",
             "decode",
             "flow",

@@ -12,7 +12,7 @@ use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file, paths};
 use crate::classify::names::Learning;
-use crate::config::{Period, Size};
+use crate::config::{Every, Period, Size};
 use crate::export::number::grouped;
 use crate::pipeline::Duplicates;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
@@ -328,6 +328,15 @@ pub(super) fn idle(text: &str) -> Result<Period, String> {
         return Err("must be at least 1ms".to_owned());
     }
     Ok(period)
+}
+
+/// A length of intervals that is one.
+pub(super) fn every(text: &str) -> Result<Every, String> {
+    let every: Every = text.parse()?;
+    if matches!(every, Every::Length(length) if length < Duration::from_millis(1)) {
+        return Err("must be at least 1ms".to_owned());
+    }
+    Ok(every)
 }
 
 fn window(text: &str) -> Result<Period, String> {

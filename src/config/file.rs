@@ -14,7 +14,9 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::closest::{closest, did_you_mean};
 use super::problem::Problem;
-use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
+use super::value::{
+    Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone,
+};
 
 /// A table of the file, for those who describe it.
 #[derive(Clone, Copy, Debug)]
@@ -266,8 +268,11 @@ tables! {
         /// Write only the records for which this condition holds, in the language of docs/records.md:
         /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
         only: String = "\"\"",
-        /// Length of the intervals of usage records, aligned to the clock (UTC).
-        interval: Period = "\"60s\"",
+        /// Length of the intervals of usage records, aligned to the clock (UTC). "1d", "1w" and "1month"
+        /// begin at midnight, on Mondays and on the first of the month in `time_zone`.
+        interval: Every = "\"60s\"",
+        /// Time zone of days, weeks and months, by its name in the IANA database: "Asia/Shanghai".
+        time_zone: TimeZone = "\"UTC\"",
         /// Usage records for each subject too; see [networks].
         subjects: bool = "false",
         /// Accounts (a subject and a name) of an interval. Beyond it the subjects with the least volume

@@ -22,7 +22,7 @@ pub use only::{Kinds, only};
 pub use problem::{Problem, line_and_column};
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
 pub use template::{schema, template};
-pub use value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
+pub use value::{Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone};
 
 use std::path::Path;
 

@@ -180,7 +180,10 @@ fn all_keys_are_read() {
     assert_eq!((rotation.max_bytes, rotation.keep), (None, Some(30)));
     assert_eq!(rotation.max_age.unwrap().as_secs(), 86_400);
     assert_eq!(rotation.compress, Compression::Gzip);
-    assert_eq!(settings.records.interval.as_secs(), 300);
+    assert_eq!(
+        settings.records.interval,
+        std::time::Duration::from_secs(300).into()
+    );
     let metrics = settings.metrics.unwrap();
     assert_eq!((metrics.listen.port(), metrics.series_limit), (9464, 5));
     assert_eq!(settings.privilege.user.as_deref(), Some("monitor"));

@@ -9,9 +9,9 @@ use crate::cli::by::By;
 use crate::cli::read::Format;
 use crate::cli::settings::{idle, positive};
 use crate::config::{
-    self, CaptureTable, Compress, File, FlowsTable, Level, Listen, LogFormat, LogTable,
+    self, CaptureTable, Compress, Every, File, FlowsTable, Level, Listen, LogFormat, LogTable,
     MetricsTable, NetworksTable, Period, PrivilegeTable, Problem, RecordsTable, Scope, Settings,
-    SignaturesTable, Size, Steer,
+    SignaturesTable, Size, Steer, TimeZone,
 };
 
 const EXAMPLES: &str = "\
@@ -97,9 +97,13 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "CONDITION", help_heading = "Records")]
     only: Option<String>,
 
-    /// Length of the intervals of --usage, aligned to the clock.
+    /// Length of the intervals of --usage, aligned to the clock: 60s, 5m, 1h; 1d, 1w and 1month begin at midnight, on Mondays and on the first of the month.
     #[arg(long, value_name = "DURATION", help_heading = "Records")]
-    interval: Option<Period>,
+    interval: Option<Every>,
+
+    /// Time zone of days, weeks and months: Asia/Shanghai. Default: UTC.
+    #[arg(long, value_name = "NAME", help_heading = "Records")]
+    time_zone: Option<TimeZone>,
 
     /// Usage records for each subject too: the address inside one's own networks (--local), else the client's.
     #[arg(long, help_heading = "Records")]
@@ -332,6 +336,7 @@ impl Arguments {
                 usage: self.usage.clone(),
                 only: self.only.clone(),
                 interval: self.interval,
+                time_zone: self.time_zone.clone(),
                 subjects: given(self.subjects, true),
                 max_accounts: self.max_accounts,
                 rotate_size: self.rotate_size,
