@@ -8,6 +8,7 @@
 mod closest;
 mod file;
 mod only;
+mod options;
 mod problem;
 mod settings;
 mod template;

@@ -1,0 +1,108 @@
+//! Options of the command line, made from the rows of the settings file.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+
+use super::file::{Key, TABLES};
+use super::value::{
+    Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone,
+};
+
+/// Headings of the help, in their order.
+const HEADINGS: &[&str] = &[
+    "Capture",
+    "Records",
+    "Accounts",
+    "Metrics",
+    "Output",
+    "Signatures",
+    "Flows",
+    "Privileges",
+];
+
+/// Adds the options of all keys.
+pub(super) fn augment(command: Command) -> Command {
+    let mut keys: Vec<&Key> = TABLES.iter().flat_map(|table| table.keys).collect();
+    keys.sort_by_key(|key| HEADINGS.iter().position(|&heading| heading == key.heading));
+    command.args(keys.into_iter().map(Key::argument))
+}
+
+impl Key {
+    /// The long name of the option.
+    pub(super) fn long(&self) -> &'static str {
+        let words = self.option.split([' ', ',']);
+        let mut long = words.filter_map(|word| word.strip_prefix("--"));
+        long.next().unwrap_or_default()
+    }
+
+    fn argument(&self) -> Arg {
+        let mut argument = Arg::new(self.id)
+            .long(self.long())
+            .help(self.help)
+            .help_heading(self.heading);
+        if let Some((short, _)) = self.option.split_once(", --") {
+            argument = argument.short(short.chars().nth(1));
+        }
+        argument = (self.takes)(argument);
+        match self.option.rsplit_once(' ') {
+            Some((_, value)) if !value.starts_with("--") => match value.strip_suffix(",...") {
+                Some(value) => argument.value_name(value).value_delimiter(','),
+                None => argument.value_name(value),
+            },
+            _ => argument,
+        }
+    }
+}
+
+/// What options can give.
+pub(super) trait Given: Sized {
+    /// Has `argument` take values of this type.
+    fn takes(argument: Arg) -> Arg;
+
+    /// What was given. A flag says the opposite of the `default`.
+    fn given(matches: &ArgMatches, id: &str, default: &str) -> Option<Self>;
+}
+
+macro_rules! values {
+    ($($type:ty),*) => {
+        $(
+            impl Given for $type {
+                fn takes(argument: Arg) -> Arg {
+                    argument.value_parser(value_parser!($type))
+                }
+
+                fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
+                    matches.get_one::<Self>(id).cloned()
+                }
+            }
+        )*
+    };
+}
+
+values!(
+    String, PathBuf, NonZeroUsize, usize, u16, u8, Size, Period, Every, TimeZone, Listen, Steer, Scope,
+    Compress, Level, LogFormat
+);
+
+impl Given for bool {
+    fn takes(argument: Arg) -> Arg {
+        argument.action(ArgAction::SetTrue)
+    }
+
+    fn given(matches: &ArgMatches, id: &str, default: &str) -> Option<Self> {
+        matches.get_flag(id).then_some(default != "true")
+    }
+}
+
+impl Given for Vec<String> {
+    fn takes(argument: Arg) -> Arg {
+        argument.action(ArgAction::Append)
+    }
+
+    fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
+        let values = matches.get_many::<String>(id)?;
+        Some(values.cloned().collect())
+    }
+}
