@@ -10,16 +10,16 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::by::{self, Accounts, By};
+use super::by::{self, By};
 use super::extract::{Chooser, Extract, FirstReading};
 use super::interrupt;
 use super::outputs::{Files, is_standard_output};
 use super::records::{flow_exporter, usage_exporter};
 use super::screen;
 use super::select::{Ends, Selection, UNKNOWN, check_names};
-use super::settings::{Flows, Input, Signatures, every, positive};
+use super::settings::{Input, Signatures, checked, every, positive};
 use crate::classify::explain::Keep;
-use crate::config::{Every, Kinds, TimeZone, line_and_column, only};
+use crate::config::{AccountOptions, Every, FlowOptions, Kinds, TimeZone, line_and_column, only};
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
 use crate::export::{Exporter, summary};
@@ -138,13 +138,13 @@ pub(super) struct Arguments {
     quiet: bool,
 
     #[command(flatten)]
-    accounts: Accounts,
+    accounts: AccountOptions,
 
     #[command(flatten, next_help_heading = "Signatures")]
     signatures: Signatures,
 
     #[command(flatten, next_help_heading = "Flows")]
-    flow_table: Flows,
+    flow_table: FlowOptions,
 
     /// Worker threads. The results are the same for any number.
     #[arg(long, short, value_name = "N", default_value = "1", value_parser = positive)]
@@ -233,6 +233,15 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
     }
+    let AccountOptions(accounts) = arguments.accounts.clone();
+    let FlowOptions(flow_table) = arguments.flow_table.clone();
+    let settings = match checked(flow_table.or(accounts)) {
+        Ok(settings) => settings,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     let by = match by::checked(&arguments.by) {
         Ok(by) => by,
         Err(reason) => {
@@ -280,13 +289,13 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config {
         workers: arguments.workers,
         duplicates: arguments.input.duplicates(),
-        decode: arguments.flow_table.decode(),
-        flow: arguments.flow_table.flow(),
-        learning: arguments.flow_table.learning(),
+        decode: settings.decode,
+        flow: settings.flow,
+        learning: settings.learning,
         usage: usage::Config {
             interval: arguments.length(),
-            subjects: by::subjects(&by, &arguments.accounts.networks()),
-            max_accounts: arguments.accounts.max_accounts,
+            subjects: by::subjects(&by, &settings.subjects),
+            max_accounts: settings.records.max_accounts,
         },
         records: arguments.flows.is_some() || extract.is_some(),
         steps: false,

@@ -42,8 +42,10 @@ pub(super) struct Key {
     pub(super) option: &'static str,
     /// Under which heading the option stands.
     pub(super) heading: &'static str,
-    /// What the option says of itself.
+    /// What the option of `live` says of itself.
     pub(super) help: &'static str,
+    /// What that of `read` says, if there is one.
+    pub(super) read: Option<&'static str>,
     /// Has an option take values of the key's type.
     pub(super) takes: fn(Arg) -> Arg,
 }
@@ -75,6 +77,19 @@ fn unknown_key(name: &str, known: &[&str]) -> String {
     )
 }
 
+/// What an option of `read` says: the same as that of `live`, if nothing else.
+macro_rules! of_read {
+    () => {
+        None
+    };
+    ($help:literal, read) => {
+        Some($help)
+    };
+    ($help:literal, read $own:literal) => {
+        Some($own)
+    };
+}
+
 macro_rules! tables {
     ($(
         $(#[doc = $about:literal])*
@@ -82,7 +97,7 @@ macro_rules! tables {
             $(
                 $(#[doc = $key_about:literal])*
                 $key:ident: $type:ty = $default:literal,
-                $option:literal in $heading:literal: $help:literal;
+                $option:literal in $heading:literal: $help:literal $(, read $($read:literal)?)?;
             )*
         }
     )*) => {
@@ -184,6 +199,7 @@ macro_rules! tables {
                         option: $option,
                         heading: $heading,
                         help: $help,
+                        read: of_read!($($help, read $($read)?)?),
                         takes: <$type as Given>::takes,
                     },
                 )*],
@@ -243,48 +259,52 @@ tables! {
         /// unknown{reason="table-full"}. Once the limit is reached, what leaves differs with the number
         /// of workers.
         max_flows: NonZeroUsize = "1_048_576",
-            "--max-flows N" in "Flows": "Flows held at a time; each worker holds its share. At the limit, half-open connections and flows of one packet leave first, then the flow with a name that has been quiet longest; packets that find no place are counted as unknown{reason=\"table-full\"}. Once the limit is reached, what leaves differs with the number of workers";
+            "--max-flows N" in "Flows": "Flows held at a time; each worker holds its share. At the limit, half-open connections and flows of one packet leave first, then the flow with a name that has been quiet longest; packets that find no place are counted as unknown{reason=\"table-full\"}. Once the limit is reached, what leaves differs with the number of workers", read;
         /// Idle time that ends a TCP flow.
         tcp_idle: Period = "\"5m\"",
-            "--tcp-idle DURATION" in "Flows": "Idle time that ends a TCP flow";
+            "--tcp-idle DURATION" in "Flows": "Idle time that ends a TCP flow",
+            read "Idle time that ends a TCP flow, in capture time";
         /// Idle time that ends a TCP flow after FIN of both sides or RST.
         tcp_closed: Period = "\"10s\"",
-            "--tcp-closed DURATION" in "Flows": "Idle time that ends a TCP flow after FIN of both sides or RST";
+            "--tcp-closed DURATION" in "Flows": "Idle time that ends a TCP flow after FIN of both sides or RST", read;
         /// Idle time that ends any other flow.
-        udp_idle: Period = "\"60s\"",
-            "--udp-idle DURATION" in "Flows": "Idle time that ends any other flow";
+        udp_idle: Period = "\"1m\"",
+            "--udp-idle DURATION" in "Flows": "Idle time that ends any other flow", read;
         /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
         half_open_idle: Period = "\"30s\"",
-            "--half-open-idle DURATION" in "Flows": "Idle time that ends a connection whose handshake is not over, and a flow of one packet";
+            "--half-open-idle DURATION" in "Flows": "Idle time that ends a connection whose handshake is not over, and a flow of one packet", read;
         /// Bytes of each direction that are inspected.
         opening_bytes: Size = "\"16KiB\"",
-            "--opening-bytes SIZE" in "Flows": "Bytes of each direction that are inspected";
+            "--opening-bytes SIZE" in "Flows": "Bytes of each direction that are inspected", read;
         /// Packets with a payload that are inspected.
         opening_packets: u16 = "32",
-            "--opening-packets N" in "Flows": "Packets with a payload that are inspected";
+            "--opening-packets N" in "Flows": "Packets with a payload that are inspected", read;
         /// Bytes that all openings under inspection take together. Each worker has its share. When they
         /// come to take more, the flow whose opening began first is named by what it has shown.
         opening_memory: Size = "\"256MiB\"",
-            "--opening-memory SIZE" in "Flows": "Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers";
+            "--opening-memory SIZE" in "Flows": "Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers",
+            read "Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers. When they come to take more, the flow whose opening began first is named by what it has shown";
         /// Bytes that what is kept of named flows for their records takes together. Each worker has its
         /// share. When it comes to take more, the records of the oldest say less.
         record_memory: Size = "\"1GiB\"",
-            "--record-memory SIZE" in "Flows": "Bytes that what is kept of named flows for their records takes together; each worker has its share";
+            "--record-memory SIZE" in "Flows": "Bytes that what is kept of named flows for their records takes together; each worker has its share",
+            read "Bytes that the names, texts and fingerprints kept for the records of flows take together; each worker has its share. When they come to take more, the flow that was named first loses its own";
         /// Bytes that what DNS taught takes at most, in each worker: all know the same. The default is for
         /// about 900,000 addresses that clients were told of. At the limit what is oldest is forgotten.
         dns_memory: Size = "\"64MiB\"",
-            "--dns-memory SIZE" in "Flows": "Bytes that what DNS taught takes at most, in each worker";
+            "--dns-memory SIZE" in "Flows": "Bytes that what DNS taught takes at most, in each worker",
+            read "Bytes that what DNS taught takes at most, in each worker: all know the same. At the limit what is oldest is forgotten";
         /// Answers of DNS teach although their questions were not seen, as on a mirror that shows one
         /// direction only.
         dns_unsolicited: bool = "false",
-            "--dns-unsolicited" in "Flows": "Learn from DNS answers whose questions were not seen, as on a mirror of one direction";
+            "--dns-unsolicited" in "Flows": "Learn from DNS answers whose questions were not seen, as on a mirror of one direction", read;
         /// What keeps flows with the same endpoints apart: "none", "vlan" (VLAN identifiers) or
         /// "tunnel" (the identifier of the outermost tunnel: VNI, TEID, GRE key).
         scope: Scope = "\"none\"",
-            "--scope SCOPE" in "Flows": "Keep flows with the same endpoints apart by this";
+            "--scope SCOPE" in "Flows": "Keep flows with the same endpoints apart by this", read;
         /// Tunnels inside one another that are followed.
         tunnel_depth: u8 = "8",
-            "--tunnel-depth N" in "Flows": "Tunnels inside one another that are followed";
+            "--tunnel-depth N" in "Flows": "Tunnels inside one another that are followed", read;
     }
 
     /// Whose volume is counted, where that is asked for (`subjects` under [records]).
@@ -293,14 +313,16 @@ tables! {
         /// outside, the client. The default is what RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291
         /// call private, shared and link-local.
         local: Vec<String> = "[\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\", \"100.64.0.0/10\", \"169.254.0.0/16\", \"fc00::/7\", \"fe80::/10\"]",
-            "--local PREFIX,..." in "Accounts": "One's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject";
+            "--local PREFIX,..." in "Accounts": "One's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject",
+            read "With --by subject: one's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject";
         /// IPv4 addresses with so many first bits in common are one subject.
         ipv4_prefix: u8 = "32",
-            "--ipv4-prefix BITS" in "Accounts": "Addresses with so many first bits in common are one subject";
+            "--ipv4-prefix BITS" in "Accounts": "Addresses with so many first bits in common are one subject",
+            read "With --by subject: addresses with so many first bits in common are one subject";
         /// IPv6 addresses with so many first bits in common are one subject: 56 or 64, where that is
         /// what a subscriber is given.
         ipv6_prefix: u8 = "128",
-            "--ipv6-prefix BITS" in "Accounts": "The same for IPv6";
+            "--ipv6-prefix BITS" in "Accounts": "The same for IPv6", read;
     }
 
     /// Which rules name the flows.
@@ -343,7 +365,8 @@ tables! {
         /// Accounts (a subject and a name) of an interval. Beyond it the subjects with the least volume
         /// are put together as `other`; the log says how many.
         max_accounts: NonZeroUsize = "131_072",
-            "--max-accounts N" in "Accounts": "Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`";
+            "--max-accounts N" in "Accounts": "Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`",
+            read "Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`. Output differs with the number of workers only if there are more than twice as many";
         /// Rotate a file before it grows beyond this. 0: never.
         rotate_size: Size = "\"256MiB\"",
             "--rotate-size SIZE" in "Records": "Begin a new record file before one grows beyond this; 0: never";
@@ -402,29 +425,52 @@ tables! {
     }
 }
 
-/// The options of all keys.
-impl Args for File {
-    fn augment_args(command: Command) -> Command {
-        options::augment(command)
-    }
+macro_rules! arguments {
+    ($type:ident, $augment:expr, $make:expr) => {
+        impl Args for $type {
+            fn augment_args(command: Command) -> Command {
+                $augment(command)
+            }
 
-    fn augment_args_for_update(command: Command) -> Command {
-        options::augment(command)
-    }
+            fn augment_args_for_update(command: Command) -> Command {
+                $augment(command)
+            }
+        }
+
+        impl FromArgMatches for $type {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                let mut file = File::default();
+                file.given(matches);
+                Ok($make(file))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
 }
 
-impl FromArgMatches for File {
-    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut file = Self::default();
-        file.given(matches);
-        Ok(file)
-    }
+/// What the options of flows say that `read` and `explain` have.
+#[derive(Clone, Debug)]
+pub struct FlowOptions(pub File);
 
-    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?.or(std::mem::take(self));
-        Ok(())
-    }
-}
+/// What the options of accounts say that `read` has.
+#[derive(Clone, Debug)]
+pub struct AccountOptions(pub File);
+
+arguments!(File, options::augment, |file| file);
+arguments!(
+    FlowOptions,
+    |command| options::augment_read(command, "Flows"),
+    FlowOptions
+);
+arguments!(
+    AccountOptions,
+    |command| options::augment_read(command, "Accounts"),
+    AccountOptions
+);
 
 impl File {
     /// Reads the `text` of a file; `name` is what problems call it.

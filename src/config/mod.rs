@@ -16,10 +16,11 @@ mod value;
 
 pub use closest::{closest, did_you_mean};
 pub use file::{
-    CaptureTable, File, FlowsTable, LogTable, MetricsTable, NetworksTable, PrivilegeTable,
-    RecordsTable, SignaturesTable,
+    AccountOptions, CaptureTable, File, FlowOptions, FlowsTable, LogTable, MetricsTable,
+    NetworksTable, PrivilegeTable, RecordsTable, SignaturesTable,
 };
 pub use only::{Kinds, only};
+pub use options::option_of;
 pub use problem::{Problem, line_and_column};
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
 pub use template::{schema, template};

@@ -29,6 +29,28 @@ pub(super) fn augment(command: Command) -> Command {
     command.args(keys.into_iter().map(Key::argument))
 }
 
+/// Adds the options of keys under a heading that `read` has, with their defaults.
+pub(super) fn augment_read(command: Command, heading: &str) -> Command {
+    let keys = TABLES.iter().flat_map(|table| table.keys);
+    let keys = keys.filter(|key| key.heading == heading);
+    let arguments = keys.filter_map(|key| {
+        let argument = key.argument().help(key.read?);
+        // Flags and lists have none to show.
+        Some(match key.default {
+            "true" | "false" => argument,
+            default if default.starts_with('[') => argument,
+            default => argument.default_value(default.trim_matches('"')),
+        })
+    });
+    command.args(arguments)
+}
+
+/// The option of the key `table.key`.
+pub fn option_of(key: &str) -> Option<&'static str> {
+    let mut keys = TABLES.iter().flat_map(|table| table.keys);
+    keys.find(|one| one.id == key).map(Key::long)
+}
+
 impl Key {
     /// The long name of the option.
     pub(super) fn long(&self) -> &'static str {
@@ -74,7 +96,7 @@ macro_rules! values {
                 }
 
                 fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
-                    matches.get_one::<Self>(id).cloned()
+                    matches.try_get_one::<Self>(id).ok()?.cloned()
                 }
             }
         )*
@@ -82,9 +104,23 @@ macro_rules! values {
 }
 
 values!(
-    String, PathBuf, NonZeroUsize, usize, u16, u8, Size, Period, Every, TimeZone, Listen, Steer, Scope,
-    Compress, Level, LogFormat
+    String, PathBuf, usize, u16, u8, Size, Period, Every, TimeZone, Listen, Steer, Scope, Compress,
+    Level, LogFormat
 );
+
+impl Given for NonZeroUsize {
+    fn takes(argument: Arg) -> Arg {
+        argument.value_parser(|text: &str| match text.replace('_', "").parse() {
+            Ok(0) => Err("must be at least 1".to_owned()),
+            Ok(number) => Self::new(number).ok_or_else(String::new),
+            Err(error) => Err(std::num::ParseIntError::to_string(&error)),
+        })
+    }
+
+    fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
+        matches.try_get_one::<Self>(id).ok()?.copied()
+    }
+}
 
 impl Given for bool {
     fn takes(argument: Arg) -> Arg {
@@ -92,7 +128,8 @@ impl Given for bool {
     }
 
     fn given(matches: &ArgMatches, id: &str, default: &str) -> Option<Self> {
-        matches.get_flag(id).then_some(default != "true")
+        let is_given = matches.try_get_one::<bool>(id).ok()??;
+        is_given.then_some(default != "true")
     }
 }
 
@@ -102,7 +139,7 @@ impl Given for Vec<String> {
     }
 
     fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
-        let values = matches.get_many::<String>(id)?;
+        let values = matches.try_get_many::<String>(id).ok()??;
         Some(values.cloned().collect())
     }
 }

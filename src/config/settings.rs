@@ -320,16 +320,29 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
                 defaults.opening_bytes
             })
     });
-    let memory = |size: Option<Size>, default: usize| {
+    let mut memory = |key: &str, size: Option<Size>, default: usize| {
+        if size == Some(Size(0)) {
+            found.push(Problem::of_key(key, "must be at least 1B"));
+        }
         size.map_or(default, |size| {
             usize::try_from(size.0).unwrap_or(usize::MAX)
         })
     };
+    let opening_memory = memory(
+        "flows.opening_memory",
+        table.opening_memory,
+        defaults.opening_memory,
+    );
+    let record_memory = memory(
+        "flows.record_memory",
+        table.record_memory,
+        defaults.record_memory,
+    );
     flow::Config {
         max_flows: number(table.max_flows, defaults.max_flows),
         opening_bytes,
-        opening_memory: memory(table.opening_memory, defaults.opening_memory),
-        record_memory: memory(table.record_memory, defaults.record_memory),
+        opening_memory,
+        record_memory,
         opening_packets,
         tcp_idle,
         tcp_closed,
