@@ -133,13 +133,12 @@ impl Condition {
         let is_it = move |column: &Column| column.name == field;
         let tests = self.tests.iter();
         let tests = tests.filter(move |test| R::columns().nth(test.field).is_some_and(is_it));
-        let texts = tests
+        tests
             .flat_map(|test| &test.any)
             .filter_map(|one| match one {
                 Like::Text { text, .. } if !text.contains('*') => Some(&**text),
                 _ => None,
-            });
-        texts
+            })
     }
 
     fn holds(&self, record: &impl Record) -> bool {
