@@ -128,7 +128,7 @@ impl Given for bool {
     }
 
     fn given(matches: &ArgMatches, id: &str, default: &str) -> Option<Self> {
-        let is_given = matches.try_get_one::<bool>(id).ok()??;
+        let is_given = matches.try_get_one::<Self>(id).ok()??;
         is_given.then_some(default != "true")
     }
 }
