@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a new user needs; see README.md.
-.PHONY: demo test lint setup setup-tests build captures bench bench-peers fuzz soak
+.PHONY: demo test lint deny setup setup-tests build captures bench bench-peers fuzz soak
 
 CARGO ?= cargo
 BENCH_DATA ?= bench-data
@@ -34,6 +34,10 @@ lint: setup
 	@# Checking links nothing: any path will do for libFuzzer, and no C++ compiler is needed.
 	CUSTOM_LIBFUZZER_PATH=target/libfuzzer.a $(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml \
 		--target-dir target -- -D warnings
+
+# Licences, sources and bans of what is depended on (deny.toml); known faults too, where their database can be had.
+deny:
+	@scripts/deny.sh
 
 bench: setup
 	$(CARGO) bench --locked

@@ -3,6 +3,10 @@
 //! Every stage takes its time from the frame it works on, so that the same capture gives the
 //! same answer on any machine.
 
+mod interval;
+
+pub use interval::{IntervalLength, Unit, Zone};
+
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 

@@ -281,3 +281,64 @@ fn settings_files_are_checked_and_described() {
         "{said}"
     );
 }
+
+/// What would run is what is checked: the signatures that the settings ask for, with the built-in ones.
+#[test]
+fn the_set_that_would_run_is_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let signatures = folder.path().join("mine");
+    let file = signatures.join("messaging/mine.toml");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    let settings = folder.path().join("o.toml");
+    let text = |only: &str| {
+        let dir = signatures.display();
+        format!(
+            "[signatures]\ndir = \"{dir}\"\n[records]\nflows = \"f.jsonl\"\nonly = \"{only}\"\n"
+        )
+    };
+    let app = |name: &str, domain: &str| {
+        format!(
+            "[app]\nid = 64999\nname = \"{name}\"\ntitle = \"Mine\"\ncategory = \"messaging\"\n\
+             owner = \"Me\"\n[[domain]]\nsuffix = [\"{domain}\"]\n"
+        )
+    };
+    let check = || {
+        let output = support::ottometer(["config", "check", settings.to_str().unwrap()]);
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said)
+    };
+    for (written, only, code, expected) in [
+        (
+            app("mine", "mine.example"),
+            "app == mine",
+            0,
+            "nothing wrong",
+        ),
+        (
+            app("mine", "mine.example"),
+            "app == mien",
+            1,
+            "did you mean `mine`?",
+        ),
+        (app("yours", "mine.example"), "app == qq", 1, "mine.toml:3:"),
+        (
+            app("mine", "weixin.qq.com"),
+            "app == qq",
+            1,
+            "weixin.qq.com",
+        ),
+    ] {
+        fs::write(&file, written).unwrap();
+        fs::write(&settings, text(only)).unwrap();
+        let (found, said) = check();
+        assert_eq!(found, Some(code), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+    let folder = signatures.to_str().unwrap();
+    for (more, clashes) in [(&[][..], false), (&["--with-built-in"], true)] {
+        let arguments: Vec<&str> = [&["signatures", "check", folder][..], more].concat();
+        let output = support::ottometer(arguments);
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said.contains("weixin.qq.com"), clashes, "{said}");
+    }
+}

@@ -117,6 +117,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "config",
         &[
+            "time",
             "capture",
             "decode",
             "flow",

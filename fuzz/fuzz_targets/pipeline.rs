@@ -92,10 +92,10 @@ impl Exporter for Written {
         set: &SignatureSet,
     ) -> std::io::Result<()> {
         let intervals = Intervals {
-            length: Duration::from_secs(1),
+            length: Duration::from_secs(1).into(),
             run: None,
         };
-        let mut json = Records::usage(encoder("json"), BufWriter::new(&mut self.json), intervals);
+        let mut json = Records::usage(encoder("json"), BufWriter::new(&mut self.json), intervals.clone());
         json.interval(closed, sequence, set)?;
         json.finish()?;
         let mut csv = Records::usage(encoder("csv"), BufWriter::new(&mut self.csv), intervals);
@@ -111,7 +111,8 @@ impl Exporter for Written {
 /// The one that writes files with this ending.
 fn encoder(ending: &str) -> &'static Encoder {
     let mut all = ENCODERS.iter();
-    all.find(|it| it.endings.contains(&ending)).expect("there is one")
+    all.find(|it| it.endings.contains(&ending))
+        .expect("there is one")
 }
 
 /// A run over the file; `None` when it is no capture.
@@ -130,7 +131,7 @@ fn go(settings: u8, workers: usize) -> Option<(Summary, Written)> {
         ..Config::default()
     };
     config.usage.clients = true;
-    config.usage.interval = (settings & 4 != 0).then_some(Duration::from_secs(60));
+    config.usage.interval = (settings & 4 != 0).then_some(Duration::from_secs(60).into());
     let mut written = Written::default();
     let summary = run(&mut inputs, &SET, &config, &mut written, &mut |_| {}).ok()?;
     Some((summary, written))

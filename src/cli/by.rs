@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use clap::{Args, ValueEnum};
+use clap::ValueEnum;
 
-use super::settings::positive;
 use crate::export::summary;
-use crate::usage;
 use crate::usage::Subjects;
-use crate::usage::subject::{End, Prefix};
+use crate::usage::subject::End;
 
 /// What rows of the summary are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -87,48 +85,6 @@ pub(super) fn subjects(by: &[summary::By], networks: &Subjects) -> Option<Arc<Su
         _ => networks.clone(),
     };
     Some(Arc::new(subjects))
-}
-
-/// Whose volume is counted.
-#[derive(Debug, Args)]
-pub(super) struct Accounts {
-    /// With --by subject: one's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject.
-    #[arg(
-        long,
-        value_name = "PREFIX",
-        value_delimiter = ',',
-        help_heading = "Accounts"
-    )]
-    local: Vec<Prefix>,
-
-    /// With --by subject: addresses with so many first bits in common are one subject.
-    #[arg(long, value_name = "BITS", default_value_t = Subjects::default().ipv4_prefix, value_parser = clap::value_parser!(u8).range(..=32), help_heading = "Accounts")]
-    ipv4_prefix: u8,
-
-    /// The same for IPv6.
-    #[arg(long, value_name = "BITS", default_value_t = Subjects::default().ipv6_prefix, value_parser = clap::value_parser!(u8).range(..=128), help_heading = "Accounts")]
-    ipv6_prefix: u8,
-
-    /// Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`. Output differs with the number of workers only if there are more than twice as many.
-    #[arg(long, value_name = "N", default_value_t = usage::Config::default().max_accounts, value_parser = positive, help_heading = "Accounts")]
-    pub(super) max_accounts: usize,
-}
-
-impl Accounts {
-    /// The networks and how subjects are grouped.
-    pub(super) fn networks(&self) -> Subjects {
-        let defaults = Subjects::default();
-        Subjects {
-            local: if self.local.is_empty() {
-                defaults.local
-            } else {
-                self.local.clone()
-            },
-            ipv4_prefix: self.ipv4_prefix,
-            ipv6_prefix: self.ipv6_prefix,
-            end: defaults.end,
-        }
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use clap::Args;
 use super::interrupt;
 use super::outputs::Files;
 use super::select::{Ends, Selection};
-use super::settings::{Flows, Input, Signatures};
+use super::settings::{Input, Signatures, checked};
 use crate::classify::explain::{Keep, MAX_KEPT};
-use crate::config::Size;
+use crate::config::{FlowOptions, Size};
 use crate::export::{Exporter, opening, reason};
 use crate::pipeline::{self, Config, Failure};
 use crate::record::FlowRecord;
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     signatures: Signatures,
 
     #[command(flatten)]
-    flow_table: Flows,
+    flow_table: FlowOptions,
 }
 
 pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
@@ -66,6 +66,13 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
     }
+    let settings = match checked(arguments.flow_table.0.clone()) {
+        Ok(settings) => settings,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     let set = arguments.signatures.load()?;
     let selection = Selection {
         ends: arguments.flows.clone(),
@@ -77,9 +84,9 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config {
         workers: 1,
         duplicates: arguments.input.duplicates(),
-        decode: arguments.flow_table.decode(),
-        flow: arguments.flow_table.flow(),
-        learning: arguments.flow_table.learning(),
+        decode: settings.decode,
+        flow: settings.flow,
+        learning: settings.learning,
         records: true,
         steps: true,
         keep: if arguments.all {

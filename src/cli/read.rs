@@ -10,16 +10,16 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::by::{self, Accounts, By};
+use super::by::{self, By};
 use super::extract::{Chooser, Extract, FirstReading};
 use super::interrupt;
 use super::outputs::{Files, is_standard_output};
 use super::records::{flow_exporter, usage_exporter};
 use super::screen;
 use super::select::{Ends, Selection, UNKNOWN, check_names};
-use super::settings::{Flows, Input, Signatures, idle, positive};
+use super::settings::{Input, Signatures, checked, every, positive};
 use crate::classify::explain::Keep;
-use crate::config::{Kinds, Period, line_and_column, only};
+use crate::config::{AccountOptions, Every, FlowOptions, Kinds, TimeZone, line_and_column, only};
 use crate::export::lines::Lines;
 use crate::export::number::grouped;
 use crate::export::{Exporter, summary};
@@ -27,6 +27,7 @@ use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
 use crate::record::{FlowRecord, Intervals, KeptBack, Only};
 use crate::signature::SignatureSet;
+use crate::time::{IntervalLength, Zone};
 use crate::usage::{self, Closed};
 
 const EXAMPLES: &str = "\
@@ -97,9 +98,18 @@ pub(super) struct Arguments {
     )]
     ends: Vec<Ends>,
 
-    /// Length of the intervals of --usage, in capture time and aligned to it: 60s, 5m, 1h.
-    #[arg(long, value_name = "DURATION", value_parser = idle, help_heading = "Output")]
-    interval: Option<Period>,
+    /// Length of the intervals of --usage, in capture time and aligned to it: 60s, 5m, 1h; 1d, 1w and 1month begin at midnight, on Mondays and on the first of the month.
+    #[arg(long, value_name = "DURATION", value_parser = every, help_heading = "Output")]
+    interval: Option<Every>,
+
+    /// Time zone of days, weeks and months: Asia/Shanghai. Default: UTC.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "interval",
+        help_heading = "Output"
+    )]
+    time_zone: Option<TimeZone>,
 
     /// How the summary is written.
     #[arg(long, default_value = "table", help_heading = "Output")]
@@ -128,13 +138,13 @@ pub(super) struct Arguments {
     quiet: bool,
 
     #[command(flatten)]
-    accounts: Accounts,
+    accounts: AccountOptions,
 
     #[command(flatten, next_help_heading = "Signatures")]
     signatures: Signatures,
 
     #[command(flatten, next_help_heading = "Flows")]
-    flow_table: Flows,
+    flow_table: FlowOptions,
 
     /// Worker threads. The results are the same for any number.
     #[arg(long, short, value_name = "N", default_value = "1", value_parser = positive)]
@@ -172,6 +182,12 @@ impl Arguments {
         files.write("--usage", self.usage.as_ref());
         files.write("--write-pcap", self.write_pcap.as_ref());
         files
+    }
+
+    /// The intervals of usage, if there are some.
+    fn length(&self) -> Option<IntervalLength> {
+        let zone = self.time_zone.clone().map_or_else(Zone::utc, |zone| zone.0);
+        self.interval.map(|interval| interval.length(&zone))
     }
 
     /// The records that leave; without, all.
@@ -217,6 +233,15 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
     }
+    let AccountOptions(accounts) = arguments.accounts.clone();
+    let FlowOptions(flow_table) = arguments.flow_table.clone();
+    let settings = match checked(flow_table.or(accounts)) {
+        Ok(settings) => settings,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
+        }
+    };
     let by = match by::checked(&arguments.by) {
         Ok(by) => by,
         Err(reason) => {
@@ -254,11 +279,8 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             .records
             .push(flow_exporter(path, create(path)?, only.clone()));
     }
-    if let (Some(path), Some(length)) = (&arguments.usage, arguments.interval) {
-        let intervals = Intervals {
-            length: length.0,
-            run: None,
-        };
+    if let (Some(path), Some(length)) = (&arguments.usage, arguments.length()) {
+        let intervals = Intervals { length, run: None };
         let exporter = usage_exporter(path, create(path)?, intervals, only.clone());
         outputs.records.push(exporter);
     }
@@ -267,13 +289,13 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let config = Config {
         workers: arguments.workers,
         duplicates: arguments.input.duplicates(),
-        decode: arguments.flow_table.decode(),
-        flow: arguments.flow_table.flow(),
-        learning: arguments.flow_table.learning(),
+        decode: settings.decode,
+        flow: settings.flow,
+        learning: settings.learning,
         usage: usage::Config {
-            interval: arguments.interval.map(|length| length.0),
-            subjects: by::subjects(&by, &arguments.accounts.networks()),
-            max_accounts: arguments.accounts.max_accounts,
+            interval: arguments.length(),
+            subjects: by::subjects(&by, &settings.subjects),
+            max_accounts: settings.records.max_accounts,
         },
         records: arguments.flows.is_some() || extract.is_some(),
         steps: false,

@@ -5,19 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file, paths};
-use crate::classify::names::Learning;
-use crate::config::{Period, Size};
+use crate::config::{Every, File, Period, Problem, Settings, option_of};
 use crate::export::number::grouped;
 use crate::pipeline::Duplicates;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::usage::ledger::Ledger;
-use crate::{decode, flow};
 
 /// What is read.
 #[derive(Debug, Args)]
@@ -194,131 +192,21 @@ pub(super) fn lines(findings: &[Diagnostic]) -> String {
     lines.join("\n")
 }
 
-/// What the flow table may use.
-#[derive(Debug, Args)]
-pub(super) struct Flows {
-    /// Flows held at a time; each worker holds its share. At the limit, half-open connections and flows of one packet leave first, then the flow with a name that has been quiet longest; packets that find no place are counted as unknown{reason="table-full"}. Once the limit is reached, what leaves differs with the number of workers.
-    #[arg(long, value_name = "N", default_value_t = flow::Config::default().max_flows, value_parser = positive)]
-    max_flows: usize,
-
-    /// Idle time that ends a TCP flow, in capture time.
-    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().tcp_idle), value_parser = idle)]
-    tcp_idle: Period,
-
-    /// Idle time that ends a TCP flow after FIN of both sides or RST.
-    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().tcp_closed), value_parser = idle)]
-    tcp_closed: Period,
-
-    /// Idle time that ends any other flow.
-    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().udp_idle), value_parser = idle)]
-    udp_idle: Period,
-
-    /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
-    #[arg(long, value_name = "DURATION", default_value_t = Period(flow::Config::default().half_open_idle), value_parser = idle)]
-    half_open_idle: Period,
-
-    /// Bytes of each direction that are inspected.
-    #[arg(long, value_name = "SIZE", default_value_t = size(flow::Config::default().opening_bytes), value_parser = some_size)]
-    opening_bytes: Size,
-
-    /// Packets with a payload that are inspected.
-    #[arg(long, value_name = "N", default_value_t = flow::Config::default().opening_packets, value_parser = clap::value_parser!(u16).range(1..))]
-    opening_packets: u16,
-
-    /// Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers. When they come to take more, the flow whose opening began first is named by what it has shown.
-    #[arg(long, value_name = "SIZE", default_value_t = size(flow::Config::default().opening_memory), value_parser = some_size)]
-    opening_memory: Size,
-
-    /// Bytes that the names, texts and fingerprints kept for the records of flows take together; each worker has its share. When they come to take more, the flow that was named first loses its own.
-    #[arg(long, value_name = "SIZE", default_value_t = size(flow::Config::default().record_memory), value_parser = some_size)]
-    record_memory: Size,
-
-    /// Bytes that what DNS taught takes at most, in each worker: all know the same. At the limit what is oldest is forgotten.
-    #[arg(long, value_name = "SIZE", default_value_t = size(Learning::default().dns_memory), value_parser = dns_memory)]
-    dns_memory: Size,
-
-    /// Learn from DNS answers whose questions were not seen, as on a mirror of one direction.
-    #[arg(long)]
-    dns_unsolicited: bool,
-
-    /// Keep flows with the same endpoints apart by this.
-    #[arg(long, value_name = "SCOPE", default_value = "none")]
-    scope: Scope,
-
-    /// Tunnels inside one another that are followed.
-    #[arg(long, value_name = "N", default_value_t = decode::Config::default().max_depth)]
-    tunnel_depth: u8,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Scope {
-    /// The same endpoints are one flow wherever they are seen.
-    None,
-    /// By VLAN identifiers.
-    Vlan,
-    /// By the identifier of the outermost tunnel (VNI, TEID, GRE key).
-    Tunnel,
-}
-
-impl Flows {
-    pub(super) fn flow(&self) -> flow::Config {
-        flow::Config {
-            max_flows: self.max_flows,
-            opening_bytes: bytes(self.opening_bytes),
-            opening_packets: self.opening_packets,
-            opening_memory: bytes(self.opening_memory),
-            record_memory: bytes(self.record_memory),
-            tcp_idle: self.tcp_idle.0,
-            tcp_closed: self.tcp_closed.0,
-            udp_idle: self.udp_idle.0,
-            half_open_idle: self.half_open_idle.0,
-            scope: match self.scope {
-                Scope::None => flow::Scope::None,
-                Scope::Vlan => flow::Scope::Vlan,
-                Scope::Tunnel => flow::Scope::Tunnel,
-            },
-        }
-    }
-
-    pub(super) fn learning(&self) -> Learning {
-        Learning {
-            dns_memory: bytes(self.dns_memory),
-            dns_unsolicited: self.dns_unsolicited,
-        }
-    }
-
-    pub(super) fn decode(&self) -> decode::Config {
-        decode::Config {
-            max_depth: self.tunnel_depth,
-            ..decode::Config::default()
-        }
-    }
-}
-
-/// A number of bytes as it is written.
-const fn size(bytes: usize) -> Size {
-    Size(bytes as u64)
-}
-
-/// What is more than can be addressed is no limit.
-fn bytes(size: Size) -> usize {
-    usize::try_from(size.0).unwrap_or(usize::MAX)
-}
-
-fn some_size(text: &str) -> Result<Size, String> {
-    at_least(Size(1), text)
-}
-
-fn dns_memory(text: &str) -> Result<Size, String> {
-    at_least(Size(1 << 20), text)
-}
-
-fn at_least(least: Size, text: &str) -> Result<Size, String> {
-    let size: Size = text.parse()?;
-    if size.0 < least.0 {
-        return Err(format!("must be at least {least}"));
-    }
-    Ok(size)
+/// Settings out of options, the rest as it is without.
+///
+/// # Errors
+///
+/// What is wrong with them, a line each.
+pub(super) fn checked(given: File) -> Result<Settings, String> {
+    Settings::check(given).map_err(|problems| {
+        let lines = problems
+            .iter()
+            .map(|Problem { key, message, .. }| match option_of(key) {
+                Some(option) => format!("--{option}: {message}"),
+                None => format!("{key}: {message}"),
+            });
+        lines.collect::<Vec<_>>().join("\n")
+    })
 }
 
 /// A length of time that is one.
@@ -328,6 +216,15 @@ pub(super) fn idle(text: &str) -> Result<Period, String> {
         return Err("must be at least 1ms".to_owned());
     }
     Ok(period)
+}
+
+/// A length of intervals that is one.
+pub(super) fn every(text: &str) -> Result<Every, String> {
+    let every: Every = text.parse()?;
+    if matches!(every, Every::Length(length) if length < Duration::from_millis(1)) {
+        return Err("must be at least 1ms".to_owned());
+    }
+    Ok(every)
 }
 
 fn window(text: &str) -> Result<Period, String> {

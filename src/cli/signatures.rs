@@ -47,6 +47,10 @@ enum Command {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
 
+        /// Check the folder's files together with the built-in ones, as a run with --signatures has them.
+        #[arg(long, requires = "folder")]
+        with_built_in: bool,
+
         /// Warnings are a failure too.
         #[arg(long)]
         deny_warnings: bool,
@@ -94,8 +98,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     let code = match &arguments.command {
         Command::Check {
             folder,
+            with_built_in,
             deny_warnings,
-        } => check(&mut out, folder.as_deref(), *deny_warnings)?,
+        } => check(&mut out, folder.as_deref(), *with_built_in, *deny_warnings)?,
         Command::Test { folder } => test(&mut out, &files(folder.as_deref())?)?,
         Command::List {
             folder,
@@ -143,15 +148,19 @@ fn some(files: Vec<SourceFile>, folder: &Path) -> anyhow::Result<Vec<SourceFile>
 fn check(
     out: &mut dyn Write,
     folder: Option<&Path>,
+    with_built_in: bool,
     deny_warnings: bool,
 ) -> anyhow::Result<ExitCode> {
-    let (files, mut findings) = match folder {
+    let (mut files, mut findings) = match folder {
         None => (signature::builtin_files(), Vec::new()),
         Some(folder) => match signature::look_in(folder) {
             (files, found) if found.is_empty() => (some(files, folder)?, found),
             looked => looked,
         },
     };
+    if with_built_in {
+        files = signature::with_built_in(files);
+    }
     findings.extend(signature::check(&files));
     for finding in &findings {
         writeln!(out, "{finding}")?;

@@ -1,20 +1,25 @@
 //! The settings file as it is written: one struct for each table, every key optional.
 //!
-//! The description and the default of a key stand here and nowhere else: `ottometer.toml`, the
-//! JSON schema and the documentation are made from them.
+//! A key, its option, its default and what is said of both are one row of the table here and stand
+//! nowhere else: `ottometer.toml`, the JSON schema, `docs/settings.md` and the options of `live` are made
+//! from it. What a value is checked for, and where it goes, is the row's line in `settings`.
 
 use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
 
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::closest::{closest, did_you_mean};
+use super::options::{self, Given};
 use super::problem::Problem;
-use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
+use super::value::{
+    Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone,
+};
 
 /// A table of the file, for those who describe it.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +36,18 @@ pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) about: &'static [&'static str],
     pub(super) default: &'static str,
+    /// The table, a dot and the name.
+    pub(super) id: &'static str,
+    /// Its option, as `-i, --interface IFACE` is one.
+    pub(super) option: &'static str,
+    /// Under which heading the option stands.
+    pub(super) heading: &'static str,
+    /// What the option of `live` says of itself.
+    pub(super) help: &'static str,
+    /// What that of `read` says, if there is one.
+    pub(super) read: Option<&'static str>,
+    /// Has an option take values of the key's type.
+    pub(super) takes: fn(Arg) -> Arg,
 }
 
 /// Where something is wrong, and what.
@@ -60,11 +77,28 @@ fn unknown_key(name: &str, known: &[&str]) -> String {
     )
 }
 
+/// What an option of `read` says: the same as that of `live`, if nothing else.
+macro_rules! of_read {
+    () => {
+        None
+    };
+    ($help:literal, read) => {
+        Some($help)
+    };
+    ($help:literal, read $own:literal) => {
+        Some($own)
+    };
+}
+
 macro_rules! tables {
     ($(
         $(#[doc = $about:literal])*
         $table:ident: $type_name:ident {
-            $( $(#[doc = $key_about:literal])* $key:ident: $type:ty = $default:literal, )*
+            $(
+                $(#[doc = $key_about:literal])*
+                $key:ident: $type:ty = $default:literal,
+                $option:literal in $heading:literal: $help:literal $(, read $($read:literal)?)?;
+            )*
         }
     )*) => {
         $(
@@ -117,6 +151,14 @@ macro_rules! tables {
                 Self { $( $table: self.$table.or(other.$table), )* }
             }
 
+            /// What options say.
+            fn given(&mut self, matches: &ArgMatches) {
+                $($(
+                    let id = concat!(stringify!($table), ".", stringify!($key));
+                    self.$table.$key = Given::given(matches, id, $default);
+                )*)*
+            }
+
             /// Reads a table; false if there is none of that name.
             fn read(
                 &mut self,
@@ -153,6 +195,12 @@ macro_rules! tables {
                         name: stringify!($key),
                         about: &[$($key_about),*],
                         default: $default,
+                        id: concat!(stringify!($table), ".", stringify!($key)),
+                        option: $option,
+                        heading: $heading,
+                        help: $help,
+                        read: of_read!($($help, read $($read)?)?),
+                        takes: <$type as Given>::takes,
                     },
                 )*],
             },
@@ -165,32 +213,42 @@ tables! {
     capture: CaptureTable {
         /// Interfaces to capture on, as `ottometer interfaces` lists them.
         interfaces: Vec<String> = "[]",
+            "-i, --interface IFACE" in "Capture": "The interface to capture from; may be given several times. `ottometer interfaces` lists them";
         /// Capture threads for each interface. The kernel splits the frames between them by address,
         /// so that a flow and its fragments stay on one thread. Each has a ring of its own. At most
         /// 32 over all interfaces.
         threads: NonZeroUsize = "1",
+            "--threads N" in "Capture": "Capture threads for each interface. The kernel shares frames among them by address pair. At most 32 over all interfaces";
         /// Worker threads that name flows when `steer` is "inner". With "fanout" each capture thread
         /// is a worker, and this must be left out or be 1.
         workers: NonZeroUsize = "1",
+            "-w, --workers N" in "Capture": "Worker threads, with --steer inner";
         /// How frames are shared between threads. "fanout": the kernel does it, by outer addresses.
         /// "inner": one capture thread for each interface does it, by the innermost addresses, for
         /// links where all traffic is in one tunnel.
         steer: Steer = "\"fanout\"",
+            "--steer HOW" in "Capture": "How frames come to workers";
         /// Take in frames for other hosts as well, as a mirror port needs.
         promiscuous: bool = "true",
+            "--no-promiscuous" in "Capture": "Take in only frames for this host";
         /// Bytes of each frame that are taken in. Volume is counted as on the wire whatever this is.
         snap_length: Size = "65535",
+            "--snap-length SIZE" in "Capture": "Bytes of each frame that are taken in";
         /// Size of the ring the kernel fills, for each capture thread: it bridges moments in which
         /// the program is behind.
         ring_size: Size = "\"64MiB\"",
+            "--ring-size SIZE" in "Capture": "Size of the ring the kernel fills, for each capture thread: 64MiB, 1GiB";
         /// Frames that do not pass this BPF filter stay in the kernel (pcap-filter(7)). Empty: all
         /// pass.
         filter: String = "\"\"",
+            "--filter EXPRESSION" in "Capture": "Take in only the frames this BPF filter passes (pcap-filter(7)); the others are not counted anywhere";
         /// Leave out second copies of frames, as a mirror of several ports gives of what passes two
         /// of them: the same IP packet but for TTL and checksum. They are counted as `duplicate`.
         deduplicate: bool = "false",
+            "--deduplicate" in "Capture": "Leave out second copies of frames, as a mirror of several ports gives: the same IP packet but for TTL and checksum. They are counted as `duplicate`";
         /// How long after a frame the same bytes are its copy.
         duplicate_window: Period = "\"5ms\"",
+            "--duplicate-window DURATION" in "Capture": "How long after a frame the same bytes are its copy";
     }
 
     /// What is kept of flows.
@@ -201,35 +259,52 @@ tables! {
         /// unknown{reason="table-full"}. Once the limit is reached, what leaves differs with the number
         /// of workers.
         max_flows: NonZeroUsize = "1_048_576",
+            "--max-flows N" in "Flows": "Flows held at a time; each worker holds its share. At the limit, half-open connections and flows of one packet leave first, then the flow with a name that has been quiet longest; packets that find no place are counted as unknown{reason=\"table-full\"}. Once the limit is reached, what leaves differs with the number of workers", read;
         /// Idle time that ends a TCP flow.
         tcp_idle: Period = "\"5m\"",
+            "--tcp-idle DURATION" in "Flows": "Idle time that ends a TCP flow",
+            read "Idle time that ends a TCP flow, in capture time";
         /// Idle time that ends a TCP flow after FIN of both sides or RST.
         tcp_closed: Period = "\"10s\"",
+            "--tcp-closed DURATION" in "Flows": "Idle time that ends a TCP flow after FIN of both sides or RST", read;
         /// Idle time that ends any other flow.
-        udp_idle: Period = "\"60s\"",
+        udp_idle: Period = "\"1m\"",
+            "--udp-idle DURATION" in "Flows": "Idle time that ends any other flow", read;
         /// Idle time that ends a connection whose handshake is not over, and a flow of one packet.
         half_open_idle: Period = "\"30s\"",
+            "--half-open-idle DURATION" in "Flows": "Idle time that ends a connection whose handshake is not over, and a flow of one packet", read;
         /// Bytes of each direction that are inspected.
         opening_bytes: Size = "\"16KiB\"",
+            "--opening-bytes SIZE" in "Flows": "Bytes of each direction that are inspected", read;
         /// Packets with a payload that are inspected.
         opening_packets: u16 = "32",
+            "--opening-packets N" in "Flows": "Packets with a payload that are inspected", read;
         /// Bytes that all openings under inspection take together. Each worker has its share. When they
         /// come to take more, the flow whose opening began first is named by what it has shown.
         opening_memory: Size = "\"256MiB\"",
+            "--opening-memory SIZE" in "Flows": "Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers",
+            read "Bytes that all openings under inspection take together; each worker has its share, so that beyond it output differs with the number of workers. When they come to take more, the flow whose opening began first is named by what it has shown";
         /// Bytes that what is kept of named flows for their records takes together. Each worker has its
         /// share. When it comes to take more, the records of the oldest say less.
         record_memory: Size = "\"1GiB\"",
+            "--record-memory SIZE" in "Flows": "Bytes that what is kept of named flows for their records takes together; each worker has its share",
+            read "Bytes that the names, texts and fingerprints kept for the records of flows take together; each worker has its share. When they come to take more, the flow that was named first loses its own";
         /// Bytes that what DNS taught takes at most, in each worker: all know the same. The default is for
         /// about 900,000 addresses that clients were told of. At the limit what is oldest is forgotten.
         dns_memory: Size = "\"64MiB\"",
+            "--dns-memory SIZE" in "Flows": "Bytes that what DNS taught takes at most, in each worker",
+            read "Bytes that what DNS taught takes at most, in each worker: all know the same. At the limit what is oldest is forgotten";
         /// Answers of DNS teach although their questions were not seen, as on a mirror that shows one
         /// direction only.
         dns_unsolicited: bool = "false",
+            "--dns-unsolicited" in "Flows": "Learn from DNS answers whose questions were not seen, as on a mirror of one direction", read;
         /// What keeps flows with the same endpoints apart: "none", "vlan" (VLAN identifiers) or
         /// "tunnel" (the identifier of the outermost tunnel: VNI, TEID, GRE key).
         scope: Scope = "\"none\"",
+            "--scope SCOPE" in "Flows": "Keep flows with the same endpoints apart by this", read;
         /// Tunnels inside one another that are followed.
         tunnel_depth: u8 = "8",
+            "--tunnel-depth N" in "Flows": "Tunnels inside one another that are followed", read;
     }
 
     /// Whose volume is counted, where that is asked for (`subjects` under [records]).
@@ -238,49 +313,72 @@ tables! {
         /// outside, the client. The default is what RFC 1918, RFC 6598, RFC 3927, RFC 4193 and RFC 4291
         /// call private, shared and link-local.
         local: Vec<String> = "[\"10.0.0.0/8\", \"172.16.0.0/12\", \"192.168.0.0/16\", \"100.64.0.0/10\", \"169.254.0.0/16\", \"fc00::/7\", \"fe80::/10\"]",
+            "--local PREFIX,..." in "Accounts": "One's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject",
+            read "With --by subject: one's own networks, in which subjects are. Default: private, shared and link-local addresses (RFC 1918, 6598, 4193, 3927, 4291). Of two ends inside or two outside, the client is the subject";
         /// IPv4 addresses with so many first bits in common are one subject.
         ipv4_prefix: u8 = "32",
+            "--ipv4-prefix BITS" in "Accounts": "Addresses with so many first bits in common are one subject",
+            read "With --by subject: addresses with so many first bits in common are one subject";
         /// IPv6 addresses with so many first bits in common are one subject: 56 or 64, where that is
         /// what a subscriber is given.
         ipv6_prefix: u8 = "128",
+            "--ipv6-prefix BITS" in "Accounts": "The same for IPv6", read;
     }
 
     /// Which rules name the flows.
     signatures: SignaturesTable {
         /// Add the signature files under this folder to the built-in ones. Empty: none.
         dir: PathBuf = "\"\"",
+            "--signatures DIR" in "Signatures": "Add the signature files under this folder to the built-in ones";
         /// Use only the files of `dir`, not the built-in ones.
         replace: bool = "false",
+            "--signatures-replace" in "Signatures": "Use only the files of --signatures, not the built-in ones";
         /// Load signatures and settings anew when their files change, as SIGHUP does. What is bad is
         /// refused whole, and what was in use stays.
         watch: bool = "false",
+            "--watch" in "Signatures": "Load signatures and settings again when a file changes, as SIGHUP does";
     }
 
     /// Records in files: JSON Lines, or CSV if the name ends with .csv. See docs/records.md.
     records: RecordsTable {
         /// Write a record for each flow that ended to this file; "-" is standard output. Empty: none.
         flows: PathBuf = "\"\"",
+            "--flows FILE" in "Records": "Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv. Records that are in it stay; a capture, or a file that is read, is refused";
         /// Write a record for each application, service and direction of each interval to this file;
         /// "-" is standard output. Empty: none.
         usage: PathBuf = "\"\"",
+            "--usage FILE" in "Records": "Write a usage record for each application, service and direction of each interval to this file";
         /// Write only the records for which this condition holds, in the language of docs/records.md:
         /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
         only: String = "\"\"",
-        /// Length of the intervals of usage records, aligned to the clock (UTC).
-        interval: Period = "\"60s\"",
+            "--only CONDITION" in "Records": "Write only records for which this condition on their fields holds: 'app in [wechat, qq] and bytes > 1000000'. Totals are of all the same";
+        /// Length of the intervals of usage records, aligned to the clock (UTC). "1d", "1w" and "1month"
+        /// begin at midnight, on Mondays and on the first of the month in `time_zone`.
+        interval: Every = "\"60s\"",
+            "--interval DURATION" in "Records": "Length of the intervals of --usage, aligned to the clock: 60s, 5m, 1h; 1d, 1w and 1month begin at midnight, on Mondays and on the first of the month";
+        /// Time zone of days, weeks and months, by its name in the IANA database: "Asia/Shanghai".
+        time_zone: TimeZone = "\"UTC\"",
+            "--time-zone NAME" in "Records": "Time zone of days, weeks and months: Asia/Shanghai. Default: UTC";
         /// Usage records for each subject too; see [networks].
         subjects: bool = "false",
+            "--subjects" in "Records": "Usage records for each subject too: the address inside one's own networks (--local), else the client's";
         /// Accounts (a subject and a name) of an interval. Beyond it the subjects with the least volume
         /// are put together as `other`; the log says how many.
         max_accounts: NonZeroUsize = "131_072",
+            "--max-accounts N" in "Accounts": "Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`",
+            read "Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are put together as `other`. Output differs with the number of workers only if there are more than twice as many";
         /// Rotate a file before it grows beyond this. 0: never.
         rotate_size: Size = "\"256MiB\"",
+            "--rotate-size SIZE" in "Records": "Begin a new record file before one grows beyond this; 0: never";
         /// Rotate a file at each multiple of this, aligned to the clock (UTC). "0s": never.
         rotate_every: Period = "\"1h\"",
+            "--rotate-every DURATION" in "Records": "Begin a new record file each hour, day, ... of the clock: 1h, 1d; 0s: never";
         /// Rotated files that are kept of each file; the oldest are deleted. 0: all are kept.
         keep: usize = "0",
+            "--keep N" in "Records": "Rotated files that are kept; the oldest are deleted. 0: all are kept";
         /// How rotated files are compressed: "none", "gzip" or "zstd".
         compress: Compress = "\"zstd\"",
+            "--compress HOW" in "Records": "How rotated files are compressed";
     }
 
     /// What monitoring asks for: /metrics, /healthz, /readyz.
@@ -289,15 +387,20 @@ tables! {
         /// and a token are demanded. Empty: nothing is served. Left out, the files below are an
         /// error.
         listen: Listen = "\"\"",
+            "--listen ADDR:PORT" in "Metrics": "Serve metrics for Prometheus here, at /metrics, and /healthz and /readyz; a port alone is on loopback. Off loopback it needs --tls-cert, --tls-key and --token-file";
         /// PEM file of the server's certificate, followed by those between it and the root. Empty:
         /// plain HTTP.
         tls_certificate: PathBuf = "\"\"",
+            "--tls-cert FILE" in "Metrics": "Serve HTTPS (--listen) with this certificate and those between it and the root, in PEM";
         /// PEM file of the certificate's private key.
         tls_key: PathBuf = "\"\"",
+            "--tls-key FILE" in "Metrics": "The certificate's private key, in PEM";
         /// File with the token that clients have to show (Authorization: Bearer). Empty: none.
         token_file: PathBuf = "\"\"",
+            "--token-file FILE" in "Metrics": "/metrics asks for the bearer token in this file";
         /// Label sets of volume by name that get series of their own; the rest is summed up in one.
         series_limit: NonZeroUsize = "10_000",
+            "--series-limit N" in "Metrics": "Label sets of volume by name that get series of their own; further ones count as `other`";
     }
 
     /// What is given up once the capture is open.
@@ -305,18 +408,69 @@ tables! {
         /// User to go on as: a name, UID or UID:GID. Empty: started as root, `ottometer` if there is
         /// such a user, else `nobody`; any other user stays.
         user: String = "\"\"",
+            "--user NAME" in "Privileges": "Started as root: the user to go on as. Default: `ottometer` if there is such a user, else `nobody`";
         /// Filter system calls: those a run does not need end it.
         seccomp: bool = "true",
+            "--no-seccomp" in "Privileges": "Do not filter system calls";
     }
 
     /// What operators are told, on standard error.
     log: LogTable {
         /// "error", "warn", "info", "debug" or "trace". Never a line for a packet.
         level: Level = "\"info\"",
+            "--log-level LEVEL" in "Output": "What is written to standard error";
         /// "text", or "json": one object a line.
         format: LogFormat = "\"text\"",
+            "--log-format FORMAT" in "Output": "How it is written";
     }
 }
+
+macro_rules! arguments {
+    ($type:ident, $augment:expr, $make:expr) => {
+        impl Args for $type {
+            fn augment_args(command: Command) -> Command {
+                $augment(command)
+            }
+
+            fn augment_args_for_update(command: Command) -> Command {
+                $augment(command)
+            }
+        }
+
+        impl FromArgMatches for $type {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                let mut file = File::default();
+                file.given(matches);
+                Ok($make(file))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+/// What the options of flows say that `read` and `explain` have.
+#[derive(Clone, Debug)]
+pub struct FlowOptions(pub File);
+
+/// What the options of accounts say that `read` has.
+#[derive(Clone, Debug)]
+pub struct AccountOptions(pub File);
+
+arguments!(File, options::augment, |file| file);
+arguments!(
+    FlowOptions,
+    |command| options::augment_read(command, "Flows"),
+    FlowOptions
+);
+arguments!(
+    AccountOptions,
+    |command| options::augment_read(command, "Accounts"),
+    AccountOptions
+);
 
 impl File {
     /// Reads the `text` of a file; `name` is what problems call it.

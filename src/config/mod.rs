@@ -8,6 +8,7 @@
 mod closest;
 mod file;
 mod only;
+mod options;
 mod problem;
 mod settings;
 mod template;
@@ -15,14 +16,15 @@ mod value;
 
 pub use closest::{closest, did_you_mean};
 pub use file::{
-    CaptureTable, File, FlowsTable, LogTable, MetricsTable, NetworksTable, PrivilegeTable,
-    RecordsTable, SignaturesTable,
+    AccountOptions, CaptureTable, File, FlowOptions, FlowsTable, LogTable, MetricsTable,
+    NetworksTable, PrivilegeTable, RecordsTable, SignaturesTable,
 };
 pub use only::{Kinds, only};
+pub use options::option_of;
 pub use problem::{Problem, line_and_column};
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
 pub use template::{schema, template};
-pub use value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
+pub use value::{Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone};
 
 use std::path::Path;
 

@@ -11,13 +11,14 @@ use super::file::{
 };
 use super::only::{Kinds, only};
 use super::problem::Problem;
-use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
+use super::value::{Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 use crate::capture::live;
 use crate::classify::names::Learning;
 use crate::export::rotate;
 use crate::pipeline::{CAPTURE_THREADS, Duplicates};
 use crate::record::Only;
 use crate::signature::SyntaxError;
+use crate::time::{IntervalLength, Zone};
 use crate::usage::subject::Prefix;
 use crate::usage::{self, Subjects};
 use crate::{decode, flow};
@@ -85,7 +86,7 @@ pub struct Records {
     /// Which of them are written.
     pub only: Option<Arc<Only>>,
     /// Length of an interval of usage.
-    pub interval: Duration,
+    pub interval: IntervalLength,
     /// Usage records for each subject.
     pub subjects: bool,
     /// Accounts of an interval.
@@ -319,16 +320,29 @@ fn flows(table: &FlowsTable, found: &mut Problems) -> flow::Config {
                 defaults.opening_bytes
             })
     });
-    let memory = |size: Option<Size>, default: usize| {
+    let mut memory = |key: &str, size: Option<Size>, default: usize| {
+        if size == Some(Size(0)) {
+            found.push(Problem::of_key(key, "must be at least 1B"));
+        }
         size.map_or(default, |size| {
             usize::try_from(size.0).unwrap_or(usize::MAX)
         })
     };
+    let opening_memory = memory(
+        "flows.opening_memory",
+        table.opening_memory,
+        defaults.opening_memory,
+    );
+    let record_memory = memory(
+        "flows.record_memory",
+        table.record_memory,
+        defaults.record_memory,
+    );
     flow::Config {
         max_flows: number(table.max_flows, defaults.max_flows),
         opening_bytes,
-        opening_memory: memory(table.opening_memory, defaults.opening_memory),
-        record_memory: memory(table.record_memory, defaults.record_memory),
+        opening_memory,
+        record_memory,
         opening_packets,
         tcp_idle,
         tcp_closed,
@@ -428,8 +442,8 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
     });
     let interval = table
         .interval
-        .map_or(Duration::from_secs(60), |period| period.0);
-    if interval < Duration::from_secs(1) {
+        .unwrap_or(Every::Length(Duration::from_secs(60)));
+    if matches!(interval, Every::Length(length) if length < Duration::from_secs(1)) {
         found.push(Problem::of_key("records.interval", "must be at least 1s"));
     }
     let max_bytes = table.rotate_size.unwrap_or(Size(256 << 20)).0;
@@ -452,7 +466,7 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
         flows,
         usage,
         only,
-        interval,
+        interval: interval.length(&table.time_zone.map_or_else(Zone::utc, |zone| zone.0)),
         subjects: table.subjects.unwrap_or(false),
         max_accounts: number(table.max_accounts, usage::Config::default().max_accounts),
         rotation: rotate::Options {

@@ -3,6 +3,7 @@
 use super::file::TABLES;
 use super::*;
 use crate::export::rotate::Compression;
+use crate::flow;
 
 /// With `UPDATE_SCHEMA` set, writes the file that is else compared.
 fn kept(name: &str, current: &str) {
@@ -72,29 +73,81 @@ fn the_commented_file_has_every_key_of_the_schema() {
     }
 }
 
+const HEAD: &str = "| key | default | option of `live` | what |\n| --- | --- | --- | --- |\n";
+
 #[test]
 fn every_key_is_in_the_documentation() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/settings.md");
-    let text = std::fs::read_to_string(path).unwrap();
+    let name = "docs/settings.md";
+    let path = format!("{}/{name}", env!("CARGO_MANIFEST_DIR"));
+    let mut text = std::fs::read_to_string(path).unwrap();
     for table in TABLES {
-        let section = text
-            .split("\n## ")
-            .find(|section| section.starts_with(&format!("`[{}]`", table.name)))
-            .unwrap_or_else(|| panic!("no section for [{}]", table.name));
-        for key in table.keys {
+        let heading = format!("\n## `[{}]`\n", table.name);
+        let section = text.find(&heading).expect("a section for the table") + heading.len();
+        let start = section + text[section..].find("\n| ").expect("a table") + 1;
+        let end = text[start..]
+            .find("\n\n")
+            .map_or(text.len(), |end| start + end + 1);
+        let rows = table.keys.iter().map(|key| {
             let words: Vec<&str> = key.about.iter().map(|line| line.trim()).collect();
-            let row = format!(
-                "| `{}` | `{}` | {} |",
-                key.name,
-                key.default,
-                words.join(" ")
-            );
-            assert!(
-                section.contains(&row),
-                "expected in docs/settings.md: {row}"
-            );
+            let (words, option) = (words.join(" "), key.option);
+            format!(
+                "| `{}` | `{}` | `{option}` | {words} |\n",
+                key.name, key.default
+            )
+        });
+        let rows: String = std::iter::once(HEAD.to_owned()).chain(rows).collect();
+        text.replace_range(start..end, &rows);
+    }
+    kept(name, &text);
+}
+
+/// Clap's own checks: no name twice, no default that cannot be given.
+#[test]
+fn options_are_in_order() {
+    use clap::Args as _;
+    for augment in [
+        File::augment_args,
+        FlowOptions::augment_args,
+        AccountOptions::augment_args,
+    ] {
+        augment(clap::Command::new("live")).debug_assert();
+    }
+    for table in TABLES {
+        for key in table.keys {
+            assert!(key.long().len() > 1, "{}", key.id);
+            assert_eq!(option_of(key.id), Some(key.long()));
         }
     }
+    // What the options say is what the file would.
+    let command = FlowOptions::augment_args(clap::Command::new("read"));
+    let matches = command.get_matches_from(["read"]);
+    let FlowOptions(given) = clap::FromArgMatches::from_arg_matches(&matches).unwrap();
+    assert_eq!(given.flows.dns_unsolicited, None);
+    assert_eq!(
+        given.flows.max_flows.unwrap().get(),
+        flow::Config::default().max_flows
+    );
+    assert_eq!(
+        Settings::check(given).unwrap(),
+        Settings::check(File::default()).unwrap()
+    );
+    let command = File::augment_args(clap::Command::new("live"));
+    let words = [
+        "live",
+        "-i",
+        "a",
+        "--interface",
+        "b",
+        "--local",
+        "10.0.0.0/8,::1",
+        "--no-seccomp",
+    ];
+    let matches = command.get_matches_from(words);
+    let given: File = clap::FromArgMatches::from_arg_matches(&matches).unwrap();
+    assert_eq!(given.capture.interfaces.unwrap(), ["a", "b"]);
+    assert_eq!(given.networks.local.unwrap(), ["10.0.0.0/8", "::1"]);
+    assert_eq!(given.privilege.seccomp, Some(false));
+    assert_eq!(given.capture.promiscuous, None);
 }
 
 #[test]
@@ -173,14 +226,17 @@ fn all_keys_are_read() {
     assert_eq!(settings.flow.max_flows, 1000);
     assert_eq!(settings.flow.tcp_idle.as_secs(), 3600);
     assert_eq!(settings.flow.opening_bytes, 4096);
-    assert_eq!(settings.flow.scope, crate::flow::Scope::Vlan);
+    assert_eq!(settings.flow.scope, flow::Scope::Vlan);
     assert_eq!(settings.decode.max_depth, 2);
     assert!(settings.signatures.replace && settings.signatures.watch);
     let rotation = &settings.records.rotation;
     assert_eq!((rotation.max_bytes, rotation.keep), (None, Some(30)));
     assert_eq!(rotation.max_age.unwrap().as_secs(), 86_400);
     assert_eq!(rotation.compress, Compression::Gzip);
-    assert_eq!(settings.records.interval.as_secs(), 300);
+    assert_eq!(
+        settings.records.interval,
+        std::time::Duration::from_secs(300).into()
+    );
     let metrics = settings.metrics.unwrap();
     assert_eq!((metrics.listen.port(), metrics.series_limit), (9464, 5));
     assert_eq!(settings.privilege.user.as_deref(), Some("monitor"));

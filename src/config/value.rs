@@ -9,7 +9,9 @@ use clap::ValueEnum;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
+use super::closest::{closest, did_you_mean};
 use crate::export::number;
+use crate::time::{IntervalLength, Unit, Zone};
 
 /// Bytes: a number, or a number with a unit in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +78,69 @@ impl FromStr for Period {
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&number::period(self.0))
+    }
+}
+
+/// The length of intervals of usage: of time, or a unit of the calendar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// A length of time.
+    Length(Duration),
+    /// A day, a week or a month.
+    Unit(Unit),
+}
+
+const EVERY: &str =
+    "a length of time with its unit (10s, 5m, 1h), or 1d, 1w or 1month of the calendar";
+
+impl Every {
+    /// As intervals are reckoned with, the calendar's in this `zone`.
+    pub fn length(self, zone: &Zone) -> IntervalLength {
+        match self {
+            Self::Length(length) => length.into(),
+            Self::Unit(unit) => IntervalLength::Calendar(unit, zone.clone()),
+        }
+    }
+}
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unit = match text.trim() {
+            "1d" | "1day" | "1 day" => Some(Unit::Day),
+            "1w" | "1week" | "1 week" => Some(Unit::Week),
+            "1month" | "1 month" => Some(Unit::Month),
+            _ => None,
+        };
+        if let Some(unit) = unit {
+            return Ok(Self::Unit(unit));
+        }
+        // What humantime calls a month or a year is none of the calendar.
+        let is_calendar = ["month", "M", "y"].iter().any(|unit| text.contains(unit));
+        let length = humantime::parse_duration(text).ok();
+        length
+            .filter(|_| !is_calendar)
+            .map(Self::Length)
+            .ok_or_else(|| format!("`{text}` is not {EVERY}"))
+    }
+}
+
+/// A time zone of the IANA database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimeZone(pub Zone);
+
+const TIME_ZONE: &str = "a time zone of the IANA database (UTC, Asia/Shanghai, Europe/Berlin)";
+
+impl FromStr for TimeZone {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Zone::named(text).map(Self).ok_or_else(|| {
+            let names = Zone::names();
+            let meant = closest(text, names.iter().map(String::as_str));
+            format!("`{text}` is not {TIME_ZONE}{}", did_you_mean(meant))
+        })
     }
 }
 
@@ -171,6 +236,8 @@ text!(Size, SIZE, true, {
     ],
 });
 text!(Period, PERIOD, false, { "description": PERIOD, "type": "string" });
+text!(Every, EVERY, false, { "description": EVERY, "type": "string" });
+text!(TimeZone, TIME_ZONE, false, { "description": TIME_ZONE, "type": "string" });
 text!(Listen, LISTEN, true, {
     "description": LISTEN,
     "anyOf": [
@@ -274,6 +341,33 @@ mod tests {
         ] {
             assert_eq!(text.parse().ok(), expected.map(Size), "{text}");
         }
+    }
+
+    #[test]
+    fn intervals_and_zones() {
+        let length = |seconds| Some(Every::Length(Duration::from_secs(seconds)));
+        for (text, expected) in [
+            ("60s", length(60)),
+            ("24h", length(86_400)),
+            ("7d", length(604_800)),
+            ("1d", Some(Every::Unit(Unit::Day))),
+            ("1day", Some(Every::Unit(Unit::Day))),
+            ("1w", Some(Every::Unit(Unit::Week))),
+            ("1month", Some(Every::Unit(Unit::Month))),
+            ("2months", None),
+            ("1M", None),
+            ("1y", None),
+            ("60", None),
+        ] {
+            assert_eq!(text.parse().ok(), expected, "{text}");
+        }
+        let refusal = "Asia/Shangai".parse::<TimeZone>().unwrap_err();
+        assert!(
+            refusal.ends_with("did you mean `Asia/Shanghai`?"),
+            "{refusal}"
+        );
+        let zone: TimeZone = "asia/shanghai".parse().unwrap();
+        assert_eq!(zone.0.name(), "Asia/Shanghai");
     }
 
     #[test]

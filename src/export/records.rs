@@ -106,7 +106,7 @@ impl<W: Lines> Exporter for Records<W> {
     }
 
     fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
-        let Some(intervals) = self.usage else {
+        let Some(intervals) = &self.usage else {
             return Ok(());
         };
         let whole = Interval::new(closed, sequence, intervals);

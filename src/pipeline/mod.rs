@@ -151,7 +151,7 @@ pub fn run(
             let counted = Counted::new(count, &config.usage);
             let intervals = config.usage.interval.is_some();
             let collector = Collector::new(
-                Blocks::new(count, config.usage.interval),
+                Blocks::new(count, config.usage.interval.clone()),
                 counted,
                 intervals,
             );

@@ -266,7 +266,7 @@ fn run_counting(
     let config = Config {
         workers,
         usage: usage::Config {
-            interval,
+            interval: interval.map(Into::into),
             subjects: subjects.map(Arc::new),
             max_accounts,
         },
@@ -457,7 +457,7 @@ fn a_run_that_cannot_write_ends_soon() {
         let config = Config {
             workers,
             usage: usage::Config {
-                interval: Some(Duration::from_secs(1)),
+                interval: Some(Duration::from_secs(1).into()),
                 ..usage::Config::default()
             },
             ..Config::default()

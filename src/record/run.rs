@@ -1,12 +1,11 @@
 //! What a live run says of itself, when it begins and when it ends, and the table of its fields.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Kind::{Text, Texts, Time, Unsigned};
 use super::{Column, Field, Record, Value};
 use crate::signature::SignatureSet;
-use crate::time::Timestamp;
+use crate::time::{IntervalLength, Timestamp};
 
 /// A live run, as it begins or has ended.
 #[derive(Clone, Debug)]
@@ -16,7 +15,7 @@ pub struct RunRecord {
     /// The interfaces it listens to.
     pub interfaces: Arc<[Box<str>]>,
     /// Length of its intervals.
-    pub interval: Option<Duration>,
+    pub interval: Option<IntervalLength>,
     /// The rules in use.
     pub set: Arc<SignatureSet>,
     /// What there was, once it has ended.
@@ -71,14 +70,36 @@ pub static FIELDS: &[Field<Get>] = &[
         .read(|_| Some(Value::text(env!("CARGO_PKG_VERSION")))),
     Column::new("interfaces", Texts, "the interfaces it listens to")
         .read(|record| (!record.interfaces.is_empty()).then(|| Value::Texts(&record.interfaces))),
-    Column::new("interval", Unsigned(64), "length of an interval")
-        .unit("nanoseconds")
-        .read(|record| {
-            let nanoseconds = record.interval?.as_nanos();
-            Some(Value::Number(
-                u64::try_from(nanoseconds).unwrap_or(u64::MAX),
-            ))
-        }),
+    Column::new(
+        "interval",
+        Unsigned(64),
+        "length of an interval, if all have the same",
+    )
+    .unit("nanoseconds")
+    .read(|record| match record.interval.as_ref()? {
+        IntervalLength::Fixed(length) => Some(Value::Number(
+            u64::try_from(length.as_nanos()).unwrap_or(u64::MAX),
+        )),
+        IntervalLength::Calendar(..) => None,
+    }),
+    Column::new(
+        "calendar",
+        Text,
+        "`day`, `week` or `month`, if that is what intervals are",
+    )
+    .read(|record| match record.interval.as_ref()? {
+        IntervalLength::Fixed(_) => None,
+        IntervalLength::Calendar(unit, _) => Some(Value::text(unit.slug())),
+    }),
+    Column::new(
+        "time_zone",
+        Text,
+        "where these begin, by its name in the IANA database",
+    )
+    .read(|record| match record.interval.as_ref()? {
+        IntervalLength::Fixed(_) => None,
+        IntervalLength::Calendar(_, zone) => Some(Value::text(zone.name())),
+    }),
     Column::new("signature_set", Text, "SHA-256 of the rules in use")
         .required()
         .read(|record| Some(Value::text(record.set.hash()))),

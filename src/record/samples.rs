@@ -126,12 +126,12 @@ pub(crate) fn cells(set: &SignatureSet) -> Cells {
 
 /// The interval these are of.
 pub(crate) fn interval(cells: &Cells, run: Option<Timestamp>) -> Interval {
-    let length = Duration::from_secs(60);
+    let length = Duration::from_secs(60).into();
     let closed = Closed {
         start: Timestamp::new(120, 0),
         covered_from: Timestamp::new(130, 0),
         covered_until: Timestamp::new(180, 0),
         cells: cells.clone(),
     };
-    Interval::new(&closed, 7, Intervals { length, run })
+    Interval::new(&closed, 7, &Intervals { length, run })
 }

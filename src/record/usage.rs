@@ -1,22 +1,20 @@
 //! Volume of an interval under one name in one direction, and the table of its fields.
 
-use std::time::Duration;
-
 use super::Kind::{Code, Text, Time, Unsigned};
 use super::{Column, Field, Record, Value};
 use crate::app::{App, Service};
 use crate::classify::UnknownReason;
 use crate::flow::Counters;
 use crate::signature::SignatureSet;
-use crate::time::Timestamp;
+use crate::time::{IntervalLength, Timestamp};
 use crate::usage::{CellKey, Cells, Closed, Totals};
 use crate::verdict::Evidence;
 
 /// What usage records say of the intervals they are of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Intervals {
-    /// Length of each, which starts at a multiple of it since 1970.
-    pub length: Duration,
+    /// Length of each, and where they begin.
+    pub length: IntervalLength,
     /// When the run began: with the sequence number it names an interval uniquely. Not when
     /// reading captures, where the same input gives the same records.
     pub run: Option<Timestamp>,
@@ -43,10 +41,10 @@ pub struct Interval {
 
 impl Interval {
     /// What the records of `closed` say, of which each cell has a pair.
-    pub fn new(closed: &Closed, sequence: u64, of: Intervals) -> Self {
+    pub fn new(closed: &Closed, sequence: u64, of: &Intervals) -> Self {
         Self {
             start: closed.start,
-            end: closed.start.after(of.length),
+            end: of.length.around(closed.start).1,
             covered_from: closed.covered_from,
             covered_until: closed.covered_until,
             run: of.run,
@@ -89,8 +87,9 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new(
         "timestamp",
         Time,
-        "the interval begins, aligned to 1970 (UTC), so `5m` begins at minutes 0, 5, 10, \
-         ...",
+        "the interval begins: at a multiple of its length since 1970 (UTC), so `5m` begins at minutes \
+         0, 5, 10, ...; days, weeks and months begin at midnight, on Mondays, on the first of \
+         the month in the time zone of the run",
     )
     .required()
     .ipfix(156)

@@ -70,10 +70,7 @@ impl Loader {
         };
         let mut files = files_in(dir)?;
         if !self.replace {
-            let built_in = builtin_files().into_iter();
-            let kept = built_in.filter(|one| files.iter().all(|file| file.key() != one.key()));
-            let kept: Vec<_> = kept.collect();
-            files.extend(kept);
+            files = with_built_in(files);
         }
         if files.is_empty() {
             let path = dir.display().to_string();
@@ -82,6 +79,16 @@ impl Loader {
         }
         Ok(files)
     }
+}
+
+/// These files and the built-in ones, without those in whose place one of them is: of the same
+/// folder and name.
+pub fn with_built_in(mut files: Vec<SourceFile>) -> Vec<SourceFile> {
+    let built_in = builtin_files().into_iter();
+    let kept = built_in.filter(|one| files.iter().all(|file| file.key() != one.key()));
+    let kept: Vec<_> = kept.collect();
+    files.extend(kept);
+    files
 }
 
 fn checked(

@@ -36,7 +36,7 @@ mod test;
 pub use check::check;
 pub use diagnostic::{Diagnostic, Severity};
 pub use list::{ListRow, ShowRow, list, show};
-pub use loader::Loader;
+pub use loader::{Loader, with_built_in};
 pub use payload::{Missing, Near};
 pub use rule::RuleKind;
 pub use schema::schema;

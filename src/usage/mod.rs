@@ -17,7 +17,6 @@ pub use subject::{Subject, Subjects};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -26,7 +25,7 @@ use crate::app::{AppId, Proto, Service};
 use crate::classify::{Named, UnknownReason};
 use crate::decode::Packet;
 use crate::flow::{Counters, Flow, FlowTable, PerSide, Side, Slot};
-use crate::time::Timestamp;
+use crate::time::{IntervalLength, Timestamp};
 use crate::verdict::Evidence;
 
 use self::accounts::{AccountRef, Accounts};
@@ -137,7 +136,7 @@ pub struct Summary {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Length of an interval of capture time; `None`: one interval for everything.
-    pub interval: Option<Duration>,
+    pub interval: Option<IntervalLength>,
     /// Keep subjects apart, found like this.
     pub subjects: Option<Arc<Subjects>>,
     /// Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are
@@ -176,6 +175,8 @@ pub struct Usage {
     keys: Vec<CellKey>,
     /// The interval most packets fall in, and its start.
     current: (Timestamp, Vec<Totals>),
+    /// The first moment after it, as far as its start tells.
+    current_end: Timestamp,
     /// Counts how often `current` became another, from 1; 0 if there are no accounts to care for.
     epoch: u32,
     /// Other intervals that are not closed yet.
@@ -197,6 +198,7 @@ impl Usage {
             ids: HashMap::default(),
             keys: Vec::new(),
             current: (Timestamp::default(), Vec::new()),
+            current_end: Timestamp::default(),
             open: BTreeMap::new(),
             closed_until: Timestamp::default(),
         }
@@ -322,10 +324,10 @@ impl Usage {
         until: Timestamp,
         flows: &FlowTable<T>,
     ) -> Vec<(Timestamp, Cells)> {
-        let Some(length) = self.config.interval else {
+        let Some(length) = &self.config.interval else {
             return Vec::new();
         };
-        let floor = until.floor(length);
+        let floor = length.start(until);
         if floor <= self.closed_until {
             return Vec::new();
         }
@@ -365,8 +367,11 @@ impl Usage {
 
     #[inline]
     fn totals(&mut self, cell: CellId, at: Timestamp) -> Option<&mut Totals> {
-        if let Some(length) = self.config.interval {
-            let start = at.floor(length).max(self.closed_until);
+        // Out of the current interval, or late: what is closed already is counted in the first open one.
+        if let Some(length) = &self.config.interval
+            && !(self.current.0 <= at && at < self.current_end)
+        {
+            let (start, end) = length.around(at.max(self.closed_until));
             if start != self.current.0 {
                 self.store_current();
                 self.current = (start, self.open.remove(&start).unwrap_or_default());
@@ -374,6 +379,7 @@ impl Usage {
                     self.epoch = self.epoch.wrapping_add(1).max(1);
                 }
             }
+            self.current_end = end;
         }
         let place = cell.0 as usize;
         if place >= self.current.1.len() {
@@ -386,6 +392,7 @@ impl Usage {
 
     fn store_current(&mut self) {
         let (start, totals) = std::mem::take(&mut self.current);
+        self.current_end = Timestamp::default();
         if !totals.is_empty() {
             self.open.insert(start, totals);
         }
@@ -433,9 +440,9 @@ mod tests {
 
     #[test]
     fn intervals_close_once_and_late_volume_is_kept() {
-        let minute = Duration::from_secs(60);
+        let minute = std::time::Duration::from_secs(60);
         let mut usage = Usage::new(Config {
-            interval: Some(minute),
+            interval: Some(minute.into()),
             ..Config::default()
         });
         let flows = FlowTable::<()>::new(crate::flow::Config::default());

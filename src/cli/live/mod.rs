@@ -213,7 +213,7 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
             flow: settings.flow.clone(),
             learning: settings.learning,
             usage: usage::Config {
-                interval: records.usage.is_some().then_some(records.interval),
+                interval: records.usage.is_some().then(|| records.interval.clone()),
                 subjects: by::subjects(by, &settings.subjects).or_else(|| {
                     let subjects = || Arc::new(settings.subjects.clone());
                     (records.usage.is_some() && records.subjects).then(subjects)
@@ -324,7 +324,7 @@ fn server(metrics: &Metrics) -> serve::Config {
 fn outputs(settings: &Settings, started: Timestamp) -> anyhow::Result<(Vec<Output>, bool)> {
     let records = &settings.records;
     let intervals = Intervals {
-        length: records.interval,
+        length: records.interval.clone(),
         run: Some(started),
     };
     let mut outputs = Vec::new();
@@ -353,7 +353,7 @@ fn outputs(settings: &Settings, started: Timestamp) -> anyhow::Result<(Vec<Outpu
             records,
             exporter: match records {
                 Records::Flows => flow_exporter(path, lines, only),
-                Records::Usage => usage_exporter(path, lines, intervals, only),
+                Records::Usage => usage_exporter(path, lines, intervals.clone(), only),
             },
         });
     }

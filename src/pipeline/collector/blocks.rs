@@ -1,10 +1,9 @@
 //! The order of a capture file: blocks complete in any order, and leave in that of the capture.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::record::FlowRecord;
-use crate::time::Timestamp;
+use crate::time::{IntervalLength, Timestamp};
 use crate::usage::{Cells, Closed};
 
 use super::{Complete, Order, Report};
@@ -15,7 +14,7 @@ pub(in crate::pipeline) struct Blocks {
     /// The latest block that each worker has done; `None`: none yet.
     done: Vec<Option<u64>>,
     /// The length of an interval; without, there is one.
-    interval: Option<Duration>,
+    interval: Option<IntervalLength>,
     pending: BTreeMap<u64, Pending>,
 }
 
@@ -31,7 +30,7 @@ struct Pending {
 
 impl Blocks {
     /// Of so many workers, each of which gets all blocks, and intervals of this length.
-    pub(in crate::pipeline) fn new(workers: usize, interval: Option<Duration>) -> Self {
+    pub(in crate::pipeline) fn new(workers: usize, interval: Option<IntervalLength>) -> Self {
         Self {
             done: vec![None; workers],
             interval,
@@ -67,7 +66,8 @@ impl Order for Blocks {
         let mut block = first.remove();
         let (began, until) = block.span;
         let closed = block.closed.into_iter().map(|(start, cells)| {
-            let end = self.interval.map_or(until, |length| start.after(length));
+            let length = self.interval.as_ref();
+            let end = length.map_or(until, |length| length.around(start).1);
             Closed {
                 start,
                 covered_from: start.max(began),
@@ -136,7 +136,7 @@ mod tests {
             (2, 190, Some(120), Some((120, 180))),
             (u64::MAX, 199, Some(180), Some((180, 199))),
         ];
-        let mut blocks = Blocks::new(1, Some(Duration::from_secs(60)));
+        let mut blocks = Blocks::new(1, Some(std::time::Duration::from_secs(60).into()));
         for (block, latest, closed, expected) in rows {
             let closed = closed.map(|start| (0, at(start), Cells::new()));
             blocks.take(&mut Report {

@@ -2,10 +2,9 @@
 //! its end.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use crate::capture::live::now;
-use crate::time::Timestamp;
+use crate::time::{IntervalLength, Timestamp};
 use crate::usage::{Cells, Closed};
 
 use super::{Complete, Order, Report};
@@ -14,7 +13,7 @@ use super::{Complete, Order, Report};
 #[derive(Debug)]
 pub(in crate::pipeline) struct Watermarks {
     /// The length of an interval; without, there is one, which ends with the run.
-    interval: Option<Duration>,
+    interval: Option<IntervalLength>,
     parts: Vec<Part>,
     /// Intervals that not all threads have closed, by how often the clock had been set back, and
     /// start.
@@ -47,7 +46,7 @@ impl Watermarks {
     /// Of so many threads, which began at this time.
     pub(in crate::pipeline) fn new(
         parts: usize,
-        interval: Option<Duration>,
+        interval: Option<IntervalLength>,
         began: Timestamp,
     ) -> Self {
         Self {
@@ -68,7 +67,10 @@ impl Watermarks {
             seen,
             ..
         } = self;
-        let end = |start: Timestamp| interval.map(|length| start.after(length));
+        let end = |start: Timestamp| {
+            let length = interval.as_ref();
+            length.map(|length| length.around(start).1)
+        };
         let closed = closing.extract_if(.., |&(set_backs, start), _| {
             is_closed(parts, set_backs, end(start).unwrap_or(Timestamp(u64::MAX)))
         });
@@ -96,7 +98,7 @@ impl Order for Watermarks {
         self.at_once.marked.append(&mut report.marked);
         for (set_backs, start, cells) in report.closed.drain(..) {
             // Where there is one interval, it goes on through all that.
-            let set_backs = self.interval.map_or(0, |_| set_backs);
+            let set_backs = self.interval.as_ref().map_or(0, |_| set_backs);
             let interval = self.closing.entry((set_backs, start)).or_default();
             for (key, totals) in cells {
                 interval.entry(key).or_default().add(&totals);
@@ -178,7 +180,7 @@ mod tests {
 
     #[test]
     fn an_interval_says_what_of_it_was_seen() {
-        let minute = Duration::from_secs(60);
+        let minute = std::time::Duration::from_secs(60).into();
         let at = |second| Timestamp::new(second, 0);
         let volume = || Cells::from([(CellKey::default(), Totals::default())]);
         // The run begins at 30; the clock goes to 150 and is set back to 70; the run ends at 140.

@@ -229,7 +229,11 @@ pub fn run(
         // Its end shows when all threads have gone.
         drop((outbox, report_out));
         let usage = &config.run.usage;
-        let order = Watermarks::new(parts, usage.interval, control.latest().load().started);
+        let order = Watermarks::new(
+            parts,
+            usage.interval.clone(),
+            control.latest().load().started,
+        );
         let counted = Counted::new(parts, usage);
         let collector = Collector::new(order, counted, usage.interval.is_some());
         let mut publisher = Publisher::new(control, writers, config, interfaces, arrived);

@@ -49,7 +49,7 @@ impl<'a> Publisher<'a> {
         let run = RunRecord {
             run: control.latest().load().started,
             interfaces: interfaces.into(),
-            interval: config.run.usage.interval,
+            interval: config.run.usage.interval.clone(),
             set: control.set(),
             end: None,
         };

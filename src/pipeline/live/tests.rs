@@ -329,7 +329,7 @@ fn intervals_are_closed_by_all_threads_once() {
         (Steering::Inner, 1),
     ] {
         let mut config = config(steering, 2);
-        config.run.usage.interval = Some(length);
+        config.run.usage.interval = Some(length.into());
         let (log, snapshot) = live(sources(&file, threads), &config);
         assert!(log.intervals.len() > 1);
         let mut sum = Cells::new();
@@ -359,7 +359,7 @@ fn a_clock_set_back_ends_flows_and_intervals_and_all_goes_on() {
     ] {
         let name = format!("{steering:?} {threads}");
         let mut config = config(steering, 2);
-        config.run.usage.interval = Some(length);
+        config.run.usage.interval = Some(length.into());
         let (once, before) = live(sources(&file, threads), &config);
         let both = sources_later(&file, threads, hours)
             .into_iter()
@@ -518,7 +518,7 @@ fn accounts_add_up_to_the_names() {
         for interval in [None, Some(Duration::from_millis(10))] {
             let name = format!("{steering:?} {threads} {interval:?}");
             let mut config = config(steering, 2);
-            config.run.usage.interval = interval;
+            config.run.usage.interval = interval.map(Into::into);
             config.run.usage.subjects = Some(crate::usage::Subjects::default().into());
             let (log, snapshot) = live(sources(&file, threads), &config);
             assert!(snapshot.ledger.closes(), "{name}: {}", snapshot.ledger);

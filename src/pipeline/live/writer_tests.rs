@@ -80,7 +80,7 @@ fn closed(start: Timestamp, from: usize, count: usize) -> Arc<Closed> {
 
 fn usage(lines: impl Lines + 'static) -> Writer {
     let intervals = Intervals {
-        length: Duration::from_secs(60),
+        length: Duration::from_secs(60).into(),
         run: None,
     };
     let output = Output {
