@@ -84,7 +84,7 @@ fn ask(set: &SignatureSet) {
             if shown
                 && matches!(
                     (dissector.dissect)(&opening, &mut facts),
-                    Outcome::Partial | Outcome::Done
+                    Outcome::Partial | Outcome::UpToDate | Outcome::Done
                 )
             {
                 break;

@@ -154,7 +154,7 @@ impl Trial<'_> {
         let before = self.facts.clone();
         self.outcome = (self.dissector.dissect)(opening, &mut self.facts);
         match self.outcome {
-            Outcome::Partial | Outcome::Done | Outcome::Wraps(_) => {
+            Outcome::Partial | Outcome::UpToDate | Outcome::Done | Outcome::Wraps(_) => {
                 assert!(self.facts.proto.is_some(), "{name}: sure, but of what?");
                 let beyond = self.facts.beyond_bounds();
                 assert_eq!(beyond, None, "{name}: longer than its row allows");

@@ -18,6 +18,25 @@ pub(super) const MAX_TAGS: usize = 32;
 // `ruled_out` has a bit for each dissector.
 const _: () = assert!(DISSECTORS.len() <= 64);
 
+/// What a dissector was asked of: how much each side had sent, and with which set of rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    sides: PerSide<usize>,
+    set_number: u32,
+}
+
+impl Asked {
+    pub(super) const fn of(opening: &Opening<'_>, set_number: u32) -> Self {
+        Self {
+            sides: PerSide {
+                client: opening.client.bytes.len(),
+                server: opening.server.bytes.len(),
+            },
+            set_number,
+        }
+    }
+}
+
 /// State of a flow whose opening is being read; freed when the flow settles.
 #[derive(Debug, Default)]
 pub(super) struct Inspection {
@@ -29,6 +48,8 @@ pub(super) struct Inspection {
     pub(super) owner: Option<u8>,
     /// The owner has nothing more to learn.
     pub(super) done: bool,
+    /// What the owner has read, if nothing but more bytes could tell more.
+    pub(super) up_to_date: Option<Asked>,
     pub(super) mid_stream: bool,
     /// Where the flow is read from.
     pub(super) middle: Middle,
@@ -91,6 +112,7 @@ impl Inspection {
     pub(super) fn claim(&mut self, place: u8, outcome: Outcome) {
         self.owner = Some(place);
         self.done = outcome == Outcome::Done;
+        self.up_to_date = None;
         self.inside = match outcome {
             Outcome::Wraps(inside) => Some(inside),
             _ => None,

@@ -190,6 +190,8 @@ impl Classification {
 #[derive(Debug)]
 pub struct Classifier {
     set: Arc<SignatureSet>,
+    /// Counts the sets there were.
+    set_number: u32,
     names: Names,
     calls: Calls,
     transfers: Transfers,
@@ -210,6 +212,7 @@ impl Classifier {
     pub fn new(set: Arc<SignatureSet>, remember_steps: bool) -> Self {
         Self {
             set,
+            set_number: 0,
             names: Names::new(&Learning::default()),
             calls: Calls::default(),
             transfers: Transfers::default(),
@@ -249,6 +252,7 @@ impl Classifier {
     /// ones said; names learned from other flows stay, unless their application is retired.
     pub fn replace_set(&mut self, set: Arc<SignatureSet>) {
         self.set = set;
+        self.set_number = self.set_number.wrapping_add(1);
     }
 
     /// The rules in use.

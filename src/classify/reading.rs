@@ -1,7 +1,7 @@
 //! An opening that has grown is shown to dissectors and rules.
 
 use super::explain::{Step, Trace};
-use super::inspection::Inspection;
+use super::inspection::{Asked, Inspection};
 use super::middle::Reading;
 use super::{Classifier, answer};
 use crate::dissect::{self, DISSECTORS, Facts, Outcome};
@@ -26,12 +26,14 @@ impl Classifier {
         mut steps: Option<&mut Trace>,
     ) {
         inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
-        if inspection.middle.begins_anew(opening) && inspection.owner.is_none() {
+        let begins_anew = inspection.middle.begins_anew(opening);
+        if begins_anew && inspection.owner.is_none() {
             inspection.ruled_out = 0;
         }
         let mut ends = std::mem::take(&mut self.ends);
         let reading = inspection.middle.reading;
         let shown = reading.show(opening, &mut ends);
+        let is_traced = steps.is_some();
         let mut note = |step: Step| {
             if let Some(trace) = steps.as_deref_mut() {
                 trace.remember(step);
@@ -42,7 +44,10 @@ impl Classifier {
         let sure = inspection.judge_answer(&shown, facts);
         let was_claimed = inspection.owner.is_some();
         inspection.asking = 0;
-        if !inspection.done {
+        let asked_of = Asked::of(opening, self.set_number);
+        // Who traces a flow sees each question.
+        let is_known = inspection.up_to_date == Some(asked_of) && !begins_anew && !is_traced;
+        if !inspection.done && !is_known {
             let mut ruled_out = inspection.ruled_out;
             let mut asking = 0;
             let asked = match inspection.server_only {
@@ -56,6 +61,7 @@ impl Classifier {
                 Some((_, Outcome::NotMine)) => inspection.done = true,
                 Some((place, outcome)) => {
                     inspection.claim(place, outcome);
+                    inspection.up_to_date = Some(asked_of).filter(|_| outcome == Outcome::UpToDate);
                     changed = true;
                     note(Step::dissected(number, opening, place, outcome));
                 }
@@ -138,7 +144,10 @@ impl Classifier {
                 Outcome::NotMine if owner.is_some() => return Some((place, Outcome::NotMine)),
                 Outcome::NotMine => *ruled_out |= bit,
                 Outcome::NeedMore => *asking |= bit,
-                outcome @ (Outcome::Partial | Outcome::Done | Outcome::Wraps(_)) => {
+                outcome @ (Outcome::Partial
+                | Outcome::UpToDate
+                | Outcome::Done
+                | Outcome::Wraps(_)) => {
                     if owner.is_none() {
                         *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
                     }

@@ -137,6 +137,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     };
     if asked_all && answered_all {
         Outcome::Done
+    } else if request_end.is_some() && answered.is_none() {
+        Outcome::UpToDate
     } else {
         Outcome::Partial
     }

@@ -68,13 +68,13 @@ fn facts_of_both_sides() {
 
 #[test]
 fn what_is_http() {
-    use Outcome::{Done, NeedMore, NotMine, Partial};
+    use Outcome::{Done, NeedMore, NotMine, Partial, UpToDate};
     let cases = [
-        ("request", tcp().client(GET), Partial),
+        ("request", tcp().client(GET), UpToDate),
         (
             "WebDAV",
             tcp().client(b"PROPFIND /dav HTTP/1.1\r\nHost: a.example\r\n\r\n"),
-            Partial,
+            UpToDate,
         ),
         (
             "DCE RPC",
@@ -144,7 +144,7 @@ fn what_is_http() {
         ("lower case", tcp().client(b"get / HTTP/1.1\r\n"), NotMine),
         ("long word", tcp().client(&[b'A'; 30]), NotMine),
         ("binary", tcp().client(&[0x16, 3, 1]), NotMine),
-        ("two spaces", tcp().client(b"GET  / HTTP/1.1\r\n"), Partial),
+        ("two spaces", tcp().client(b"GET  / HTTP/1.1\r\n"), UpToDate),
         (
             "only spaces",
             tcp().client(&[b"GET".as_slice(), &[b' '; 99]].concat()),
@@ -478,7 +478,7 @@ fn the_middle_of_a_stream() {
     let mut facts = Facts::default();
     assert_eq!(dissect(&opening, &mut facts), Outcome::NotMine);
     opening.client.mid_stream = true;
-    assert_eq!(dissect(&opening, &mut facts), Outcome::Partial);
+    assert_eq!(dissect(&opening, &mut facts), Outcome::UpToDate);
     assert_eq!(facts.server_name.as_deref(), Some("www.example.com"));
 
     let script = (0..9).fold(tcp(), |script, _| script.server(b"binary\x01"));

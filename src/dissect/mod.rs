@@ -83,6 +83,8 @@ pub enum Outcome {
     NeedMore,
     /// This protocol for sure; `Facts` may grow, so ask again (only this dissector) when more came.
     Partial,
+    /// The same, and all that has come is read: that no more comes would change nothing in `Facts`.
+    UpToDate,
     /// This protocol for sure, and there is nothing more to learn from the opening.
     Done,
     /// This protocol for sure, and another one begins behind it, or may: what is inside is read as
@@ -94,7 +96,10 @@ pub enum Outcome {
 impl Outcome {
     /// Whether the dissector recognised its protocol.
     pub const fn is_sure(self) -> bool {
-        matches!(self, Self::Partial | Self::Done | Self::Wraps(_))
+        matches!(
+            self,
+            Self::Partial | Self::UpToDate | Self::Done | Self::Wraps(_)
+        )
     }
 }
 

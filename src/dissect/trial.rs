@@ -92,7 +92,10 @@ impl Trial {
             opening.server.mid_stream = self.mid_stream;
             let (before, was_sure) = (
                 facts.clone(),
-                matches!(outcome, Outcome::Partial | Outcome::Wraps(_)),
+                matches!(
+                    outcome,
+                    Outcome::Partial | Outcome::UpToDate | Outcome::Wraps(_)
+                ),
             );
             outcome = dissect(&opening, &mut facts);
             let sure = outcome.is_sure();
@@ -102,6 +105,12 @@ impl Trial {
                 let mut again = facts.clone();
                 let answer = dissect(&opening, &mut again);
                 assert_eq!((answer, &again), (outcome, &facts), "asked again: {self:?}");
+                if outcome == Outcome::UpToDate {
+                    let mut over = opening;
+                    (over.client.ended, over.server.ended) = (true, true);
+                    dissect(&over, &mut again);
+                    assert_eq!(again, facts, "not up to date: {self:?}");
+                }
             } else {
                 assert_eq!(facts, before, "facts of a protocol that is not sure");
                 assert!(!was_sure, "what was sure was taken back: {self:?}");

@@ -93,6 +93,8 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     };
     if client_final && server_final {
         Outcome::Done
+    } else if asked == Asked::Read && answered == Answered::Nothing {
+        Outcome::UpToDate
     } else {
         Outcome::Partial
     }

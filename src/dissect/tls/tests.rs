@@ -84,7 +84,7 @@ fn ccs() -> Vec<u8> {
 fn run(script: &Script) -> (Outcome, Facts) {
     let mut facts = Facts::default();
     let outcome = dissect(&script.opening(), &mut facts);
-    let mine = matches!(outcome, Outcome::Partial | Outcome::Done);
+    let mine = outcome.is_sure();
     assert_eq!(facts.proto, mine.then_some(Proto::TLS));
     if !mine {
         assert_eq!(facts, Facts::default());
@@ -94,7 +94,7 @@ fn run(script: &Script) -> (Outcome, Facts) {
 
 #[test]
 fn conversations() {
-    use Outcome::{Done, NeedMore, NotMine, Partial};
+    use Outcome::{Done, NeedMore, NotMine, Partial, UpToDate};
     let tcp = || Script::tcp(443);
     let sh12 = || server_hello_record(0x0303);
     let resumed = [sh12(), ccs(), record(22, &[0x77; 40])].concat();
@@ -102,7 +102,11 @@ fn conversations() {
     let anonymous = [sh12(), record(22, &handshake(SERVER_HELLO_DONE, &[]))].concat();
     let alert = record(21, &[2, 40]);
     let cases = [
-        ("ClientHello", tcp().client(&client_hello_record()), Partial),
+        (
+            "ClientHello",
+            tcp().client(&client_hello_record()),
+            UpToDate,
+        ),
         (
             "TLS 1.3",
             tcp()
@@ -308,7 +312,7 @@ fn every_prefix_of_a_hello_is_tls_or_waits() {
     let mut opening = script.opening();
     opening.client.ended = true;
     let mut facts = Facts::default();
-    assert_eq!(dissect(&opening, &mut facts), Outcome::Partial);
+    assert_eq!(dissect(&opening, &mut facts), Outcome::UpToDate);
     assert_eq!(
         facts.server_name.as_deref(),
         Some("www.example.com"),
@@ -416,7 +420,7 @@ fn hellos_of_sslv2() {
     let (outcome, facts) = run(&Script::tcp(443).client(&client(0x0301)));
     assert_eq!(
         (outcome, facts.tls.unwrap().version),
-        (Outcome::Partial, Some(0x0301))
+        (Outcome::UpToDate, Some(0x0301))
     );
     let answer = [server_hello_record(0x0301), certificate()].concat();
     let (outcome, _) = run(&Script::tcp(443).client(&client(0x0301)).server(&answer));
