@@ -6,7 +6,7 @@ use super::middle::Reading;
 use super::{Classifier, answer};
 use crate::dissect::{self, DISSECTORS, Facts, Outcome};
 use crate::flow::{Opening, PerSide, Transport};
-use crate::verdict::{Evidence, Tag};
+use crate::verdict::Tag;
 
 /// What was found in a reading of a flow.
 #[derive(Clone, Copy, Debug)]
@@ -81,12 +81,13 @@ impl Classifier {
         // On the message a dissector claims, rules over bytes are asked as well: an application may
         // speak a known protocol in a way of its own, if it can be proved.
         if inspection.owner.is_none() || !was_claimed {
-            self.set.by_payload(&shown, &mut self.found);
             if inspection.owner.is_some() {
-                self.found
-                    .retain(|tag| tag.evidence == Evidence::PayloadProof);
-            } else if self.found.is_empty() && inspection.tags.is_empty() {
-                self.set.by_flow(&shown, &mut self.found);
+                self.set.by_payload_proof(&shown, &mut self.found);
+            } else {
+                self.set.by_payload(&shown, &mut self.found);
+                if self.found.is_empty() && inspection.tags.is_empty() {
+                    self.set.by_flow(&shown, &mut self.found);
+                }
             }
         }
         if changed && let Some(facts) = facts.as_deref() {

@@ -10,7 +10,7 @@ use std::net::Ipv6Addr;
 
 use super::{Facts, Outcome};
 use crate::app::Proto;
-use crate::flow::{Opening, Side, Transport};
+use crate::flow::{Opening, Side, Stream, Transport};
 use crate::wire::reader::Reader;
 
 const RESOLVER_MAGIC: [u8; 8] = *b"r6fnvWj8";
@@ -45,6 +45,9 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         Transport::Tcp => opening.stream(opening.latest).bytes,
         _ => opening.newest(),
     };
+    if prefix > 0 && is_other(opening, newest) {
+        return Outcome::NotMine;
+    }
     if let Some((answer, name)) = newest.get(prefix..).and_then(certificate_query) {
         facts.proto = Some(Proto::DNSCRYPT);
         facts.swapped = answer == (opening.latest == Side::Client);
@@ -86,6 +89,25 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
         true => Outcome::NeedMore,
         false => Outcome::NotMine,
     }
+}
+
+/// Whether over TCP no message of any kind begins what was sent, told by the first octets. `newest` is
+/// the stream that grew.
+fn is_other(opening: &Opening<'_>, newest: &[u8]) -> bool {
+    let begins = |stream: Stream<'_>| match stream.bytes.first_chunk::<10>() {
+        Some([high, low, magic @ ..]) => {
+            usize::from(u16::from_be_bytes([*high, *low])) <= MAX_QUERY
+                || *magic == RESOLVER_MAGIC
+                || RELAY_MAGIC.starts_with(magic)
+        }
+        None => !stream.is_empty(),
+    };
+    // The number of questions in plain DNS.
+    let asks_one = newest.get(6..8) == Some(&[0, 1]);
+    newest.len() >= 2 + CERTIFICATE_NAME.len() + 12
+        && !asks_one
+        && !begins(opening.client)
+        && !begins(opening.server)
 }
 
 /// Whether a DNS message is an answer, and the name it is about, if that is a certificate's.

@@ -18,13 +18,54 @@ pub(super) const ALLOCATION: usize = 24;
 #[derive(Debug, Default)]
 pub(super) struct Reassembly {
     bytes: Vec<u8>,
-    ends: Vec<u32>,
+    ends: Ends,
     held: Vec<(u32, Box<[u8]>)>,
     next_sequence: Option<u32>,
     mid_stream: bool,
     ended: bool,
     /// What the stream began with was taken back: that happens once.
     replaced: bool,
+}
+
+/// Where messages end. One alone, as most openings have, takes no memory of its own.
+#[derive(Debug)]
+enum Ends {
+    One([u32; 1]),
+    Many(Vec<u32>),
+}
+
+impl Default for Ends {
+    fn default() -> Self {
+        Self::Many(Vec::new())
+    }
+}
+
+impl Ends {
+    fn as_slice(&self) -> &[u32] {
+        match self {
+            Self::One(end) => end,
+            Self::Many(ends) => ends,
+        }
+    }
+
+    fn push(&mut self, end: u32) {
+        match self {
+            Self::One([first]) => *self = Self::Many(vec![*first, end]),
+            Self::Many(ends) if ends.is_empty() => *self = Self::One([end]),
+            Self::Many(ends) => {
+                ends.reserve_exact(1);
+                ends.push(end);
+            }
+        }
+    }
+
+    /// Bytes it has on the heap.
+    const fn memory(&self) -> usize {
+        match self {
+            Self::One(_) => 0,
+            Self::Many(ends) => ends.capacity() * size_of::<u32>(),
+        }
+    }
 }
 
 /// What a payload did to its side's stream.
@@ -73,7 +114,7 @@ impl Reassembly {
         if self.replaces(payload, seen) {
             self.replaced = true;
             self.bytes.clear();
-            self.ends.clear();
+            self.ends = Ends::default();
             self.next_sequence = Some(sequence);
             self.append(payload, limit);
             self.release(limit);
@@ -122,7 +163,7 @@ impl Reassembly {
         let list = |bytes: usize| if bytes == 0 { 0 } else { bytes + ALLOCATION };
         let held: usize = self.held.iter().map(|(_, bytes)| list(bytes.len())).sum();
         list(self.bytes.capacity())
-            + list(self.ends.capacity() * size_of::<u32>())
+            + list(self.ends.memory())
             + list(self.held.capacity() * size_of::<(u32, Box<[u8]>)>())
             + held
     }
@@ -139,7 +180,7 @@ impl Reassembly {
     pub(super) fn stream(&self) -> Stream<'_> {
         Stream {
             bytes: &self.bytes,
-            ends: &self.ends,
+            ends: self.ends.as_slice(),
             mid_stream: self.mid_stream,
             ended: self.ended,
         }
@@ -165,7 +206,6 @@ impl Reassembly {
         // Exactly: openings are many and short, so room to spare adds up.
         self.bytes.reserve_exact(taken.len());
         self.bytes.extend_from_slice(taken);
-        self.ends.reserve_exact(1);
         self.ends
             .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
         if let Some(next) = &mut self.next_sequence {

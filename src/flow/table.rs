@@ -624,9 +624,13 @@ impl<T: Default> FlowTable<T> {
         }
         order.sort_unstable();
         for (_, slot) in order {
-            if let Some(flow) = flow_at_mut(&mut self.chunks, slot) {
+            if let Some(place) = place_mut(&mut self.chunks, slot)
+                && let Some(flow) = place
+            {
                 let reason = flow.end_reason(otherwise);
                 ended(flow, reason);
+                // Now, while it is near.
+                *place = None;
             }
         }
         self.chunks = Vec::new();

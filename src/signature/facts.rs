@@ -179,7 +179,7 @@ impl FactTable {
             size_of::<(&Field, GlobIndex)>()
                 + anchored.sum::<usize>()
                 + others.map(|(glob, _)| glob.memory()).sum::<usize>()
-                + index.anchored.capacity() * size_of::<(u8, Glob, u32)>()
+                + index.anchored.capacity() * size_of::<(Head, Glob, u32)>()
                 + (index.floating.capacity() + index.rest.capacity()) * size_of::<(Glob, u32)>()
                 + index.needles.as_ref().map_or(0, Needles::memory)
         };
@@ -236,11 +236,43 @@ impl FactTable {
     }
 }
 
+/// What a text begins with, in lower case: compared at once, before anything else is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Head {
+    bytes: u128,
+    mask: u128,
+}
+
+impl Head {
+    const LEN: usize = size_of::<u128>();
+
+    /// The head of `text`, all that there is of it.
+    fn of(text: &[u8]) -> Self {
+        let (mut bytes, mut mask) = ([0; Self::LEN], [0; Self::LEN]);
+        for ((byte, mask), octet) in bytes.iter_mut().zip(&mut mask).zip(text) {
+            (*byte, *mask) = (octet.to_ascii_lowercase(), u8::MAX);
+        }
+        Self {
+            bytes: u128::from_le_bytes(bytes),
+            mask: u128::from_le_bytes(mask),
+        }
+    }
+
+    const fn first(self) -> u8 {
+        self.bytes.to_le_bytes()[0]
+    }
+
+    /// Whether a text with this head may begin with the one of which `start` is the head.
+    const fn begins_with(self, start: Self) -> bool {
+        self.bytes & start.mask == start.bytes
+    }
+}
+
 /// Globs over one field, each with the number of its rule.
 #[derive(Debug, Default)]
 struct GlobIndex {
-    /// Globs that begin with a character, sorted by it.
-    anchored: Vec<(u8, Glob, u32)>,
+    /// Globs that begin with a character, sorted by it, each with what texts begin with.
+    anchored: Vec<(Head, Glob, u32)>,
     /// Globs whose longest piece is not their beginning, to be searched for by it.
     floating: Vec<(Glob, u32)>,
     needles: Option<Needles>,
@@ -253,17 +285,16 @@ impl GlobIndex {
         let mut index = Self::default();
         for (glob, rule) in globs {
             let piece = glob.longest_literal().len();
-            if let Some(&first) = glob.prefix().first()
-                && glob.prefix().len() >= piece
-            {
-                index.anchored.push((first, glob, rule));
+            let prefix = glob.prefix();
+            if !prefix.is_empty() && prefix.len() >= piece {
+                index.anchored.push((Head::of(prefix), glob, rule));
             } else if piece > 1 && index.floating.len() < MAX_NEEDLES {
                 index.floating.push((glob, rule));
             } else {
                 index.rest.push((glob, rule));
             }
         }
-        index.anchored.sort_by_key(|&(first, ..)| first);
+        index.anchored.sort_by_key(|(head, ..)| head.first());
         let pieces: Vec<_> = index
             .floating
             .iter()
@@ -278,11 +309,13 @@ impl GlobIndex {
 
     /// Calls `attempt` with the rule of each glob that matches.
     fn find(&self, text: &[u8], mut attempt: impl FnMut(u32)) {
-        if let Some(first) = text.first().map(u8::to_ascii_lowercase) {
-            let start = self.anchored.partition_point(|&(byte, ..)| byte < first);
+        if !text.is_empty() && !self.anchored.is_empty() {
+            let head = Head::of(text);
+            let first = head.first();
+            let start = self.anchored.partition_point(|(of, ..)| of.first() < first);
             let same = self.anchored.get(start..).unwrap_or_default();
-            for (_, glob, rule) in same.iter().take_while(|&&(byte, ..)| byte == first) {
-                if glob.matches(text) {
+            for (start, glob, rule) in same.iter().take_while(|(of, ..)| of.first() == first) {
+                if head.begins_with(*start) && glob.matches(text) {
                     attempt(*rule);
                 }
             }

@@ -14,11 +14,20 @@ use super::needles::{MAX_NEEDLES, Needles};
 use super::pattern::ByteSet;
 use super::payload::PayloadRule;
 use crate::flow::Opening;
+use crate::verdict::Evidence;
 
 /// A byte set with more members does not narrow the search enough.
 const MAX_CHOICES: u32 = 64;
 /// A rule that requires one of more ports is not found by its port.
 const MAX_PORTS: usize = 64;
+
+/// Which rules are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    /// Those that prove what they name.
+    Proofs,
+}
 
 /// A rule in an index, with what can be said of it without looking at it.
 #[derive(Clone, Debug)]
@@ -29,6 +38,8 @@ pub(super) struct Entry {
     pub(super) rule: u32,
     min_len: u32,
     max_len: u32,
+    /// It proves what it names.
+    pub(super) is_proof: bool,
     /// How many bytes of the stream can change its answer.
     pub(super) reach: usize,
 }
@@ -48,6 +59,7 @@ impl Entry {
             rule: number,
             min_len,
             max_len,
+            is_proof: rule.tag.evidence == Evidence::PayloadProof,
             reach,
         }
     }
@@ -58,6 +70,12 @@ impl Entry {
             reach: peer_reach,
             ..self.clone()
         }
+    }
+
+    /// Whether it is among those `wanted`.
+    #[inline]
+    pub(super) fn is(&self, wanted: Which) -> bool {
+        wanted == Which::All || self.is_proof
     }
 
     pub(super) const fn fits_head(&self, head: u64) -> bool {
@@ -110,6 +128,8 @@ struct Contained {
     needles: Needles,
     entries: Vec<Entry>,
     within: usize,
+    /// One of them is a proof.
+    has_proof: bool,
 }
 
 impl MessageIndex {
@@ -173,7 +193,7 @@ impl MessageIndex {
         &self,
         input: &Input<'_>,
         opening: &Opening<'_>,
-        seen: usize,
+        (seen, wanted): (usize, Which),
         mut attempt: impl FnMut(u32),
     ) {
         if seen > 0 && seen >= self.reach {
@@ -183,7 +203,7 @@ impl MessageIndex {
         let len = u32::try_from(input.message.len()).unwrap_or(u32::MAX);
         let mut try_all = |entries: &[Entry]| {
             for entry in entries {
-                if entry.fits(head, len, seen) {
+                if entry.fits(head, len, seen) && entry.is(wanted) {
                     attempt(entry.rule);
                 }
             }
@@ -203,7 +223,9 @@ impl MessageIndex {
             }
         }
         try_all(&self.rest);
-        if let Some(contained) = &self.contained {
+        if let Some(contained) = &self.contained
+            && (wanted == Which::All || contained.has_proof)
+        {
             contained.candidates(input, |entry| try_all(std::slice::from_ref(entry)));
         }
     }
@@ -257,6 +279,7 @@ impl Contained {
             needles,
             entries: entries.to_vec(),
             within,
+            has_proof: entries.iter().any(|entry| entry.is_proof),
         })
     }
 

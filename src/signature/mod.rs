@@ -52,7 +52,7 @@ use self::address::AddressTable;
 use self::domain::DomainTable;
 use self::facts::FactTable;
 use self::flow::FlowTable;
-use self::payload::PayloadTable;
+use self::payload::{PayloadTable, Which};
 use self::port::PortTable;
 use self::rule::{Found, Rules};
 use crate::app::{Catalog, Proto};
@@ -208,8 +208,17 @@ impl SignatureSet {
     /// Payload rules the newest message of `opening` makes true: at most 64, appended to `found`.
     /// Called once for each message.
     pub fn by_payload(&self, opening: &Opening<'_>, found: &mut Vec<Tag>) {
+        self.find_payload(opening, Which::All, found);
+    }
+
+    /// The same, of those rules only that prove what they name.
+    pub fn by_payload_proof(&self, opening: &Opening<'_>, found: &mut Vec<Tag>) {
+        self.find_payload(opening, Which::Proofs, found);
+    }
+
+    fn find_payload(&self, opening: &Opening<'_>, wanted: Which, found: &mut Vec<Tag>) {
         self.payloads
-            .find(opening, &self.addresses, &mut Found::new(found));
+            .find(opening, wanted, &self.addresses, &mut Found::new(found));
     }
 
     /// Payload rules that came close to `opening` as it is now, the closest first, appended to

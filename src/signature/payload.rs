@@ -13,6 +13,7 @@ use memchr::memmem::Finder;
 
 use super::address::AddressTable;
 use super::condition::{Input, Program};
+pub(super) use super::index::Which;
 use super::index::{Entry, MessageIndex, head_of};
 use super::pattern::HexPattern;
 use super::rule::{Found, Guard};
@@ -396,10 +397,11 @@ impl PayloadTable {
         }
     }
 
-    /// The rules that the newest message of `opening` makes true.
+    /// The rules, of those `wanted`, that the newest message of `opening` makes true.
     pub(super) fn find(
         &self,
         opening: &Opening<'_>,
+        wanted: Which,
         addresses: &AddressTable,
         found: &mut Found<'_>,
     ) {
@@ -408,7 +410,7 @@ impl PayloadTable {
             Transport::Udp => &self.udp,
             Transport::Other(_) => &self.other,
         };
-        rules.find(opening, addresses, found);
+        rules.find(opening, wanted, addresses, found);
     }
 
     /// The rules that hold where the streams of `opening` begin with messages that are not known to
@@ -519,7 +521,13 @@ impl TransportRules {
         }
     }
 
-    fn find(&self, opening: &Opening<'_>, addresses: &AddressTable, found: &mut Found<'_>) {
+    fn find(
+        &self,
+        opening: &Opening<'_>,
+        wanted: Which,
+        addresses: &AddressTable,
+        found: &mut Found<'_>,
+    ) {
         let side = opening.latest;
         let stream = opening.stream(side);
         let newest = stream.last();
@@ -538,10 +546,11 @@ impl TransportRules {
             }
         };
         if let Some(input) = input_of_first(opening, side) {
-            self.first[side].candidates(&input, opening, seen, |rule| attempt(rule, side, None));
+            let which = (seen, wanted);
+            self.first[side].candidates(&input, opening, which, |rule| attempt(rule, side, None));
         }
         let input = input_of_message(opening, side, newest);
-        self.any[side].candidates(&input, opening, 0, |rule| {
+        self.any[side].candidates(&input, opening, (0, wanted), |rule| {
             attempt(rule, side, Some(newest));
             // The message may be the last one that the other side's were short of.
             if self
@@ -552,7 +561,7 @@ impl TransportRules {
                 attempt(rule, !side, None);
             }
         });
-        self.woken(opening, !side, seen, attempt);
+        self.woken(opening, !side, (seen, wanted), attempt);
     }
 
     fn find_middle(&self, opening: &Opening<'_>, addresses: &AddressTable, found: &mut Found<'_>) {
@@ -567,7 +576,8 @@ impl TransportRules {
             }
         };
         if let Some(input) = input_of_start(opening, Start::Middle, side) {
-            self.middle[side].candidates(&input, opening, 0, |rule| attempt(rule, side));
+            let which = (0, Which::All);
+            self.middle[side].candidates(&input, opening, which, |rule| attempt(rule, side));
         }
         let other = opening.stream(!side);
         if !other.is_empty() {
@@ -585,7 +595,7 @@ impl TransportRules {
         &self,
         opening: &Opening<'_>,
         side: Side,
-        seen: usize,
+        (seen, wanted): (usize, Which),
         mut attempt: impl FnMut(u32, Side, Option<&[u8]>),
     ) {
         let waiting = &self.waiting[side];
@@ -594,7 +604,7 @@ impl TransportRules {
             return;
         }
         let head = head_of(stream.bytes);
-        for entry in waiting {
+        for entry in waiting.iter().filter(|entry| entry.is(wanted)) {
             let first = self
                 .rules
                 .get(entry.rule as usize)

@@ -49,6 +49,9 @@ const MAX_SEARCHED: usize = 8;
 
 /// Reads the opening of a TCP flow.
 pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    if is_other(opening) {
+        return Outcome::NotMine;
+    }
     let (client, server) = (SideView::of(opening.client), SideView::of(opening.server));
     let swapped = (client.shows == Shows::ServerHello && server.shows != Shows::ServerHello)
         || (server.shows == Shows::ClientHello && client.shows != Shows::ClientHello);
@@ -98,6 +101,16 @@ pub(super) fn dissect(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
     } else {
         Outcome::Partial
     }
+}
+
+/// Whether neither a record nor a hello of SSL 2.0 begins what was sent, told by the first octets.
+fn is_other(opening: &Opening<'_>) -> bool {
+    let (client, server) = (opening.client, opening.server);
+    let is_other = |stream: Stream<'_>| {
+        let first = stream.bytes.first();
+        !stream.mid_stream && first.is_none_or(|first| !matches!(first, 20..=24 | 0x80..))
+    };
+    is_other(client) && is_other(server) && !(client.is_empty() && server.is_empty())
 }
 
 /// What the start of a stream shows.

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::flow::opening::Script;
 use crate::signature::{SignatureSet, SourceFile};
+use crate::verdict::Evidence;
 
 const HEAD: &str = "[app]\nid = 1\nname = \"a\"\ntitle = \"A\"\ncategory = \"x\"\nowner = \"O\"\n\
      [[address]]\nprefix = [\"203.0.113.0/24\"]\nshared = true\n";
@@ -304,7 +305,8 @@ proptest! {
     ) {
         let mut text = HEAD.to_owned();
         for (number, rule) in rules.iter().enumerate() {
-            text.push_str(&format!("[[payload]]\nname = 'r{number}'\n{rule}"));
+            let evidence = if number % 3 == 0 { "evidence = 'payload-proof'\n" } else { "" };
+            text.push_str(&format!("[[payload]]\nname = 'r{number}'\n{evidence}{rule}"));
         }
         // Rules that say nothing, or contradict themselves, are left out.
         let (set, _) = SignatureSet::compile_leniently(&[SourceFile::new("signatures/x/a.toml", text)]);
@@ -319,6 +321,10 @@ proptest! {
             naive.extend(tags.drain(..).map(|tag| tag.rule));
             set.by_payload(&opening, &mut tags);
             indexed.extend(tags.iter().map(|tag| tag.rule));
+            tags.retain(|tag| tag.evidence == Evidence::PayloadProof);
+            let mut proofs = Vec::new();
+            set.by_payload_proof(&opening, &mut proofs);
+            prop_assert_eq!(tags, proofs);
             prop_assert_eq!(&naive, &indexed, "{:?}", naive
                 .symmetric_difference(&indexed)
                 .map(|&rule| &rules[set.rules.short_name(rule)[1..].parse::<usize>().unwrap()])
