@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memmem;
+use memchr::memchr_iter;
 
 use crate::flow::Stream;
 use crate::wire::reader::Reader;
@@ -149,8 +149,8 @@ impl<'a> Chain<'a> {
             return chain;
         }
         // Two headers that chain are 50 bits of agreement: enough to be looked for at every
-        // offset. The pair of type and major version keeps the search cheap.
-        memmem::find_iter(stream.bytes, b"\x17\x03")
+        // offset. The type, which texts do not have in them, keeps the search cheap.
+        memchr_iter(ContentType::APPLICATION_DATA.0, stream.bytes)
             .filter_map(|start| stream.bytes.get(start..))
             .find(|bytes| chains(bytes))
             .map_or(chain, Self::at_start)
