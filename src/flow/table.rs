@@ -300,7 +300,40 @@ impl<T: Default> FlowTable<T> {
     /// # Errors
     ///
     /// Why it has no place.
+    #[inline(always)]
     pub fn touch(
+        &mut self,
+        packet: &Packet<'_>,
+        located: (FlowKey, End, u64),
+        settled: impl Fn(&T) -> bool,
+        ended: impl FnMut(&mut Flow<T>, EndReason),
+    ) -> Result<Touch, Unplaced> {
+        match self.go_on_at_once(packet, &located) {
+            Some(touch) => Ok(touch),
+            None => self.touch_with_care(packet, located, settled, ended),
+        }
+    }
+
+    /// Counts a packet in its flow if there is nothing to be asked: nearly always.
+    #[inline(always)]
+    fn go_on_at_once(
+        &mut self,
+        packet: &Packet<'_>,
+        (key, end, hash): &(FlowKey, End, u64),
+    ) -> Option<Touch> {
+        let chunks = &self.chunks;
+        let slot = *self.index.find(*hash, |&slot| {
+            flow_at(chunks, slot).is_some_and(|flow| flow.key == *key)
+        })?;
+        let flow = flow_at(chunks, slot)?;
+        // Most packets come so soon that how long their flow lasts need not be asked.
+        let is_soon = packet.at.0.saturating_sub(flow.last.0) <= self.least_idle;
+        (is_soon && flow.surely_goes_on(packet)).then(|| self.go_on(slot, packet, *end))
+    }
+
+    /// The same as [`FlowTable::touch`], for what begins, ends or belongs to another connection.
+    #[inline(never)]
+    fn touch_with_care(
         &mut self,
         packet: &Packet<'_>,
         (key, end, hash): (FlowKey, End, u64),
@@ -318,7 +351,6 @@ impl<T: Default> FlowTable<T> {
         if let Some(slot) = found
             && let Some(flow) = flow_at_mut(&mut self.chunks, slot)
         {
-            // Most packets come so soon that how long their flow lasts need not be asked.
             let is_idle = packet.at.0.saturating_sub(flow.last.0) > self.least_idle
                 && packet.at.since(flow.last) > flow.idle(&self.config);
             let fate = if is_idle {
@@ -327,20 +359,20 @@ impl<T: Default> FlowTable<T> {
                 flow.fate(packet, end, || settled(&flow.class))
             };
             let reason = match fate {
-                Fate::GoesOn => return Ok(self.go_on(slot, packet, end)),
+                Fate::GoesOn => return Ok(self.count_in(slot, packet, end)),
                 Fate::Joined => {
                     flow.join_held();
                     self.holding -= 1;
                     // The beginning it goes on with may be no more than an attempt.
                     let becomes_slight = flow.may_leave_first() && !flow.is_slight;
-                    let touch = self.go_on(slot, packet, end);
+                    let touch = self.count_in(slot, packet, end);
                     if becomes_slight {
                         self.change(slot, packet.at);
                     }
                     return Ok(touch);
                 }
                 Fate::Held if flow.held.is_none() && self.holding >= HOLDING => {
-                    return Ok(self.go_on(slot, packet, end));
+                    return Ok(self.count_in(slot, packet, end));
                 }
                 Fate::Held => {
                     self.holding += usize::from(flow.held.is_none());
@@ -398,6 +430,12 @@ impl<T: Default> FlowTable<T> {
             side,
             is_new: false,
         }
+    }
+
+    /// The same, where that is not what most packets need.
+    #[inline(never)]
+    fn count_in(&mut self, slot: u32, packet: &Packet<'_>, end: End) -> Touch {
+        self.go_on(slot, packet, end)
     }
 
     /// The flow in `slot` has come to stand, or has ended.

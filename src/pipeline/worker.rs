@@ -6,7 +6,7 @@ use crate::capture::{Block, Frame};
 use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Datagram, Decoded, Decoder, Packet};
-use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Unplaced};
+use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Touch, Unplaced};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -479,7 +479,27 @@ impl Worker {
         if let Some(marks) = &mut self.marks {
             marks.packet(flow.first_number, packet.number);
         }
-        let mut side = touch.side;
+        let Some(cell) = flow.class.cell else {
+            return self.inspect(packet, touch, *origin);
+        };
+        if !flow.class.seen.knows(touch.side) {
+            flow.class.seen.packet(packet, touch.side, *origin);
+        }
+        desk.usage.count(cell, touch.side, packet);
+        let at = touch.slot();
+        desk.usage
+            .follow(flow, State::account, at, (packet, touch.side));
+    }
+
+    /// Reads a packet of a flow that has not settled.
+    #[inline(never)]
+    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, origin: Option<u16>) {
+        let (desk, mut side) = (&mut self.desk, touch.side);
+        let Some(flow) = self.flows.flow(touch) else {
+            return;
+        };
+        let (frames, bytes) = (u64::from(packet.frames), u64::from(packet.wire_len));
+        desk.unsettled.count(frames, bytes);
         if touch.is_new {
             desk.flows += 1;
             if desk.classifier.begin(flow) {
@@ -487,37 +507,21 @@ impl Worker {
             }
             if self.sheds {
                 flow.class.class.give_up(UnknownReason::Overload);
-                desk.unsettled
-                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
                 return desk.settle(flow, packet.at);
             }
         }
-        match flow.class.cell {
-            Some(cell) => {
-                if !flow.class.seen.knows(side) {
-                    flow.class.seen.packet(packet, side, *origin);
-                }
-                desk.usage.count(cell, side, packet);
-                let at = touch.slot();
-                desk.usage.follow(flow, State::account, at, (packet, side));
-            }
-            None => {
-                desk.unsettled
-                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
-                flow.class.seen.packet(packet, side, *origin);
-                let settles =
-                    desk.classifier
-                        .on_packet(flow, State::class, packet, side, &self.flow_config);
-                if !flow.class.class.is_named() {
-                    flow.class.seen.nameless(packet);
-                }
-                if settles {
-                    desk.settle(flow, packet.at);
-                }
-                self.flows
-                    .bound_memory(touch, State::memory, |flow| desk.cut(flow));
-            }
+        flow.class.seen.packet(packet, side, origin);
+        let settles =
+            desk.classifier
+                .on_packet(flow, State::class, packet, side, &self.flow_config);
+        if !flow.class.class.is_named() {
+            flow.class.seen.nameless(packet);
         }
+        if settles {
+            desk.settle(flow, packet.at);
+        }
+        self.flows
+            .bound_memory(touch, State::memory, |flow| desk.cut(flow));
     }
 
     fn on_other(&mut self, frame: &Frame<'_>, decoded: Decoded<'_>) {
