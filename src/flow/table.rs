@@ -308,27 +308,23 @@ impl<T: Default> FlowTable<T> {
         settled: impl Fn(&T) -> bool,
         ended: impl FnMut(&mut Flow<T>, EndReason),
     ) -> Result<Touch, Unplaced> {
-        match self.go_on_at_once(packet, &located) {
-            Some(touch) => Ok(touch),
-            None => self.touch_with_care(packet, located, settled, ended),
-        }
-    }
-
-    /// Counts a packet in its flow if there is nothing to be asked: nearly always.
-    #[inline(always)]
-    fn go_on_at_once(
-        &mut self,
-        packet: &Packet<'_>,
-        (key, end, hash): &(FlowKey, End, u64),
-    ) -> Option<Touch> {
+        let (key, end, hash) = &located;
         let chunks = &self.chunks;
-        let slot = *self.index.find(*hash, |&slot| {
-            flow_at(chunks, slot).is_some_and(|flow| flow.key == *key)
-        })?;
-        let flow = flow_at(chunks, slot)?;
+        let found = self
+            .index
+            .find(*hash, |&slot| {
+                flow_at(chunks, slot).is_some_and(|flow| flow.key == *key)
+            })
+            .copied();
         // Most packets come so soon that how long their flow lasts need not be asked.
-        let is_soon = packet.at.0.saturating_sub(flow.last.0) <= self.least_idle;
-        (is_soon && flow.surely_goes_on(packet)).then(|| self.go_on(slot, packet, *end))
+        if let Some(slot) = found
+            && let Some(flow) = flow_at(chunks, slot)
+            && packet.at.0.saturating_sub(flow.last.0) <= self.least_idle
+            && flow.surely_goes_on(packet)
+        {
+            return Ok(self.go_on(slot, packet, *end));
+        }
+        self.touch_with_care(packet, located, found, settled, ended)
     }
 
     /// The same as [`FlowTable::touch`], for what begins, ends or belongs to another connection.
@@ -337,16 +333,10 @@ impl<T: Default> FlowTable<T> {
         &mut self,
         packet: &Packet<'_>,
         (key, end, hash): (FlowKey, End, u64),
+        found: Option<u32>,
         settled: impl Fn(&T) -> bool,
         mut ended: impl FnMut(&mut Flow<T>, EndReason),
     ) -> Result<Touch, Unplaced> {
-        let chunks = &self.chunks;
-        let found = self
-            .index
-            .find(hash, |&slot| {
-                flow_at(chunks, slot).is_some_and(|flow| flow.key == key)
-            })
-            .copied();
         let mut next = None;
         if let Some(slot) = found
             && let Some(flow) = flow_at_mut(&mut self.chunks, slot)
@@ -477,16 +467,22 @@ impl<T: Default> FlowTable<T> {
 
     #[cold]
     fn begin_leaving(&mut self) {
-        let mut slight = Vec::new();
+        let slight = self.oldest_first(|flow| flow.is_slight);
+        self.leaving.begin(slight.into_iter());
+    }
+
+    /// The flows for which `wanted` holds, in the order they began.
+    #[cold]
+    fn oldest_first(&self, wanted: impl Fn(&Flow<T>) -> bool) -> Vec<Reminder> {
+        let mut flows = Vec::new();
         for (slot, flow) in (0..).zip(self.chunks.iter().flatten()) {
-            if let Some(flow) = flow.as_ref().filter(|flow| flow.is_slight) {
+            if let Some(flow) = flow.as_ref().filter(|flow| wanted(flow)) {
                 let generation = flow.generation;
-                slight.push((flow.first_number, Reminder { slot, generation }));
+                flows.push((flow.first_number, Reminder { slot, generation }));
             }
         }
-        slight.sort_unstable_by_key(|&(number, _)| number);
-        self.leaving
-            .begin(slight.into_iter().map(|(_, entry)| entry));
+        flows.sort_unstable_by_key(|&(number, _)| number);
+        flows.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// The flow with this key, if it is held.
@@ -514,7 +510,8 @@ impl<T: Default> FlowTable<T> {
     ///
     /// While all openings together take more than they may, the flow whose opening began first is
     /// handed to `cut`, to settle by what it has shown. While settled flows keep more than they may,
-    /// the one that settled first is handed to it, to let go of what it keeps.
+    /// the one that settled first is handed to it, to let go of what it keeps. Of those that were
+    /// there when half of the room was taken, the flow that began first counts as the first.
     pub fn bound_memory(
         &mut self,
         touch: Touch,
@@ -522,6 +519,14 @@ impl<T: Default> FlowTable<T> {
         mut cut: impl FnMut(&mut Flow<T>),
     ) {
         self.note(touch.slot, &read);
+        if self.openings.begins() {
+            let flows = self.oldest_first(|flow| flow.charged > 0);
+            self.openings.begin(flows.into_iter());
+        }
+        if self.kept.begins() {
+            let flows = self.oldest_first(|flow| flow.kept > 0);
+            self.kept.begin(flows.into_iter());
+        }
         while self.openings.is_exceeded()
             && let Some(oldest) = self.openings.oldest()
         {

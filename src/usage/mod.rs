@@ -16,6 +16,7 @@ pub use stats::Stats;
 pub use subject::{Subject, Subjects};
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -163,6 +164,9 @@ const MAX_CELLS: usize = 1 << 16;
 /// one on its way out.
 const INTERVALS: usize = 3;
 
+/// No times.
+const NEVER: Range<Timestamp> = Timestamp(0)..Timestamp(0);
+
 /// Buckets of a map of so many: a power of two, seven eighths full, with one control byte each.
 const fn buckets(entries: usize) -> usize {
     (entries.saturating_mul(8) / 7 + 1).next_power_of_two()
@@ -176,6 +180,8 @@ pub struct Usage {
     keys: Vec<CellKey>,
     /// The interval most packets fall in, and its start.
     current: (Timestamp, Vec<Totals>),
+    /// The times that are in it for sure.
+    within: Range<Timestamp>,
     /// Counts how often `current` became another, from 1; 0 if there are no accounts to care for.
     epoch: u32,
     /// Other intervals that are not closed yet.
@@ -197,6 +203,7 @@ impl Usage {
             ids: HashMap::default(),
             keys: Vec::new(),
             current: (Timestamp::default(), Vec::new()),
+            within: NEVER,
             open: BTreeMap::new(),
             closed_until: Timestamp::default(),
         }
@@ -237,9 +244,13 @@ impl Usage {
     }
 
     /// Counts a packet of a settled flow.
-    #[inline]
+    #[inline(always)]
     pub fn count(&mut self, cell: CellId, side: Side, packet: &Packet<'_>) {
-        if let Some(totals) = self.totals(cell, packet.at) {
+        if self.within.contains(&packet.at)
+            && let Some(totals) = self.current.1.get_mut(cell.0 as usize)
+        {
+            totals.sides[side].count(packet);
+        } else if let Some(totals) = self.totals(cell, packet.at) {
             totals.sides[side].count(packet);
         }
     }
@@ -363,17 +374,21 @@ impl Usage {
             .collect()
     }
 
-    #[inline]
+    #[cold]
     fn totals(&mut self, cell: CellId, at: Timestamp) -> Option<&mut Totals> {
         if let Some(length) = self.config.interval {
             let start = at.floor(length).max(self.closed_until);
             if start != self.current.0 {
                 self.store_current();
                 self.current = (start, self.open.remove(&start).unwrap_or_default());
+                self.within = start..start.after(length);
                 if self.accounts.is_some() {
                     self.epoch = self.epoch.wrapping_add(1).max(1);
                 }
             }
+        }
+        if self.config.interval.is_none() {
+            self.within = Timestamp::default()..Timestamp(u64::MAX);
         }
         let place = cell.0 as usize;
         if place >= self.current.1.len() {
@@ -386,6 +401,7 @@ impl Usage {
 
     fn store_current(&mut self) {
         let (start, totals) = std::mem::take(&mut self.current);
+        self.within = NEVER;
         if !totals.is_empty() {
             self.open.insert(start, totals);
         }
