@@ -523,10 +523,6 @@ impl<T: Default> FlowTable<T> {
             let flows = self.oldest_first(|flow| flow.charged > 0);
             self.openings.begin(flows.into_iter());
         }
-        if self.kept.begins() {
-            let flows = self.oldest_first(|flow| flow.kept > 0);
-            self.kept.begin(flows.into_iter());
-        }
         while self.openings.is_exceeded()
             && let Some(oldest) = self.openings.oldest()
         {
@@ -536,6 +532,10 @@ impl<T: Default> FlowTable<T> {
                 flow.close_opening();
                 self.note(oldest.slot, &read);
             }
+        }
+        if self.kept.begins() {
+            let flows = self.oldest_first(|flow| flow.kept > 0);
+            self.kept.begin(flows.into_iter());
         }
         while self.kept.is_exceeded()
             && let Some(oldest) = self.kept.oldest()
