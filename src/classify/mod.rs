@@ -263,12 +263,12 @@ impl Classifier {
     /// Whether `packet` may teach about other flows, so that every worker must see it.
     ///
     /// Stateless, so that all workers learn the same whoever owns the flow.
-    #[inline]
+    #[inline(always)]
     pub fn teaches(packet: &Packet<'_>) -> bool {
         // Nearly all say no: by a look at ports and the first octets.
         names::teaches(packet)
             || match packet.protocol {
-                IpProtocol::TCP => calls::is_sip(packet) || transfers::teaches(packet),
+                IpProtocol::TCP => teaches_over_tcp(packet),
                 IpProtocol::UDP => calls::is_stun(packet) || calls::is_sip(packet),
                 _ => false,
             }
@@ -328,7 +328,7 @@ impl Classifier {
         let state = class(&mut flow.class);
         state.is_syn_seen |= roles::shows_client(packet, side);
         if side == Side::Client {
-            state.client_mac = state.client_mac.or(packet.source_mac);
+            state.client_mac = state.client_mac.or(packet.source_mac.copied());
         }
         if packet.payload.is_empty() {
             // Nothing to inspect; a SYN still tells where its stream begins.
@@ -494,6 +494,14 @@ fn transfer() -> Named {
             .map(Decider::Dissector),
         ..Named::default()
     }
+}
+
+/// Whether a TCP segment may say something of calls or of transfers. Both begin with words.
+#[inline(always)]
+fn teaches_over_tcp(packet: &Packet<'_>) -> bool {
+    let first = packet.payload.first();
+    first.is_some_and(|first| first.is_ascii_alphabetic() || *first == b'2')
+        && (calls::is_sip(packet) || transfers::teaches(packet))
 }
 
 fn packets<T>(flow: &Flow<T>) -> u32 {

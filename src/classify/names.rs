@@ -211,7 +211,7 @@ impl Book {
         };
         let now = seconds(packet.at);
         if !is_response {
-            if let Some(mac) = packet.source_mac {
+            if let Some(&mac) = packet.source_mac {
                 self.hosts.asked(mac, self.client(source), now);
             }
             return self.questions.insert(key, Asked { at: now });

@@ -591,7 +591,7 @@ fn one_client_has_two_families() {
         dns_answer("cdn.acme.test", 2, 60),
     );
     let from = |mac: u8, packet: Packet<'static>| Packet {
-        source_mac: Some([2, 0, 0, 0, 0, mac]),
+        source_mac: Some(Box::leak(Box::new([2, 0, 0, 0, 0, mac]))),
         ..packet
     };
     let (asked, said): (&'static [u8], &'static [u8]) = (asked.leak(), said.leak());

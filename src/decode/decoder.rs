@@ -11,7 +11,10 @@ use super::ip::{Ip, Transport};
 use super::link::{self, Header};
 use super::network::Network;
 use super::span::Span;
-use super::{Config, Datagram, Decoded, DropReason, IpProtocol, Packet, tunnel};
+use super::{Aside, Config, Datagram, Decoded, DropReason, IpProtocol, Packet, tunnel};
+
+/// Where to begin: the outermost packet, its length if it was put together, and who sent it.
+type Start<'a> = (Network<'a>, Option<u32>, Option<&'a [u8; 6]>);
 
 /// Finds the innermost packet of frames, and holds the fragments among them.
 ///
@@ -33,15 +36,26 @@ impl Decoder {
     }
 
     /// What `frame` is.
-    #[inline]
     pub fn decode<'a>(&mut self, frame: Frame<'a>) -> Decoded<'a> {
+        let mut packet = None;
+        let aside = self.decode_into(frame, &mut packet);
+        Decoded::of(packet, aside)
+    }
+
+    /// Puts the packet that `frame` is into `packet`, where it can stay: it is large to be moved. Else
+    /// returns what has become of the frame.
+    #[inline(always)]
+    pub fn decode_into<'a>(
+        &mut self,
+        frame: Frame<'a>,
+        packet: &mut Option<Packet<'a>>,
+    ) -> Option<Aside> {
         let carrier = Carrier {
             at: frame.at,
             number: frame.number,
             numbers: std::slice::from_ref(&frame.number),
             wire_len: frame.wire_len,
             frames: frame.frames,
-            source_mac: source_mac(frame),
         };
         let mut around = Around::default();
         let span = Span::new(frame.bytes, frame.wire_len as usize);
@@ -49,10 +63,11 @@ impl Decoder {
             Some(network) => network,
             None => match first_network(frame.link, span, &mut around) {
                 Ok(network) => network,
-                Err(reason) => return Decoded::Dropped(reason),
+                Err(reason) => return Some(Aside::Dropped(reason)),
             },
         };
-        self.descend(&carrier, around, network, None)
+        let innermost = (network, None, source_mac(frame));
+        self.descend(&carrier, around, innermost, packet)
     }
 
     /// What a datagram put together from fragments is: it may hold a tunnel, and in that fragments
@@ -64,7 +79,6 @@ impl Decoder {
             numbers: &datagram.numbers,
             wire_len: datagram.wire_len,
             frames: datagram.frames,
-            source_mac: None,
         };
         let around = Around {
             vlans: datagram.vlans,
@@ -80,7 +94,10 @@ impl Decoder {
         } else {
             return Decoded::Dropped(DropReason::Malformed);
         };
-        self.descend(&carrier, around, network, Some(datagram.ip_len))
+        let mut packet = None;
+        let whole = (network, Some(datagram.ip_len), None);
+        let aside = self.descend(&carrier, around, whole, &mut packet);
+        Decoded::of(packet, aside)
     }
 
     /// Gives up the fragments that waited longer than their time at `watermark`, the latest time
@@ -109,31 +126,31 @@ impl Decoder {
     /// Goes from packet to the packet inside it, to the innermost one.
     ///
     /// `reassembled`: the first packet is a datagram put together from fragments of this many
-    /// octets.
+    /// octets. `source_mac`: who sent the frame.
     fn descend<'a>(
         &mut self,
         carrier: &Carrier<'_>,
         mut around: Around,
-        mut network: Network<'a>,
-        mut reassembled: Option<u32>,
-    ) -> Decoded<'a> {
+        (mut network, mut reassembled, source_mac): Start<'a>,
+        packet: &mut Option<Packet<'a>>,
+    ) -> Option<Aside> {
         loop {
             let ip = match Ip::read(network) {
                 Ok(ip) => ip,
-                Err(reason) => return Decoded::Dropped(reason),
+                Err(reason) => return Some(Aside::Dropped(reason)),
             };
             if ip.part.is_some() {
-                return self.hold(&ip, carrier, &around, reassembled.is_some());
+                return Some(self.hold(&ip, carrier, &around, reassembled.is_some()));
             }
             let transport = match Transport::read(ip.protocol, ip.body) {
                 Ok(transport) => transport,
-                Err(reason) => return Decoded::Dropped(reason),
+                Err(reason) => return Some(Aside::Dropped(reason)),
             };
             if ip.protocol != IpProtocol::TCP
                 && let Some(inside) = tunnel::look_inside(&ip, &transport, around.vlans)
             {
                 if around.depth >= self.max_depth {
-                    return Decoded::Dropped(DropReason::TooDeep);
+                    return Some(Aside::Dropped(DropReason::TooDeep));
                 }
                 around.depth += 1;
                 around.vlans = inside.vlans;
@@ -147,7 +164,7 @@ impl Decoder {
             }
             // A length field may claim more than was on the wire; volume is not made of claims.
             let ip_len = u32::try_from(ip.len).unwrap_or(u32::MAX);
-            return Decoded::Packet(Packet {
+            *packet = Some(Packet {
                 at: carrier.at,
                 number: carrier.number,
                 version: ip.version,
@@ -167,44 +184,45 @@ impl Decoder {
                 tunnel: around.tunnel,
                 tunnel_id: around.tunnel_id,
                 // In a tunnel it is that of the tunnel's end.
-                source_mac: carrier.source_mac.filter(|_| around.tunnel.is_none()),
+                source_mac: source_mac.filter(|_| around.tunnel.is_none()),
             });
+            return None;
         }
     }
 
     /// Keeps a fragment, or returns the datagram it completes.
     #[cold]
-    fn hold<'a>(
+    fn hold(
         &mut self,
-        ip: &Ip<'a>,
+        ip: &Ip<'_>,
         carrier: &Carrier<'_>,
         around: &Around,
         is_reassembled: bool,
-    ) -> Decoded<'a> {
+    ) -> Aside {
         let Some(part) = ip.part else {
-            return Decoded::Dropped(DropReason::Malformed);
+            return Aside::Dropped(DropReason::Malformed);
         };
         // No sender fragments a fragment again under a header of its own; such datagrams would
         // have to be put together as often as they have room for headers.
         if is_reassembled {
-            return Decoded::Dropped(DropReason::Malformed);
+            return Aside::Dropped(DropReason::Malformed);
         }
         match self.fragments.offer(ip, part, carrier, around) {
-            Ok(Some(datagram)) => Decoded::Datagram(datagram),
-            Ok(None) => Decoded::Fragment,
-            Err(reason) => Decoded::Dropped(reason),
+            Ok(Some(datagram)) => Aside::Datagram(datagram),
+            Ok(None) => Aside::Fragment,
+            Err(reason) => Aside::Dropped(reason),
         }
     }
 }
 
 /// Who sent an Ethernet frame.
 #[inline]
-fn source_mac(frame: Frame<'_>) -> Option<[u8; 6]> {
+fn source_mac(frame: Frame<'_>) -> Option<&[u8; 6]> {
     if frame.link != LinkType::ETHERNET {
         return None;
     }
     let (_, rest) = frame.bytes.split_first_chunk::<6>()?;
-    rest.first_chunk().copied()
+    rest.first_chunk()
 }
 
 /// Ethernet with IP in it and nothing between: nearly every frame there is.

@@ -54,7 +54,6 @@ pub(super) struct Carrier<'a> {
     pub(super) numbers: &'a [u64],
     pub(super) wire_len: u32,
     pub(super) frames: u32,
-    pub(super) source_mac: Option<[u8; 6]>,
 }
 
 /// What is around an IP packet.

@@ -263,7 +263,7 @@ pub struct Packet<'a> {
     /// The outermost tunnel's identifier: VNI, TEID, GRE key; zero where it has none.
     pub tunnel_id: u32,
     /// Who sent the Ethernet frame; `None` where there is none, or a tunnel.
-    pub source_mac: Option<[u8; 6]>,
+    pub source_mac: Option<&'a [u8; 6]>,
 }
 
 /// Why a frame's bytes belong to no flow. Each is a line of the ledger.
@@ -367,6 +367,29 @@ pub enum Decoded<'a> {
     /// The last missing fragment of a datagram: decode it with `Decoder::decode_datagram`.
     Datagram(Box<Datagram>),
     /// Bytes of no flow.
+    Dropped(DropReason),
+}
+
+impl<'a> Decoded<'a> {
+    /// A frame that is a packet, or else what has become of it.
+    fn of(packet: Option<Packet<'a>>, aside: Option<Aside>) -> Self {
+        match (packet, aside) {
+            (_, Some(Aside::Datagram(datagram))) => Self::Datagram(datagram),
+            (_, Some(Aside::Dropped(reason))) => Self::Dropped(reason),
+            (Some(packet), None) => Self::Packet(packet),
+            (_, Some(Aside::Fragment)) | (None, None) => Self::Fragment,
+        }
+    }
+}
+
+/// What became of a frame that is no packet of a flow, or not yet.
+#[derive(Debug)]
+pub enum Aside {
+    /// As [`Decoded::Fragment`].
+    Fragment,
+    /// As [`Decoded::Datagram`].
+    Datagram(Box<Datagram>),
+    /// As [`Decoded::Dropped`].
     Dropped(DropReason),
 }
 

@@ -432,6 +432,16 @@ impl<T> Flow<T> {
         }
     }
 
+    /// Whether a packet that has the sockets of this flow, which is not idle, is surely its own: nearly
+    /// all are. Of the others [`Flow::fate`] tells.
+    #[inline(always)]
+    pub(super) fn surely_goes_on(&self, packet: &Packet<'_>) -> bool {
+        match &packet.tcp {
+            Some(segment) => !segment.has(TcpSegment::SYN) && self.held.is_none(),
+            None => !quic::may_begin(packet.payload),
+        }
+    }
+
     /// To which flow a packet of `end` belongs that has the sockets of this one, which is not idle.
     /// `settled`: it has its name.
     #[inline]

@@ -54,7 +54,9 @@ impl FlowKey {
         };
         let source = (packet.source, packet.source_port);
         let destination = (packet.destination, packet.destination_port);
-        let (low, high, end) = if source <= destination {
+        // As numbers, which have the order of the octets.
+        let rank = |(address, port): (Address, u16)| (u128::from_be_bytes(address.0), port);
+        let (low, high, end) = if rank(source) <= rank(destination) {
             (source, destination, End::Low)
         } else {
             (destination, source, End::High)

@@ -9,7 +9,11 @@ use super::expiry::Reminder;
 /// some more, so that forgetting them costs a flow little.
 const ENTRIES: (usize, usize) = (2, 1024);
 
-/// A limit, and who takes how much.
+/// The order is kept from when one half of the room is taken until less than one quarter is.
+const KEPT: (usize, usize) = (2, 4);
+
+/// A limit, and who takes how much. Who began first is kept only while it may come to use: most runs
+/// never come near the limit.
 #[derive(Debug)]
 pub(super) struct Room {
     limit: usize,
@@ -18,6 +22,7 @@ pub(super) struct Room {
     flows: usize,
     /// In the order they began to; some take none any more.
     order: VecDeque<Reminder>,
+    is_kept: bool,
 }
 
 impl Room {
@@ -27,7 +32,19 @@ impl Room {
             held: 0,
             flows: 0,
             order: VecDeque::new(),
+            is_kept: false,
         }
+    }
+
+    /// Whether the order is to [begin](Self::begin) now.
+    pub(super) const fn begins(&self) -> bool {
+        !self.is_kept && self.held > self.limit / KEPT.0
+    }
+
+    /// Keeps the order from now on: `flows` are all that take any, the oldest first.
+    pub(super) fn begin(&mut self, flows: impl Iterator<Item = Reminder>) {
+        self.is_kept = true;
+        self.order = flows.collect();
     }
 
     /// `flow` took `before`, and takes `now`.
@@ -38,7 +55,7 @@ impl Room {
         }
         self.held += now as usize;
         self.flows += 1;
-        if before == 0 {
+        if before == 0 && self.is_kept {
             self.order.push_back(flow);
         }
     }
@@ -67,6 +84,10 @@ impl Room {
     /// Forgets entries of flows that take none any more, once there are many. `takes` says which do.
     pub(super) fn tidy(&mut self, takes: impl Fn(Reminder) -> bool) {
         let (each, more) = ENTRIES;
+        if self.is_kept && self.held < self.limit / KEPT.1 {
+            self.is_kept = false;
+            self.order = VecDeque::new();
+        }
         if self.order.len() > each * self.flows + more {
             self.order.retain(|&entry| takes(entry));
             self.order.shrink_to(2 * self.order.len() + more);

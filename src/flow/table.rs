@@ -171,25 +171,47 @@ impl<T: Default> FlowTable<T> {
     /// # Errors
     ///
     /// Why it has no place.
+    #[inline(always)]
     pub fn touch(
         &mut self,
         packet: &Packet<'_>,
-        (key, end, hash): (FlowKey, End, u64),
+        located: (FlowKey, End, u64),
         settled: impl Fn(&T) -> bool,
-        mut ended: impl FnMut(&mut Flow<T>, EndReason),
+        ended: impl FnMut(&mut Flow<T>, EndReason),
     ) -> Result<Touch, Unplaced> {
+        let (key, end, hash) = &located;
         let chunks = &self.chunks;
         let found = self
             .index
-            .find(hash, |&slot| {
-                flow_at(chunks, slot).is_some_and(|flow| flow.key == key)
+            .find(*hash, |&slot| {
+                flow_at(chunks, slot).is_some_and(|flow| flow.key == *key)
             })
             .copied();
+        // Most packets come so soon that how long their flow lasts need not be asked.
+        if let Some(slot) = found
+            && let Some(flow) = flow_at(chunks, slot)
+            && packet.at.0.saturating_sub(flow.last.0) <= self.least_idle
+            && flow.surely_goes_on(packet)
+        {
+            return Ok(self.go_on(slot, packet, *end));
+        }
+        self.touch_with_care(packet, located, found, settled, ended)
+    }
+
+    /// The same as [`FlowTable::touch`], for what begins, ends or belongs to another connection.
+    #[inline(never)]
+    fn touch_with_care(
+        &mut self,
+        packet: &Packet<'_>,
+        (key, end, hash): (FlowKey, End, u64),
+        found: Option<u32>,
+        settled: impl Fn(&T) -> bool,
+        mut ended: impl FnMut(&mut Flow<T>, EndReason),
+    ) -> Result<Touch, Unplaced> {
         let mut next = None;
         if let Some(slot) = found
             && let Some(flow) = flow_at_mut(&mut self.chunks, slot)
         {
-            // Most packets come so soon that how long their flow lasts need not be asked.
             let is_idle = packet.at.0.saturating_sub(flow.last.0) > self.least_idle
                 && packet.at.since(flow.last) > flow.idle(&self.config);
             let fate = if is_idle {
@@ -198,20 +220,20 @@ impl<T: Default> FlowTable<T> {
                 flow.fate(packet, end, || settled(&flow.class))
             };
             let reason = match fate {
-                Fate::GoesOn => return Ok(self.go_on(slot, packet, end)),
+                Fate::GoesOn => return Ok(self.count_in(slot, packet, end)),
                 Fate::Joined => {
                     flow.join_held();
                     self.holding -= 1;
                     // The beginning it goes on with may be no more than an attempt.
                     let becomes_slight = flow.may_leave_first() && !flow.is_slight;
-                    let touch = self.go_on(slot, packet, end);
+                    let touch = self.count_in(slot, packet, end);
                     if becomes_slight {
                         self.change(slot, packet.at);
                     }
                     return Ok(touch);
                 }
                 Fate::Held if flow.held.is_none() && self.holding >= HOLDING => {
-                    return Ok(self.go_on(slot, packet, end));
+                    return Ok(self.count_in(slot, packet, end));
                 }
                 Fate::Held => {
                     self.holding += usize::from(flow.held.is_none());
@@ -271,6 +293,12 @@ impl<T: Default> FlowTable<T> {
         }
     }
 
+    /// The same, where that is not what most packets need.
+    #[inline(never)]
+    fn count_in(&mut self, slot: u32, packet: &Packet<'_>, end: End) -> Touch {
+        self.go_on(slot, packet, end)
+    }
+
     /// The flow in `slot` has come to stand, or has ended.
     #[cold]
     fn change(&mut self, slot: u32, at: Timestamp) {
@@ -310,16 +338,22 @@ impl<T: Default> FlowTable<T> {
 
     #[cold]
     fn begin_leaving(&mut self) {
-        let mut slight = Vec::new();
+        let slight = self.oldest_first(|flow| flow.is_slight);
+        self.leaving.begin(slight.into_iter());
+    }
+
+    /// The flows for which `wanted` holds, in the order they began.
+    #[cold]
+    fn oldest_first(&self, wanted: impl Fn(&Flow<T>) -> bool) -> Vec<Reminder> {
+        let mut flows = Vec::new();
         for (slot, flow) in (0..).zip(self.chunks.iter().flatten()) {
-            if let Some(flow) = flow.as_ref().filter(|flow| flow.is_slight) {
+            if let Some(flow) = flow.as_ref().filter(|flow| wanted(flow)) {
                 let generation = flow.generation;
-                slight.push((flow.first_number, Reminder { slot, generation }));
+                flows.push((flow.first_number, Reminder { slot, generation }));
             }
         }
-        slight.sort_unstable_by_key(|&(number, _)| number);
-        self.leaving
-            .begin(slight.into_iter().map(|(_, entry)| entry));
+        flows.sort_unstable_by_key(|&(number, _)| number);
+        flows.into_iter().map(|(_, entry)| entry).collect()
     }
 
     /// The flow with this key, if it is held.
@@ -347,7 +381,8 @@ impl<T: Default> FlowTable<T> {
     ///
     /// While all openings together take more than they may, the flow whose opening began first is
     /// handed to `cut`, to settle by what it has shown. While settled flows keep more than they may,
-    /// the one that settled first is handed to it, to let go of what it keeps.
+    /// the one that settled first is handed to it, to let go of what it keeps. Of those that were
+    /// there when half of the room was taken, the flow that began first counts as the first.
     pub fn bound_memory(
         &mut self,
         touch: Touch,
@@ -355,6 +390,10 @@ impl<T: Default> FlowTable<T> {
         mut cut: impl FnMut(&mut Flow<T>),
     ) {
         self.note(touch.slot, &read);
+        if self.openings.begins() {
+            let flows = self.oldest_first(|flow| flow.charged > 0);
+            self.openings.begin(flows.into_iter());
+        }
         while self.openings.is_exceeded()
             && let Some(oldest) = self.openings.oldest()
         {
@@ -364,6 +403,10 @@ impl<T: Default> FlowTable<T> {
                 flow.close_opening();
                 self.note(oldest.slot, &read);
             }
+        }
+        if self.kept.begins() {
+            let flows = self.oldest_first(|flow| flow.kept > 0);
+            self.kept.begin(flows.into_iter());
         }
         while self.kept.is_exceeded()
             && let Some(oldest) = self.kept.oldest()

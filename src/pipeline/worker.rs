@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::capture::{Block, Frame};
 use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
-use crate::decode::{Datagram, Decoded, Decoder, Packet};
-use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Unplaced};
+use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet};
+use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Touch, Unplaced};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -96,8 +96,8 @@ impl Indices {
     }
 }
 
-/// A packet, its place in the table, and where its frame came from.
-type Located<'a> = (Packet<'a>, (FlowKey, flow::End, u64), Option<u16>);
+/// The key of a packet, who sent it, and the key's hash.
+type Located = (FlowKey, flow::End, u64);
 
 /// One of the pipeline's workers.
 #[derive(Debug)]
@@ -412,46 +412,48 @@ impl Worker {
     /// Decodes and hashes frames from the `first` of `frames` on, loads their table lines, then
     /// walks them. Returns how many, at least one.
     fn run_batch(&mut self, block: &Block, frames: &Indices, first: usize) -> usize {
-        let mut batch: [Option<Located<'_>>; BATCH] = [const { None }; BATCH];
+        let mut packets: [Option<Packet<'_>>; BATCH] = [const { None }; BATCH];
+        let mut places: [Option<Located>; BATCH] = [const { None }; BATCH];
         let mut other = None;
         let mut done = 0;
-        for (slot, index) in batch.iter_mut().zip(frames.iter().skip(first)) {
+        let batch = packets.iter_mut().zip(&mut places);
+        for ((packet, place), index) in batch.zip(frames.iter().skip(first)) {
             done += 1;
             // A frame outside its buffer cannot be (the reader checks): pass it all the same.
             let Some(frame) = block.frame(index) else {
                 continue;
             };
-            match self.decoder.decode(frame) {
-                Decoded::Packet(packet) => {
-                    let located = self.flows.locate(&packet);
-                    let origin = block.frames.get(index).map(|entry| entry.origin);
-                    *slot = Some((packet, located, origin));
-                }
-                Decoded::Fragment => {}
-                Decoded::Dropped(reason) => drop_frame(&mut self.drops, reason, frame),
-                datagram @ Decoded::Datagram(_) => {
+            match self.decoder.decode_into(frame, packet) {
+                None => *place = packet.as_ref().map(|packet| self.flows.locate(packet)),
+                Some(Aside::Fragment) => {}
+                Some(Aside::Dropped(reason)) => drop_frame(&mut self.drops, reason, frame),
+                Some(Aside::Datagram(datagram)) => {
                     // It comes after the packets before it: end the batch here.
-                    other = Some((frame, datagram));
+                    other = Some(datagram);
                     break;
                 }
             }
         }
         let mut known = 0;
-        for (_, (_, _, hash), _) in batch.iter().flatten() {
+        for (_, _, hash) in places.iter().flatten() {
             known ^= self.flows.warm(*hash);
         }
         std::hint::black_box(known);
-        for located in batch.iter().flatten() {
-            self.on_packet(located);
+        let batch = packets.iter().zip(&places);
+        for ((packet, place), index) in batch.zip(frames.iter().skip(first)) {
+            if let (Some(packet), Some(place)) = (packet, place) {
+                let origin = block.frames.get(index).map(|entry| entry.origin);
+                self.on_packet(packet, place, origin);
+            }
         }
-        if let Some((frame, datagram)) = other {
-            self.on_other(&frame, datagram);
+        if let Some(datagram) = other {
+            self.on_datagram(datagram);
         }
         done
     }
 
     #[inline]
-    fn on_packet(&mut self, (packet, located, origin): &Located<'_>) {
+    fn on_packet(&mut self, packet: &Packet<'_>, located: &Located, origin: Option<u16>) {
         if Classifier::teaches(packet) {
             let Answers { read, unasked } = self.desk.classifier.learn(packet);
             // Other workers read them too; here they are counted.
@@ -479,7 +481,27 @@ impl Worker {
         if let Some(marks) = &mut self.marks {
             marks.packet(flow.first_number, packet.number);
         }
-        let mut side = touch.side;
+        let Some(cell) = flow.class.cell else {
+            return self.inspect(packet, touch, origin);
+        };
+        if !flow.class.seen.knows(touch.side) {
+            flow.class.seen.packet(packet, touch.side, origin);
+        }
+        desk.usage.count(cell, touch.side, packet);
+        let at = touch.slot();
+        desk.usage
+            .follow(flow, State::account, at, (packet, touch.side));
+    }
+
+    /// Reads a packet of a flow that has not settled.
+    #[inline(never)]
+    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, origin: Option<u16>) {
+        let (desk, mut side) = (&mut self.desk, touch.side);
+        let Some(flow) = self.flows.flow(touch) else {
+            return;
+        };
+        let (frames, bytes) = (u64::from(packet.frames), u64::from(packet.wire_len));
+        desk.unsettled.count(frames, bytes);
         if touch.is_new {
             desk.flows += 1;
             if desk.classifier.begin(flow) {
@@ -487,49 +509,21 @@ impl Worker {
             }
             if self.sheds {
                 flow.class.class.give_up(UnknownReason::Overload);
-                desk.unsettled
-                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
                 return desk.settle(flow, packet.at);
             }
         }
-        match flow.class.cell {
-            Some(cell) => {
-                if !flow.class.seen.knows(side) {
-                    flow.class.seen.packet(packet, side, *origin);
-                }
-                desk.usage.count(cell, side, packet);
-                let at = touch.slot();
-                desk.usage.follow(flow, State::account, at, (packet, side));
-            }
-            None => {
-                desk.unsettled
-                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
-                flow.class.seen.packet(packet, side, *origin);
-                let settles =
-                    desk.classifier
-                        .on_packet(flow, State::class, packet, side, &self.flow_config);
-                if !flow.class.class.is_named() {
-                    flow.class.seen.nameless(packet);
-                }
-                if settles {
-                    desk.settle(flow, packet.at);
-                }
-                self.flows
-                    .bound_memory(touch, State::memory, |flow| desk.cut(flow));
-            }
+        flow.class.seen.packet(packet, side, origin);
+        let settles =
+            desk.classifier
+                .on_packet(flow, State::class, packet, side, &self.flow_config);
+        if !flow.class.class.is_named() {
+            flow.class.seen.nameless(packet);
         }
-    }
-
-    fn on_other(&mut self, frame: &Frame<'_>, decoded: Decoded<'_>) {
-        match decoded {
-            // Packets are handled where they are decoded; a fragment waits in the decoder.
-            Decoded::Packet(_) | Decoded::Fragment => {}
-            Decoded::Dropped(reason) => {
-                self.drops
-                    .count(reason, u64::from(frame.frames), u64::from(frame.wire_len));
-            }
-            Decoded::Datagram(datagram) => self.on_datagram(datagram),
+        if settles {
+            desk.settle(flow, packet.at);
         }
+        self.flows
+            .bound_memory(touch, State::memory, |flow| desk.cut(flow));
     }
 
     fn on_datagram(&mut self, mut datagram: Box<Datagram>) {
@@ -540,7 +534,7 @@ impl Worker {
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&datagram.numbers);
                     }
-                    self.on_packet(&(packet, located, None));
+                    self.on_packet(&packet, &located, None);
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&[]);
                     }

@@ -8,6 +8,8 @@ use super::address::AddressTable;
 use super::glob::Glob;
 use super::needles::{MAX_NEEDLES, Needles};
 use super::rule::{Found, Guard};
+use std::ops::Range;
+
 use crate::app::Proto;
 use crate::dissect::{FIELDS, Facts, Family, Field, Value};
 use crate::flow::Opening;
@@ -122,6 +124,8 @@ pub(super) struct FactTable {
     rules: Vec<FactRule>,
     /// In the order of [`FIELDS`], those that a rule is found by.
     by_field: Vec<(&'static Field, GlobIndex)>,
+    /// The families these are of, and where the fields of each are.
+    families: Vec<(Family, Range<usize>)>,
     /// Rules without any text: STUN types and attributes, TLS towards a port of an operator.
     bare: Vec<(Family, Vec<u32>)>,
     /// By [`Proto`].
@@ -158,14 +162,22 @@ impl FactTable {
                 list.push(rule);
             }
         }
-        let by_field = by_field
+        let by_field: Vec<_> = by_field
             .into_iter()
             .filter(|(_, globs)| !globs.is_empty())
             .map(|(field, globs)| (field, GlobIndex::new(globs)))
             .collect();
+        let mut families: Vec<(Family, Range<usize>)> = Vec::new();
+        for (place, (field, _)) in by_field.iter().enumerate() {
+            match families.last_mut() {
+                Some((family, range)) if *family == field.family => range.end = place + 1,
+                _ => families.push((field.family, place..place + 1)),
+            }
+        }
         Self {
             rules,
             by_field,
+            families,
             bare,
             by_proto,
         }
@@ -191,6 +203,7 @@ impl FactTable {
         };
         self.rules.iter().map(FactRule::memory).sum::<usize>()
             + self.by_field.iter().map(index).sum::<usize>()
+            + self.families.capacity() * size_of::<(Family, Range<usize>)>()
             + self.bare.iter().map(bare).sum::<usize>()
             + self.by_proto.iter().map(proto).sum::<usize>()
     }
@@ -212,7 +225,11 @@ impl FactTable {
                 found.push(rule.tag);
             }
         };
-        for (field, index) in &self.by_field {
+        let families = self.families.iter();
+        let fields = families
+            .filter(|(family, _)| family.includes(facts))
+            .flat_map(|(_, range)| self.by_field.get(range.clone()).unwrap_or_default());
+        for (field, index) in fields {
             if let Some(value) = field.of(facts) {
                 value.any_text(|text| {
                     index.find(text.as_bytes(), &mut attempt);

@@ -16,6 +16,7 @@ pub use stats::Stats;
 pub use subject::{Subject, Subjects};
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -162,6 +163,9 @@ const MAX_CELLS: usize = 1 << 16;
 /// one on its way out.
 const INTERVALS: usize = 3;
 
+/// No times.
+const NEVER: Range<Timestamp> = Timestamp(0)..Timestamp(0);
+
 /// Buckets of a map of so many: a power of two, seven eighths full, with one control byte each.
 const fn buckets(entries: usize) -> usize {
     (entries.saturating_mul(8) / 7 + 1).next_power_of_two()
@@ -175,8 +179,8 @@ pub struct Usage {
     keys: Vec<CellKey>,
     /// The interval most packets fall in, and its start.
     current: (Timestamp, Vec<Totals>),
-    /// The first moment after it, as far as its start tells.
-    current_end: Timestamp,
+    /// The times that are in it for sure.
+    within: Range<Timestamp>,
     /// Counts how often `current` became another, from 1; 0 if there are no accounts to care for.
     epoch: u32,
     /// Other intervals that are not closed yet.
@@ -198,7 +202,7 @@ impl Usage {
             ids: HashMap::default(),
             keys: Vec::new(),
             current: (Timestamp::default(), Vec::new()),
-            current_end: Timestamp::default(),
+            within: NEVER,
             open: BTreeMap::new(),
             closed_until: Timestamp::default(),
         }
@@ -239,9 +243,13 @@ impl Usage {
     }
 
     /// Counts a packet of a settled flow.
-    #[inline]
+    #[inline(always)]
     pub fn count(&mut self, cell: CellId, side: Side, packet: &Packet<'_>) {
-        if let Some(totals) = self.totals(cell, packet.at) {
+        if self.within.contains(&packet.at)
+            && let Some(totals) = self.current.1.get_mut(cell.0 as usize)
+        {
+            totals.sides[side].count(packet);
+        } else if let Some(totals) = self.totals(cell, packet.at) {
             totals.sides[side].count(packet);
         }
     }
@@ -365,11 +373,11 @@ impl Usage {
             .collect()
     }
 
-    #[inline]
+    #[cold]
     fn totals(&mut self, cell: CellId, at: Timestamp) -> Option<&mut Totals> {
         // Out of the current interval, or late: what is closed already is counted in the first open one.
         if let Some(length) = &self.config.interval
-            && !(self.current.0 <= at && at < self.current_end)
+            && !self.within.contains(&at)
         {
             let (start, end) = length.around(at.max(self.closed_until));
             if start != self.current.0 {
@@ -379,7 +387,10 @@ impl Usage {
                     self.epoch = self.epoch.wrapping_add(1).max(1);
                 }
             }
-            self.current_end = end;
+            self.within = start..end;
+        }
+        if self.config.interval.is_none() {
+            self.within = Timestamp::default()..Timestamp(u64::MAX);
         }
         let place = cell.0 as usize;
         if place >= self.current.1.len() {
@@ -392,7 +403,7 @@ impl Usage {
 
     fn store_current(&mut self) {
         let (start, totals) = std::mem::take(&mut self.current);
-        self.current_end = Timestamp::default();
+        self.within = NEVER;
         if !totals.is_empty() {
             self.open.insert(start, totals);
         }
