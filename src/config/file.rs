@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::closest::{closest, did_you_mean};
+use super::out::Out;
 use super::problem::Problem;
 use super::value::{Compress, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 
@@ -256,13 +257,17 @@ tables! {
         watch: bool = "false",
     }
 
-    /// Records in files: JSON Lines, or CSV if the name ends with .csv. See docs/records.md.
+    /// Where records go. The ending of a file's name says how they are written: .jsonl (or none), .csv,
+    /// .ipfix, .parquet. See docs/records.md.
     records: RecordsTable {
         /// Write a record for each flow that ended to this file; "-" is standard output. Empty: none.
         flows: PathBuf = "\"\"",
         /// Write a record for each application, service and direction of each interval to this file;
         /// "-" is standard output. Empty: none.
         usage: PathBuf = "\"\"",
+        /// Further outputs, each "flows=PLACE" or "usage=PLACE". PLACE is a file, or another host:
+        /// "ipfix+udp://HOST:PORT", "syslog+tls://HOST:PORT", "json+tcp://HOST:PORT" and the like.
+        out: Vec<Out> = "[]",
         /// Write only the records for which this condition holds, in the language of docs/records.md:
         /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
         only: String = "\"\"",

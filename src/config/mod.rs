@@ -8,6 +8,7 @@
 mod closest;
 mod file;
 mod only;
+mod out;
 mod problem;
 mod settings;
 mod template;
@@ -19,6 +20,7 @@ pub use file::{
     RecordsTable, SignaturesTable,
 };
 pub use only::{Kinds, only};
+pub use out::Out;
 pub use problem::{Problem, line_and_column};
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
 pub use template::{schema, template};

@@ -10,8 +10,8 @@ use crate::cli::read::Format;
 use crate::cli::settings::{idle, positive};
 use crate::config::{
     self, CaptureTable, Compress, File, FlowsTable, Level, Listen, LogFormat, LogTable,
-    MetricsTable, NetworksTable, Period, PrivilegeTable, Problem, RecordsTable, Scope, Settings,
-    SignaturesTable, Size, Steer,
+    MetricsTable, NetworksTable, Out, Period, PrivilegeTable, Problem, RecordsTable, Scope,
+    Settings, SignaturesTable, Size, Steer,
 };
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,7 @@ Examples:
   sudo ottometer live -i eth1 --listen 127.0.0.1:9469      metrics for Prometheus
   sudo ottometer live -i eth1 -i eth2 --threads 2 --flows /var/log/ottometer/flows.jsonl \\
        --rotate-every 1h --compress zstd --keep 48
+  sudo ottometer live -i eth1 --out flows=ipfix+udp://collector --out usage=syslog+tls://logs.example
   sudo ottometer live --config /etc/ottometer.toml
   sudo ottometer live -i eth1 --duration 10m --format json > report.json
   sudo ottometer live -i eth1 --count 100000 --filter 'udp port 443'
@@ -85,11 +86,15 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "DURATION", help_heading = "Capture")]
     duplicate_window: Option<Period>,
 
-    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv. Records that are in it stay; a capture, or a file that is read, is refused.
+    /// Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. Records that are in a file stay; a capture, or a file that is read, is refused.
+    #[arg(long, value_name = "KIND=PLACE", help_heading = "Records")]
+    out: Vec<Out>,
+
+    /// The same as --out flows=FILE.
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub(super) flows: Option<PathBuf>,
 
-    /// Write a usage record for each application, service and direction of each interval to this file.
+    /// The same as --out usage=FILE.
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub(super) usage: Option<PathBuf>,
 
@@ -97,7 +102,7 @@ pub(in crate::cli) struct Arguments {
     #[arg(long, value_name = "CONDITION", help_heading = "Records")]
     only: Option<String>,
 
-    /// Length of the intervals of --usage, aligned to the clock.
+    /// Length of the intervals of usage records, aligned to the clock.
     #[arg(long, value_name = "DURATION", help_heading = "Records")]
     interval: Option<Period>,
 
@@ -330,6 +335,7 @@ impl Arguments {
             records: RecordsTable {
                 flows: self.flows.clone(),
                 usage: self.usage.clone(),
+                out: (!self.out.is_empty()).then(|| self.out.clone()),
                 only: self.only.clone(),
                 interval: self.interval,
                 subjects: given(self.subjects, true),
