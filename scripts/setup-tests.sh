@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs the programs that the tests on real interfaces run: nginx, curl, Prometheus, tcpdump, ip.
+# Installs the programs that tests run: on real interfaces nginx, curl, Prometheus, tcpdump, ip; the collectors
+# nfdump and pmacct; and DuckDB and pyarrow, which read Parquet, in target/python.
 # Tests that miss one are skipped and say so; so is all that needs root.
 set -eu
 
@@ -17,9 +18,12 @@ look() {
     missing=
     need curl curl
     need ip iproute2
+    need nfcapd nfdump
     need nginx nginx
+    need nfacctd pmacct
     need prometheus prometheus
     need promtool prometheus
+    need python3 python3
     need tcpdump tcpdump
     missing="${missing# }"
 }
@@ -29,6 +33,14 @@ by_hand() {
     exit 1
 }
 
+readers() {
+    folder=$(dirname "$0")/../target/python
+    "$folder/bin/python3" -c 'import duckdb, pyarrow' 2>/dev/null && return
+    { python3 -m venv "$folder" && "$folder/bin/pip" install -q duckdb pyarrow; } >/dev/null 2>&1 ||
+        echo "setup-tests: DuckDB and pyarrow cannot be installed in $folder: their tests are skipped" >&2
+}
+
+readers
 look
 [ -n "$missing" ] || exit 0
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || by_hand

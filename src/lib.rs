@@ -32,6 +32,8 @@ pub mod record;
 
 pub mod encode;
 
+pub mod sink;
+
 pub mod export;
 
 pub mod pipeline;

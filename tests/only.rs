@@ -159,7 +159,7 @@ fn what_is_wrong_is_said_with_its_place() {
         (
             read(&["--only", "app == wechat"]),
             2,
-            "error: --only has no effect without --flows, --usage or --write-pcap",
+            "error: --only has no effect without --flows, --usage, --out or --write-pcap",
         ),
         (
             check.to_vec(),

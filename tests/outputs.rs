@@ -49,48 +49,70 @@ fn no_output_is_written_over_an_input_or_a_capture() {
     let at = |name: &str| folder.path().join(name);
     let bytes = sample();
     fs::write(at("keep.pcap"), &bytes).unwrap();
-    fs::write(at("other.pcap"), &bytes).unwrap();
-    fs::write(at("text.txt"), "ours\n").unwrap();
+    fs::write(at("other"), &bytes).unwrap();
+    fs::write(at("text"), "ours\n").unwrap();
     let mut nanoseconds = bytes.clone();
     nanoseconds[..4].copy_from_slice(&0xa1b2_3c4d_u32.to_le_bytes());
     fs::write(at("nanoseconds"), nanoseconds).unwrap();
-    fs::write(at("packed.zst"), zstd::encode_all(&bytes[..], 1).unwrap()).unwrap();
-    let mut gzip = GzEncoder::new(File::create(at("packed.gz")).unwrap(), Compression::fast());
+    fs::write(at("packed-zst"), zstd::encode_all(&bytes[..], 1).unwrap()).unwrap();
+    let mut gzip = GzEncoder::new(File::create(at("packed-gz")).unwrap(), Compression::fast());
     gzip.write_all(&bytes).unwrap();
     gzip.finish().unwrap();
     fs::write(at("next"), [0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0]).unwrap();
     symlink("keep.pcap", at("link")).unwrap();
-    symlink("text.txt", at("text.link")).unwrap();
+    symlink("text", at("text-link")).unwrap();
     symlink("new", at("dangling")).unwrap();
     fs::hard_link(at("keep.pcap"), at("hard")).unwrap();
     fs::create_dir_all(at("rules/chat")).unwrap();
     fs::write(at("rules/chat/ours.toml"), "name = \"ours\"\n").unwrap();
-    fs::write(at("settings.toml"), "[records]\nusage = \"other.pcap\"\n").unwrap();
+    symlink("rules/chat/ours.toml", at("rules-link")).unwrap();
+    symlink("settings.toml", at("settings")).unwrap();
+    fs::write(
+        at("settings.toml"),
+        "[records]\nusage = \"other\"\nout = [\"flows=new\"]\n",
+    )
+    .unwrap();
     let before = contents(folder.path());
 
     // What is asked for, and what the error names.
     let read = &["read", "keep.pcap"][..];
     for (arguments, named) in [
+        // No ending of a file of records, whatever is in it.
         (&["--flows", "keep.pcap"][..], &["--flows", "keep.pcap"][..]),
-        (&["--flows", "./keep.pcap"], &["./keep.pcap", "keep.pcap"]),
+        (&["--flows", "rules/chat/ours.toml"], &["expected .jsonl"]),
+        (&["--flows", "x.parqet"], &["--flows: x.parqet", "expected"]),
+        (&["--out", "flows=x.cvs"], &["--out", "did you mean `.csv`"]),
+        (&["--out", "flow=x.csv"], &["--out", "did you mean `flows`"]),
+        (
+            &["--out", "usage=new.csv"],
+            &["--out usage=new.csv", "--interval"],
+        ),
+        (
+            &["--out", "flows=./new", "--flows", "new"],
+            &["--flows new", "--out flows=./new"],
+        ),
+        (
+            &["--out", "flows=./hard"],
+            &["--out flows=./hard", "keep.pcap"],
+        ),
         (&["--flows", "link"], &["--flows link", "keep.pcap"]),
         (&["--flows", "hard"], &["--flows hard", "keep.pcap"]),
-        (&["--flows", "other.pcap"], &["other.pcap", "capture"]),
+        (&["--flows", "other"], &["other", "capture"]),
         (&["--flows", "nanoseconds"], &["nanoseconds", "capture"]),
-        (&["--flows", "packed.zst"], &["packed.zst", "capture"]),
-        (&["--flows", "packed.gz"], &["packed.gz", "capture"]),
+        (&["--flows", "packed-zst"], &["packed-zst", "capture"]),
+        (&["--flows", "packed-gz"], &["packed-gz", "capture"]),
         (&["--flows", "next"], &["next", "capture"]),
         (
-            &["--interval", "1s", "--usage", "keep.pcap"],
-            &["--usage", "keep.pcap"],
+            &["--interval", "1s", "--usage", "link"],
+            &["--usage link", "keep.pcap"],
         ),
         (
             &["--write-pcap", "hard"],
             &["--write-pcap hard", "keep.pcap"],
         ),
         (
-            &["--write-pcap", "packed.gz", "--unknown"],
-            &["--write-pcap packed.gz", "capture"],
+            &["--write-pcap", "packed-gz", "--unknown"],
+            &["--write-pcap packed-gz", "capture"],
         ),
         (
             &["--write-pcap", "new", "--flows", "./new"],
@@ -113,19 +135,19 @@ fn no_output_is_written_over_an_input_or_a_capture() {
                 "--interval",
                 "1s",
                 "--usage",
-                "text.txt",
+                "text",
                 "--flows",
-                "text.link",
+                "text-link",
             ],
-            &["--flows text.link", "--usage text.txt"],
+            &["--flows text-link", "--usage text"],
         ),
         (
             &["--interval", "1s", "--usage", "/dev/stdout", "--flows", "-"],
             &["--flows -", "--usage /dev/stdout"],
         ),
         (
-            &["--signatures", "rules", "--flows", "rules/chat/ours.toml"],
-            &["--flows", "rules/chat/ours.toml"],
+            &["--signatures", "rules", "--flows", "rules-link"],
+            &["--flows rules-link", "rules/chat/ours.toml"],
         ),
     ] {
         let output = program()
@@ -160,7 +182,7 @@ fn no_output_is_written_over_an_input_or_a_capture() {
             &["standard output", "standard input"],
         ),
         (
-            &["read", "other.pcap"],
+            &["read", "other"],
             Stdio::null(),
             Stdio::from(appended()),
             &["standard output", "capture"],
@@ -186,18 +208,20 @@ fn no_output_is_written_over_an_input_or_a_capture() {
 
     // A live run is refused before it asks for an interface or for rights.
     for (arguments, named) in [
-        (
-            &["--flows", "keep.pcap"][..],
-            &["--flows keep.pcap", "capture"][..],
-        ),
-        (&["--usage", "packed.gz"], &["--usage packed.gz", "capture"]),
+        (&["--flows", "link"][..], &["--flows link", "capture"][..]),
+        (&["--usage", "packed-gz"], &["--usage packed-gz", "capture"]),
         (
             &["--config", "settings.toml"],
-            &["--usage other.pcap", "capture"],
+            &["--usage other", "capture"],
+        ),
+        (&["--out", "usage=link"], &["--out usage=link", "capture"]),
+        (
+            &["--usage", "keep.pcap"],
+            &["records.usage: keep.pcap", "expected"],
         ),
         (
-            &["--config", "settings.toml", "--usage", "./settings.toml"],
-            &["--usage ./settings.toml", "settings.toml"],
+            &["--config", "settings.toml", "--usage", "./settings"],
+            &["--usage ./settings", "settings.toml"],
         ),
     ] {
         let output = program()

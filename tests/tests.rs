@@ -29,6 +29,12 @@ mod outputs;
 // Only the records for which a condition holds.
 mod only;
 
+// Records to other hosts.
+mod network_outputs;
+
+// Files of Parquet.
+mod parquet;
+
 // Every shape of the summary.
 mod summaries;
 

@@ -5,7 +5,6 @@
 #![no_main]
 
 use std::fs;
-use std::io::BufWriter;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -13,12 +12,13 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use ottometer::capture::file::Options;
 use ottometer::capture::inputs::Inputs;
-use ottometer::encode::{ENCODERS, Encoder};
+use ottometer::encode::{self, ENCODERS, Encoder};
 use ottometer::export::Exporter;
-use ottometer::export::records::Records;
+use ottometer::export::encoded::Encoded;
 use ottometer::pipeline::{Config, run};
 use ottometer::record::{FlowRecord, Intervals};
 use ottometer::signature::SignatureSet;
+use ottometer::sink::stream::Stream;
 use ottometer::time::Timestamp;
 use ottometer::usage::{Cells, Summary};
 
@@ -77,10 +77,10 @@ struct Written {
 
 impl Exporter for Written {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> std::io::Result<()> {
-        let mut json = Records::flows(encoder("json"), BufWriter::new(&mut self.json));
+        let mut json = Encoded::flows(encoder("json"), &AS_IS, stream("json", &mut self.json));
         json.flow(record, set)?;
         json.finish()?;
-        let mut csv = Records::flows(encoder("csv"), BufWriter::new(&mut self.csv));
+        let mut csv = Encoded::flows(encoder("csv"), &AS_IS, stream("csv", &mut self.csv));
         csv.flow(record, set)?;
         csv.finish()
     }
@@ -95,10 +95,10 @@ impl Exporter for Written {
             length: Duration::from_secs(1).into(),
             run: None,
         };
-        let mut json = Records::usage(encoder("json"), BufWriter::new(&mut self.json), intervals.clone());
+        let mut json = Encoded::usage(encoder("json"), &AS_IS, stream("json", &mut self.json), intervals.clone());
         json.interval(closed, sequence, set)?;
         json.finish()?;
-        let mut csv = Records::usage(encoder("csv"), BufWriter::new(&mut self.csv), intervals);
+        let mut csv = Encoded::usage(encoder("csv"), &AS_IS, stream("csv", &mut self.csv), intervals);
         csv.interval(closed, sequence, set)?;
         csv.finish()
     }
@@ -106,6 +106,14 @@ impl Exporter for Written {
     fn finish(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// What nothing is said about.
+static AS_IS: LazyLock<encode::Options> = LazyLock::new(encode::Options::default);
+
+/// Into `out`, as files with this ending are written.
+fn stream<'a>(ending: &str, out: &'a mut Vec<u8>) -> Stream<&'a mut Vec<u8>> {
+    Stream::new(out, encoder(ending).framing)
 }
 
 /// The one that writes files with this ending.

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::records::is_dash;
 use crate::capture::magic::is_capture;
+use crate::config::Out;
 use crate::signature;
 
 /// Links that are followed to a file that does not exist, as the kernel does.
@@ -23,7 +24,8 @@ const MEMORY_DEVICES: u64 = 1;
 #[derive(Debug, Default)]
 pub(super) struct Files {
     read: Vec<PathBuf>,
-    written: Vec<(&'static str, PathBuf)>,
+    /// What asks for it, and the file.
+    written: Vec<(String, PathBuf)>,
 }
 
 /// Why an output is refused.
@@ -79,8 +81,18 @@ impl Files {
     }
 
     /// `option` has this file written, if it is given; `-` is standard output.
-    pub(super) fn write(&mut self, option: &'static str, path: Option<&PathBuf>) {
-        self.written.extend(path.map(|path| (option, path.clone())));
+    pub(super) fn write(&mut self, option: &str, path: Option<&PathBuf>) {
+        let said = path.map(|path| (format!("{option} {}", path.display()), path.clone()));
+        self.written.extend(said);
+    }
+
+    /// These outputs are written, those of them that are files.
+    pub(super) fn write_records(&mut self, outs: &[Out]) {
+        let files = outs.iter().filter_map(|out| {
+            let path = out.target.path()?;
+            Some((out.to_string(), path.to_owned()))
+        });
+        self.written.extend(files);
     }
 
     /// Whether nothing that is read, and no capture, is written to, and no file twice. Standard
@@ -93,9 +105,8 @@ impl Files {
             .filter_map(|path| Some((path.as_path(), Identity::of_input(path)?)))
             .collect();
         let mut written: Vec<(String, Option<Identity>)> = Vec::new();
-        for (option, path) in &self.written {
-            let name = format!("{option} {}", path.display());
-            written.push((name, Identity::of_output(path)));
+        for (name, path) in &self.written {
+            written.push((name.clone(), Identity::of_output(path)));
         }
         for (place, (name, identity)) in written.iter().enumerate() {
             let Some(identity) = identity else { continue };
@@ -133,6 +144,11 @@ impl Files {
         }
         Ok(())
     }
+}
+
+/// Whether records that `out` asks for go where standard output goes.
+pub(super) fn goes_to_standard_output(out: &Out) -> bool {
+    out.target.path().is_some_and(is_standard_output)
 }
 
 /// Whether what is written to `path` goes where standard output goes.

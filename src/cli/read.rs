@@ -1,10 +1,10 @@
 //! `ottometer read FILE...`
 
-use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
@@ -13,20 +13,24 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::by::{self, By};
 use super::extract::{Chooser, Extract, FirstReading};
 use super::interrupt;
-use super::outputs::{Files, is_standard_output};
-use super::records::{flow_exporter, usage_exporter};
+use super::outputs::{Files, goes_to_standard_output, is_standard_output};
+use super::records::exporter;
 use super::screen;
 use super::select::{Ends, Selection, UNKNOWN, check_names};
 use super::settings::{Input, Signatures, checked, every, positive};
+use crate::capture::live::now;
 use crate::classify::explain::Keep;
-use crate::config::{AccountOptions, Every, FlowOptions, Kinds, TimeZone, line_and_column, only};
-use crate::export::lines::Lines;
+use crate::config::{
+    AccountOptions, Every, FlowOptions, Kinds, Out, TimeZone, line_and_column, only,
+};
 use crate::export::number::grouped;
 use crate::export::{Exporter, summary};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
-use crate::record::{FlowRecord, Intervals, KeptBack, Only};
+use crate::record::{FlowRecord, Intervals, KeptBack, Only, Records};
 use crate::signature::SignatureSet;
+use crate::sink::stream::Stream;
+use crate::sink::{Opening, Sink};
 use crate::time::{IntervalLength, Zone};
 use crate::usage::{self, Closed};
 
@@ -37,6 +41,7 @@ Examples:
   ottometer read trace.pcap --format json | jq '.rows[] | select(.kind == \"app\") | [.app, .bytes]'
   ottometer read trace.pcap --by subject,app --local 203.0.113.0/24 --format csv
   ottometer read trace.pcap --flows flows.jsonl --interval 5m --usage usage.csv
+  ottometer read trace.pcap --out flows=ipfix+tcp://collector:4739
   tcpdump -U -w - -i eth0 | ottometer read - --flows -
   ottometer read trace.pcap --write-pcap unknown.pcapng --unknown
   ottometer read trace.pcap --write-pcap call.pcap --app whatsapp --flow 10.0.0.7
@@ -55,11 +60,15 @@ pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
 
-    /// Write a record for each flow to this file, `-` for standard output: JSON Lines, CSV if the name ends with .csv, IPFIX if with .ipfix. A file that is there is written over, unless it is a capture or what is read.
+    /// Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval (needs --interval). PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. A file that is there is written over, unless it is a capture or what is read.
+    #[arg(long, value_name = "KIND=PLACE", help_heading = "Output")]
+    out: Vec<Out>,
+
+    /// The same as --out flows=FILE.
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     flows: Option<PathBuf>,
 
-    /// Write a usage record for each application, service and direction of each interval to this file, as --flows does (needs --interval).
+    /// The same as --out usage=FILE.
     #[arg(
         long,
         value_name = "FILE",
@@ -174,12 +183,32 @@ impl Format {
 }
 
 impl Arguments {
-    fn files(&self) -> Files {
+    /// All outputs of records.
+    fn outs(&self) -> Result<Vec<Out>, String> {
+        let mut outs = Vec::new();
+        for (option, records, place) in [
+            ("--flows", Records::Flows, &self.flows),
+            ("--usage", Records::Usage, &self.usage),
+        ] {
+            if let Some(place) = place {
+                let out = Out::short(option, records, place);
+                outs.push(out.map_err(|reason| format!("{option}: {reason}"))?);
+            }
+        }
+        outs.extend_from_slice(&self.out);
+        let mut usage = outs.iter().filter(|out| out.records == Records::Usage);
+        match (usage.next(), self.interval) {
+            (Some(out), None) => Err(format!("{out} needs --interval, the length of an interval")),
+            _ => Ok(outs),
+        }
+    }
+
+    fn files(&self, outs: &[Out]) -> Files {
         let mut files = Files::default();
         files.read_captures(&self.input.files);
         files.read_signatures(self.signatures.signatures.as_ref());
-        files.write("--flows", self.flows.as_ref());
-        files.write("--usage", self.usage.as_ref());
+        files.write_records(outs);
+        outs.iter().for_each(|out| files.read(out.target.ca()));
         files.write("--write-pcap", self.write_pcap.as_ref());
         files
     }
@@ -191,16 +220,19 @@ impl Arguments {
     }
 
     /// The records that leave; without, all.
-    fn only(&self) -> Result<Option<Arc<Only>>, String> {
+    fn only(&self, outs: &[Out]) -> Result<Option<Arc<Only>>, String> {
         let Some(text) = &self.only else {
             return Ok(None);
         };
         let kinds = Kinds {
-            flows: self.flows.is_some() || self.write_pcap.is_some(),
-            usage: self.usage.is_some(),
+            flows: self.write_pcap.is_some()
+                || outs.iter().any(|out| out.records == Records::Flows),
+            usage: outs.iter().any(|out| out.records == Records::Usage),
         };
         if kinds == Kinds::default() {
-            return Err("--only has no effect without --flows, --usage or --write-pcap".to_owned());
+            return Err(
+                "--only has no effect without --flows, --usage, --out or --write-pcap".to_owned(),
+            );
         }
         let only = only(text, kinds);
         let only = only.map_err(|error| {
@@ -229,7 +261,14 @@ impl Arguments {
 pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = interrupt::listen().context("cannot listen for signals")?;
     arguments.input.find()?;
-    if let Err(refusal) = arguments.files().check() {
+    let outs = match arguments.outs() {
+        Ok(outs) => outs,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    if let Err(refusal) = arguments.files(&outs).check() {
         eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
     }
@@ -249,12 +288,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let is_ipfix = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "ipfix");
-    if by.iter().any(|by| by.needs_subjects()) && arguments.usage.as_ref().is_some_and(is_ipfix) {
-        eprintln!("error: --usage: IPFIX has no element for subjects: use JSON Lines or CSV");
-        return Ok(ExitCode::from(2));
-    }
-    let chosen = arguments.only().and_then(|only| {
+    let chosen = arguments.only(&outs).and_then(|only| {
         let extract = arguments.extract(only.clone())?;
         Ok((only, extract))
     });
@@ -274,14 +308,13 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let mut inputs = arguments.input.open(&stop)?;
     let mut outputs = Outputs::default();
-    if let Some(path) = &arguments.flows {
-        outputs
-            .records
-            .push(flow_exporter(path, create(path)?, only.clone()));
-    }
-    if let (Some(path), Some(length)) = (&arguments.usage, arguments.length()) {
-        let intervals = Intervals { length, run: None };
-        let exporter = usage_exporter(path, create(path)?, intervals, only.clone());
+    let intervals = Intervals {
+        // Without --interval there is no usage output.
+        length: arguments.length().unwrap_or_else(|| Duration::ZERO.into()),
+        run: None,
+    };
+    for out in &outs {
+        let exporter = exporter(out, open(out)?, intervals.clone(), only.clone());
         outputs.records.push(exporter);
     }
     let frames_out = extract.as_ref().map(Extract::create).transpose()?;
@@ -297,7 +330,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             subjects: by::subjects(&by, &settings.subjects),
             max_accounts: settings.records.max_accounts,
         },
-        records: arguments.flows.is_some() || extract.is_some(),
+        records: outs.iter().any(|out| out.records == Records::Flows) || extract.is_some(),
         steps: false,
         keep: Keep::Nothing,
         stats: arguments.stats,
@@ -321,12 +354,18 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         (flows, usage)
     });
     Input::report_links(&summary.ledger);
+    let dropped = outputs.records.dropped();
+    if dropped > 0 {
+        eprintln!(
+            "warning: {} records were sent to where nobody takes them",
+            grouped(dropped)
+        );
+    }
 
     // Records on standard output are for programs: what is for people goes beside them.
-    let to_stdout = [&arguments.flows, &arguments.usage, &arguments.write_pcap]
-        .into_iter()
-        .flatten()
-        .any(|path| is_standard_output(path));
+    let frames = arguments.write_pcap.as_ref();
+    let to_stdout = outs.iter().any(goes_to_standard_output)
+        || frames.is_some_and(|path| is_standard_output(path));
     let mut out: Box<dyn Write> = if to_stdout {
         Box::new(io::stderr().lock())
     } else {
@@ -408,12 +447,16 @@ impl Exporter for Outputs {
     }
 }
 
-fn create(path: &Path) -> anyhow::Result<Box<dyn Lines>> {
-    if is_standard_output(path) {
-        return Ok(Box::new(BufWriter::with_capacity(1 << 16, io::stdout())));
+fn open(out: &Out) -> io::Result<Box<dyn Sink>> {
+    if goes_to_standard_output(out) {
+        let framing = out.target.encoder().framing;
+        return Ok(Box::new(Stream::new(io::stdout(), framing)));
     }
-    let file = File::create(path).with_context(|| format!("cannot create {}", path.display()))?;
-    Ok(Box::new(BufWriter::with_capacity(1 << 16, file)))
+    let opening = Opening {
+        rotation: None,
+        at: now(),
+    };
+    Ok(out.target.prepare()?.open(&opening)?.sink)
 }
 
 /// A bar on a terminal, for what takes more than a moment; nothing elsewhere.

@@ -1,31 +1,34 @@
-//! Record files by their names, as `read` and `live` take them.
+//! Outputs of records, as `read` and `live` open them.
 
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::encode::Encoder;
+use crate::config::Out;
+use crate::encode::Options;
 use crate::export::Exporter;
-use crate::export::lines::Lines;
-use crate::export::records::Records;
-use crate::record::{Intervals, Only};
+use crate::export::encoded::Encoded;
+use crate::record::{Intervals, Only, Records};
+use crate::sink::Sink;
 
-/// Flow records into `lines`, in the encoding that `path` asks for.
-pub(super) fn flow_exporter(
-    path: &Path,
-    lines: Box<dyn Lines>,
-    only: Option<Arc<Only>>,
-) -> Box<dyn Exporter> {
-    Box::new(Records::flows(Encoder::of(path), lines).only(only))
-}
-
-/// Usage records into `lines`, in the encoding that `path` asks for.
-pub(super) fn usage_exporter(
-    path: &Path,
-    lines: Box<dyn Lines>,
+/// What `out` asks for into `sink`, those records that `only` takes; `intervals` are those of usage records.
+pub(super) fn exporter(
+    out: &Out,
+    sink: Box<dyn Sink>,
     intervals: Intervals,
     only: Option<Arc<Only>>,
 ) -> Box<dyn Exporter> {
-    Box::new(Records::usage(Encoder::of(path), lines, intervals).only(only))
+    let encoder = out.target.encoder();
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let options = Options {
+        host: host.trim().into(),
+        ..out.target.options().clone()
+    };
+    let encoded = match out.records {
+        Records::Flows => Encoded::flows(encoder, &options, sink),
+        Records::Usage => Encoded::usage(encoder, &options, sink, intervals),
+    };
+    Box::new(encoded.only(only))
 }
 
 /// Whether `path` stands for standard output.

@@ -16,6 +16,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::closest::{closest, did_you_mean};
 use super::options::{self, Given};
+use super::out::Out;
 use super::problem::Problem;
 use super::value::{
     Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone,
@@ -339,15 +340,20 @@ tables! {
             "--watch" in "Signatures": "Load signatures and settings again when a file changes, as SIGHUP does";
     }
 
-    /// Records in files: JSON Lines, or CSV if the name ends with .csv. See docs/records.md.
+    /// Where records go. The ending of a file's name says how they are written: .jsonl (or none), .csv,
+    /// .ipfix, .parquet. See docs/records.md.
     records: RecordsTable {
         /// Write a record for each flow that ended to this file; "-" is standard output. Empty: none.
         flows: PathBuf = "\"\"",
-            "--flows FILE" in "Records": "Write a record for each flow to this file, `-` for standard output: JSON Lines, or CSV if the name ends with .csv. Records that are in it stay; a capture, or a file that is read, is refused";
+            "--flows FILE" in "Records": "The same as --out flows=FILE";
         /// Write a record for each application, service and direction of each interval to this file;
         /// "-" is standard output. Empty: none.
         usage: PathBuf = "\"\"",
-            "--usage FILE" in "Records": "Write a usage record for each application, service and direction of each interval to this file";
+            "--usage FILE" in "Records": "The same as --out usage=FILE";
+        /// Further outputs, each "flows=PLACE" or "usage=PLACE". PLACE is a file, or another host:
+        /// "ipfix+udp://HOST:PORT", "syslog+tls://HOST:PORT", "json+tcp://HOST:PORT" and the like.
+        out: Vec<Out> = "[]",
+            "--out KIND=PLACE" in "Records": "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. Records that are in a file stay; a capture, or a file that is read, is refused";
         /// Write only the records for which this condition holds, in the language of docs/records.md:
         /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
         only: String = "\"\"",

@@ -9,6 +9,7 @@ mod closest;
 mod file;
 mod only;
 mod options;
+mod out;
 mod problem;
 mod settings;
 mod template;
@@ -21,6 +22,7 @@ pub use file::{
 };
 pub use only::{Kinds, only};
 pub use options::option_of;
+pub use out::Out;
 pub use problem::{Problem, line_and_column};
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
 pub use template::{schema, template};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use super::file::{Key, TABLES};
+use super::out::Out;
 use super::value::{
     Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone,
 };
@@ -133,13 +134,22 @@ impl Given for bool {
     }
 }
 
-impl Given for Vec<String> {
-    fn takes(argument: Arg) -> Arg {
-        argument.action(ArgAction::Append)
-    }
+macro_rules! lists {
+    ($($type:ty),*) => {
+        $(
+            impl Given for Vec<$type> {
+                fn takes(argument: Arg) -> Arg {
+                    let argument = argument.action(ArgAction::Append);
+                    argument.value_parser(value_parser!($type))
+                }
 
-    fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
-        let values = matches.try_get_many::<String>(id).ok()??;
-        Some(values.cloned().collect())
-    }
+                fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
+                    let values = matches.try_get_many::<$type>(id).ok()??;
+                    Some(values.cloned().collect())
+                }
+            }
+        )*
+    };
 }
+
+lists!(String, Out);

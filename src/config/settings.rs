@@ -10,14 +10,15 @@ use super::file::{
     CaptureTable, File, FlowsTable, MetricsTable, NetworksTable, RecordsTable, SignaturesTable,
 };
 use super::only::{Kinds, only};
+use super::out::Out;
 use super::problem::Problem;
 use super::value::{Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer};
 use crate::capture::live;
 use crate::classify::names::Learning;
-use crate::export::rotate;
 use crate::pipeline::{CAPTURE_THREADS, Duplicates};
-use crate::record::Only;
+use crate::record::{self, Only};
 use crate::signature::SyntaxError;
+use crate::sink::file::{Compression, Options as Rotation};
 use crate::time::{IntervalLength, Zone};
 use crate::usage::subject::Prefix;
 use crate::usage::{self, Subjects};
@@ -38,7 +39,7 @@ pub struct Settings {
     pub subjects: Subjects,
     /// Which rules name the flows.
     pub signatures: Signatures,
-    /// Records in files.
+    /// Where records go.
     pub records: Records,
     /// What is served, if anything.
     pub metrics: Option<Metrics>,
@@ -76,14 +77,12 @@ pub struct Signatures {
     pub watch: bool,
 }
 
-/// Records in files.
+/// Where records go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Records {
-    /// Flow records; `-` is standard output.
-    pub flows: Option<PathBuf>,
-    /// Usage records; `-` is standard output.
-    pub usage: Option<PathBuf>,
-    /// Which of them are written.
+    /// All outputs.
+    pub outs: Vec<Out>,
+    /// Which records are written.
     pub only: Option<Arc<Only>>,
     /// Length of an interval of usage.
     pub interval: IntervalLength,
@@ -92,7 +91,7 @@ pub struct Records {
     /// Accounts of an interval.
     pub max_accounts: usize,
     /// When files are rotated, and what becomes of them.
-    pub rotation: rotate::Options,
+    pub rotation: Rotation,
 }
 
 /// What is served.
@@ -422,16 +421,43 @@ fn signatures(table: SignaturesTable, found: &mut Problems) -> Signatures {
 }
 
 fn records(table: RecordsTable, found: &mut Problems) -> Records {
-    let (flows, usage) = (path(table.flows), path(table.usage));
-    if flows.is_some() && flows == usage {
-        found.push(Problem::of_key(
+    let mut outs = Vec::new();
+    for (key, option, records, place) in [
+        (
+            "records.flows",
+            "--flows",
+            record::Records::Flows,
+            table.flows,
+        ),
+        (
             "records.usage",
-            "is the same file as records.flows: each needs its own",
-        ));
+            "--usage",
+            record::Records::Usage,
+            table.usage,
+        ),
+    ] {
+        let Some(place) = path(place) else { continue };
+        match Out::short(option, records, &place) {
+            Ok(out) => outs.push(out),
+            Err(reason) => found.push(Problem::of_key(key, reason)),
+        }
+    }
+    outs.extend(table.out.unwrap_or_default());
+    for (place, out) in outs.iter().enumerate() {
+        let mut before = outs.iter().take(place);
+        if let Some(other) = before.find(|other| other.target == out.target) {
+            let key = if out.to_string().starts_with("--usage") {
+                "records.usage"
+            } else {
+                "records.out"
+            };
+            let text = format!("{out} is the same as {other}: each needs its own");
+            found.push(Problem::of_key(key, text));
+        }
     }
     let kinds = Kinds {
-        flows: flows.is_some(),
-        usage: usage.is_some(),
+        flows: outs.iter().any(|out| out.records == record::Records::Flows),
+        usage: outs.iter().any(|out| out.records == record::Records::Usage),
     };
     let condition = table.only.filter(|text| !text.trim().is_empty());
     let only = condition.and_then(|text| {
@@ -463,20 +489,19 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
         ));
     }
     Records {
-        flows,
-        usage,
+        outs,
         only,
         interval: interval.length(&table.time_zone.map_or_else(Zone::utc, |zone| zone.0)),
         subjects: table.subjects.unwrap_or(false),
         max_accounts: number(table.max_accounts, usage::Config::default().max_accounts),
-        rotation: rotate::Options {
+        rotation: Rotation {
             max_bytes: Some(max_bytes).filter(|&bytes| bytes > 0),
             max_age: Some(max_age).filter(|age| !age.is_zero()),
             keep: table.keep.filter(|&keep| keep > 0),
             compress: match table.compress.unwrap_or_default() {
-                Compress::None => rotate::Compression::None,
-                Compress::Gzip => rotate::Compression::Gzip,
-                Compress::Zstd => rotate::Compression::Zstd,
+                Compress::None => Compression::None,
+                Compress::Gzip => Compression::Gzip,
+                Compress::Zstd => Compression::Zstd,
             },
         },
     }
@@ -531,6 +556,13 @@ fn metrics(table: MetricsTable, found: &mut Problems) -> Option<Metrics> {
         token_file,
         series_limit: number(table.series_limit, 10_000),
     })
+}
+
+impl Records {
+    /// Whether something asks for records of this kind.
+    pub fn are_asked(&self, records: record::Records) -> bool {
+        self.outs.iter().any(|out| out.records == records)
+    }
 }
 
 /// In the file an empty text says that there is none.

@@ -2,8 +2,8 @@
 
 use super::file::TABLES;
 use super::*;
-use crate::export::rotate::Compression;
 use crate::flow;
+use crate::sink::file::Compression;
 
 /// With `UPDATE_SCHEMA` set, writes the file that is else compared.
 fn kept(name: &str, current: &str) {
@@ -165,7 +165,8 @@ fn the_command_line_goes_on_top() {
         ..File::default()
     };
     let settings = load_text("t", file, command_line).unwrap();
-    assert_eq!(settings.records.flows, Some("b.csv".into()));
+    let outs = settings.records.outs.iter().map(ToString::to_string);
+    assert_eq!(outs.collect::<Vec<_>>(), ["--flows b.csv"]);
     assert_eq!(settings.records.rotation.keep, Some(3));
     assert_eq!(
         settings.metrics, None,
@@ -311,7 +312,15 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "[records]\nflows = \"a\"\nusage = \"a\"",
-            &["t:3:1: records.usage: is the same file"],
+            &["t:3:1: records.usage: --usage a is the same as --flows a"],
+        ),
+        (
+            "[records]\nflows = \"a.cvs\"",
+            &["t:2:1: records.flows: a.cvs: no records are"],
+        ),
+        (
+            "[records]\nout = [\"flows=a\", \"flow=b\"]",
+            &["t:2:22: records.out: `flow=b`: there are no records `flow`"],
         ),
         (
             "[records]\nrotate_size = 1",

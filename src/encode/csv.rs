@@ -4,19 +4,29 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use super::Encode;
-use crate::record::{FlowView, Record, UsageRecord, Value};
+use crate::record::{FlowView, Record, Records, UsageRecord, Value};
 
 /// Writes one record a line.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Csv;
+#[derive(Clone, Debug)]
+pub struct Csv {
+    header: Vec<u8>,
+}
+
+impl Csv {
+    /// For records of this kind.
+    pub fn new(records: Records) -> Self {
+        let mut csv = Self { header: Vec::new() };
+        match records {
+            Records::Flows => header::<FlowView<'_>>(&mut csv.header),
+            Records::Usage => header::<UsageRecord<'_>>(&mut csv.header),
+        }
+        csv
+    }
+}
 
 impl Encode for Csv {
-    fn flow_header(&self, out: &mut Vec<u8>) {
-        header::<FlowView<'_>>(out);
-    }
-
-    fn usage_header(&self, out: &mut Vec<u8>) {
-        header::<UsageRecord<'_>>(out);
+    fn head(&self) -> &[u8] {
+        &self.header
     }
 
     fn flow(&mut self, record: &FlowView<'_>, out: &mut Vec<u8>) -> io::Result<()> {
@@ -116,10 +126,10 @@ mod tests {
         let set = SignatureSet::builtin();
         let cells = samples::cells(&set);
         let interval = samples::interval(&cells, None);
-        let mut out = Vec::new();
-        Csv.usage_header(&mut out);
+        let mut csv = Csv::new(Records::Usage);
+        let mut out = csv.head().to_vec();
         for record in UsageRecord::all(&interval, &cells, &set) {
-            Csv.usage(&record, &mut out).unwrap();
+            csv.usage(&record, &mut out).unwrap();
         }
         let mut reader = csv::Reader::from_reader(out.as_slice());
         let header = reader.headers().unwrap().clone();
@@ -145,9 +155,9 @@ mod tests {
             let set = SignatureSet::default();
             let record = samples::full(&set, &said);
             let view = FlowView::new(&record, &set);
-            let mut out = Vec::new();
-            Csv.flow_header(&mut out);
-            Csv.flow(&view, &mut out).unwrap();
+            let mut csv = Csv::new(Records::Flows);
+            let mut out = csv.head().to_vec();
+            csv.flow(&view, &mut out).unwrap();
             prop_assert_eq!(memchr::memchr_iter(b'\n', &out).count(), 2);
             let mut reader = csv::Reader::from_reader(out.as_slice());
             let row = reader.records().next().unwrap().unwrap();

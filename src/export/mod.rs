@@ -1,12 +1,10 @@
-//! Stage 11, records out: encoded records into streams and rotating files, metrics, the summary.
+//! Stage 12, what leaves: encoded records into sinks, metrics, the summary.
 //!
 //! An [`Exporter`] is driven by the pipeline's collector, in the order the capture decides.
 
+pub mod encoded;
 pub mod health;
-pub mod lines;
 pub mod prometheus;
-pub mod records;
-pub mod rotate;
 pub mod snapshot;
 pub mod status;
 pub mod summary;
@@ -101,6 +99,11 @@ pub trait Exporter: Send {
     fn held(&self) -> u64 {
         0
     }
+
+    /// Records that were given and written out, and are known to be lost on their way.
+    fn dropped(&self) -> u64 {
+        0
+    }
 }
 
 /// How far an interval was written that met an error.
@@ -169,6 +172,10 @@ impl Exporter for Vec<Box<dyn Exporter>> {
 
     fn held(&self) -> u64 {
         self.iter().map(|exporter| exporter.held()).sum()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.iter().map(|exporter| exporter.dropped()).sum()
     }
 }
 

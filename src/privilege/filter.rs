@@ -166,11 +166,16 @@ const KILLED_IF: &[Misuse] = &[Misuse {
     argument: Argument::Lacks(libc::CLONE_THREAD as u64),
 }];
 
+/// Refused as well, unless records go to another host.
+const CALLING_OUT: &[Group] = &[Group {
+    reason: "calling out, and asking for names: metrics are fetched, records lie in files, if no \
+             output says otherwise",
+    calls: &[libc::SYS_connect, libc::SYS_sendmmsg],
+}];
+
 const REFUSED: &[Group] = &[Group {
-    reason: "calling out: metrics are fetched, records lie in files. io_uring: its requests pass \
-             by these filters, and runtimes take EPERM as switched off",
+    reason: "io_uring: its requests pass by these filters, and runtimes take EPERM as switched off",
     calls: &[
-        libc::SYS_connect,
         libc::SYS_io_uring_setup,
         libc::SYS_io_uring_enter,
         libc::SYS_io_uring_register,
@@ -461,28 +466,34 @@ const ALLOWED: &[Group] = &[
     },
 ];
 
-/// Puts the filters on every thread of this process, for good; `process` is its number. Needs
+/// Puts the filters on every thread of this process, for good; `process` is its number, and it
+/// `connects` to other hosts or does not. Needs
 /// no privileges once `no_new_privs` is set, which the crate does as well.
-pub(super) fn install(process: u32) -> Result<(), seccompiler::Error> {
-    for program in programs(process, TargetArch::try_from(ARCH)?)? {
+pub(super) fn install(process: u32, connects: bool) -> Result<(), seccompiler::Error> {
+    for program in programs(process, connects, TargetArch::try_from(ARCH)?)? {
         apply_filter_all_threads(&program)?;
     }
     Ok(())
 }
 
 /// The filters in the order they are put on: the last lets no more be put on.
-fn programs(process: u32, target: TargetArch) -> Result<[BpfProgram; 4], BackendError> {
+fn programs(
+    process: u32,
+    connects: bool,
+    target: TargetArch,
+) -> Result<[BpfProgram; 4], BackendError> {
     let answer = |errno: libc::c_int| SeccompAction::Errno(errno.unsigned_abs());
     let compile = |rules, matched, otherwise| {
         SeccompFilter::new(rules, otherwise, matched, target)?.try_into()
     };
     let pass = SeccompAction::Allow;
     let killed = rules(&[KILLED], KILLED_IF, process)?;
-    let refused = rules(&[REFUSED], REFUSED_IF, process)?;
+    let calling_out = if connects { &[] } else { CALLING_OUT };
+    let refused = rules(&[REFUSED, calling_out], REFUSED_IF, process)?;
     let no_family = rules(&[], NO_FAMILY_IF, process)?;
     // Of several errors the kernel gives that of the filter put on last: what has been refused
     // must pass here to keep its own.
-    let allowed = rules(&[ALLOWED, REFUSED], &[], process)?;
+    let allowed = rules(&[ALLOWED, REFUSED, CALLING_OUT], &[], process)?;
     Ok([
         compile(killed, SeccompAction::KillProcess, pass.clone())?,
         compile(refused, answer(libc::EPERM), pass.clone())?,
@@ -547,16 +558,19 @@ mod tests {
 
     #[test]
     fn the_tables_compile_for_this_architecture() {
-        let programs = programs(1, TargetArch::try_from(ARCH).unwrap()).unwrap();
-        for program in programs {
-            assert!(!program.is_empty());
+        for connects in [false, true] {
+            let target = TargetArch::try_from(ARCH).unwrap();
+            for program in programs(1, connects, target).unwrap() {
+                assert!(!program.is_empty());
+            }
         }
     }
 
     #[test]
     fn no_call_stands_twice() {
         let mut seen = BTreeSet::new();
-        for group in KILLED.iter().chain(REFUSED).chain(ALLOWED) {
+        let all = [KILLED, REFUSED, CALLING_OUT, ALLOWED];
+        for group in all.into_iter().flatten() {
             for call in group.calls {
                 assert!(seen.insert(*call), "{call} again in '{}'", group.reason);
             }

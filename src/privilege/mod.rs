@@ -43,6 +43,8 @@ pub struct Options {
     pub writes: Vec<PathBuf>,
     /// Files and folders which are read again later (signatures, settings).
     pub reads: Vec<PathBuf>,
+    /// Other hosts are called later (records).
+    pub connects: bool,
 }
 
 impl Default for Options {
@@ -52,6 +54,7 @@ impl Default for Options {
             seccomp: true,
             writes: Vec::new(),
             reads: Vec::new(),
+            connects: false,
         }
     }
 }
@@ -141,7 +144,7 @@ pub fn drop(options: &Options) -> Result<Report, Error> {
     });
     still_possible(options, &running_as)?;
     if options.seccomp {
-        filter::install(std::process::id()).map_err(Error::Seccomp)?;
+        filter::install(std::process::id(), options.connects).map_err(Error::Seccomp)?;
     }
 
     let after = Status::read().map_err(Error::Status)?;

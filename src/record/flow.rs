@@ -481,6 +481,10 @@ impl Record for FlowView<'_> {
     fn value(&self, place: usize) -> Option<Value<'_>> {
         (FIELDS.get(place)?.get)(self)
     }
+
+    fn app(&self) -> Option<&App> {
+        self.app
+    }
 }
 
 /// A list that has entries.

@@ -27,7 +27,30 @@ pub(crate) use names::{decider_name, transport_name};
 use std::borrow::Cow;
 use std::net::IpAddr;
 
+use crate::app::App;
 use crate::time::Timestamp;
+
+/// The kinds of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Records {
+    /// Flows that have ended.
+    Flows,
+    /// Intervals of usage.
+    Usage,
+}
+
+impl Records {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Flows, Self::Usage];
+
+    /// What a user calls them.
+    pub const fn slug(self) -> &'static str {
+        match self {
+            Self::Flows => "flows",
+            Self::Usage => "usage",
+        }
+    }
+}
 
 /// A row of a table of fields: what the field is, and how it is read from a record.
 #[derive(Clone, Copy, Debug)]
@@ -155,6 +178,11 @@ pub trait Record {
 
     /// What it says in the field at this place of its table.
     fn value(&self, place: usize) -> Option<Value<'_>>;
+
+    /// The application that names it, if one does.
+    fn app(&self) -> Option<&App> {
+        None
+    }
 }
 
 impl Column {

@@ -144,6 +144,7 @@ pub static FIELDS: &[Field<Get>] = &[
         "whose volume it is, where subjects are kept apart: an address, a prefix, `other` or \
          `nobody`",
     )
+    .ipfix(371)
     .read(|record| {
         record
             .key
@@ -282,5 +283,9 @@ impl Record for UsageRecord<'_> {
 
     fn value(&self, place: usize) -> Option<Value<'_>> {
         (FIELDS.get(place)?.get)(self)
+    }
+
+    fn app(&self) -> Option<&App> {
+        self.app
     }
 }

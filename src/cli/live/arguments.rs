@@ -16,6 +16,7 @@ Examples:
   sudo ottometer live -i eth1 --listen 127.0.0.1:9469      metrics for Prometheus
   sudo ottometer live -i eth1 -i eth2 --threads 2 --flows /var/log/ottometer/flows.jsonl \\
        --rotate-every 1h --compress zstd --keep 48
+  sudo ottometer live -i eth1 --out flows=ipfix+udp://collector --out usage=syslog+tls://logs.example
   sudo ottometer live --config /etc/ottometer.toml
   sudo ottometer live -i eth1 --duration 10m --format json > report.json
   sudo ottometer live -i eth1 --count 100000 --filter 'udp port 443'

@@ -9,36 +9,34 @@ mod signals;
 pub(super) use arguments::Arguments;
 
 use std::ffi::OsString;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 
 use self::attend::Attendant;
 use self::reload::Reload;
 use self::signals::{Ends, Listener};
 use super::by;
 use super::outputs::Files;
-use super::records::{flow_exporter, is_dash, usage_exporter};
+use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
 use crate::capture::live::{Budget, Error, Fanout, Interface, Limited, Options, Source};
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
-use crate::encode::Encoder;
-use crate::export::lines::Lines;
-use crate::export::rotate::Rotating;
 use crate::export::snapshot::Snapshot;
 use crate::export::summary;
 use crate::pipeline;
-use crate::pipeline::live::{self, Control, Output, Records, Steering};
+use crate::pipeline::live::{self, Control, Output, Steering};
 use crate::pipeline::memory::Memory;
 use crate::privilege;
-use crate::record::Intervals;
+use crate::record::{Intervals, Records};
 use crate::serve::{self, Server};
 use crate::signature::{Diagnostic, Loader};
+use crate::sink::{Opened, Opening, Prepared};
 use crate::time::Timestamp;
 use crate::tui::View;
 use crate::usage;
@@ -98,9 +96,10 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         let limited = |source| Box::new(Limited::new(source, budget.clone())) as Box<dyn Source>;
         sources = sources.into_iter().map(limited).collect();
     }
+    let prepared = prepare(&settings)?;
     let granted = privilege::drop(&privileges(&settings, arguments.config.as_ref()))?;
     tracing::info!("{granted}");
-    let (outputs, to_stdout) = outputs(&settings, started)?;
+    let (outputs, to_stdout) = outputs(&settings, prepared, started)?;
     let server = server
         .map(|server| Server::start(server, control.latest()))
         .transpose()?;
@@ -111,9 +110,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let memory = Memory::of_live(&config, &control.set(), sources.len(), ring);
     tracing::info!("{memory}");
     let interfaces = settings.capture.interfaces.join(",");
-    let serves = settings.metrics.is_some()
-        || settings.records.flows.is_some()
-        || settings.records.usage.is_some();
+    let serves = settings.metrics.is_some() || !settings.records.outs.is_empty();
     let reload = Reload::new(arguments, settings, &loader, server, log)?;
     let attendant = Attendant::new(
         Arc::clone(&control),
@@ -194,14 +191,16 @@ fn files(settings: &Settings, config: Option<&PathBuf>) -> Files {
         files.read(metrics.tls.as_ref().map(|tls| &tls.certificate));
         files.read(metrics.tls.as_ref().map(|tls| &tls.key));
     }
-    files.write("--flows", settings.records.flows.as_ref());
-    files.write("--usage", settings.records.usage.as_ref());
+    let outs = &settings.records.outs;
+    files.write_records(outs);
+    outs.iter().for_each(|out| files.read(out.target.ca()));
     files
 }
 
 fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config {
     let capture = &settings.capture;
     let records = &settings.records;
+    let usage = records.are_asked(Records::Usage);
     live::Config {
         run: pipeline::Config {
             workers: match capture.steer {
@@ -213,14 +212,14 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
             flow: settings.flow.clone(),
             learning: settings.learning,
             usage: usage::Config {
-                interval: records.usage.is_some().then(|| records.interval.clone()),
+                interval: usage.then(|| records.interval.clone()),
                 subjects: by::subjects(by, &settings.subjects).or_else(|| {
                     let subjects = || Arc::new(settings.subjects.clone());
-                    (records.usage.is_some() && records.subjects).then(subjects)
+                    (usage && records.subjects).then(subjects)
                 }),
                 max_accounts: records.max_accounts,
             },
-            records: records.flows.is_some(),
+            records: records.are_asked(Records::Flows),
             steps: false,
             keep: Keep::Nothing,
             stats: true,
@@ -288,8 +287,9 @@ fn open(
 }
 
 fn privileges(settings: &Settings, file: Option<&PathBuf>) -> privilege::Options {
-    let records = [&settings.records.flows, &settings.records.usage];
-    let written = records.into_iter().flatten().filter(|path| !is_dash(path));
+    let outs = settings.records.outs.iter();
+    let written = outs.filter_map(|out| out.target.path());
+    let written = written.filter(|path| !is_dash(path));
     let metrics = settings.metrics.as_ref();
     let tls = metrics.and_then(|metrics| metrics.tls.as_ref());
     let read = [
@@ -306,6 +306,11 @@ fn privileges(settings: &Settings, file: Option<&PathBuf>) -> privilege::Options
             .map(|path| path.parent().unwrap_or_else(|| Path::new("")).to_owned())
             .collect(),
         reads: read.into_iter().flatten().cloned().collect(),
+        connects: settings
+            .records
+            .outs
+            .iter()
+            .any(|out| out.target.connects()),
     }
 }
 
@@ -320,57 +325,43 @@ fn server(metrics: &Metrics) -> serve::Config {
     config
 }
 
+/// Finds what outputs need that go to other hosts, while that is possible.
+fn prepare(settings: &Settings) -> anyhow::Result<Vec<Prepared>> {
+    let outs = settings.records.outs.iter();
+    let prepared = outs.map(|out| out.target.prepare());
+    Ok(prepared.collect::<Result<_, _>>()?)
+}
+
 /// Where records go, and whether some go to standard output.
-fn outputs(settings: &Settings, started: Timestamp) -> anyhow::Result<(Vec<Output>, bool)> {
+fn outputs(
+    settings: &Settings,
+    prepared: Vec<Prepared>,
+    started: Timestamp,
+) -> anyhow::Result<(Vec<Output>, bool)> {
     let records = &settings.records;
     let intervals = Intervals {
         length: records.interval.clone(),
         run: Some(started),
     };
+    let opening = Opening {
+        rotation: Some(records.rotation.clone()),
+        at: started,
+    };
     let mut outputs = Vec::new();
-    let mut to_stdout = false;
-    for (records, path) in [
-        (Records::Flows, &records.flows),
-        (Records::Usage, &records.usage),
-    ] {
-        let Some(path) = path else {
-            continue;
-        };
-        ensure!(
-            Encoder::of(path).is_text,
-            "{}: the record files of a live run are lines of text, JSON or CSV",
-            path.display()
-        );
-        let lines = record_file(path, settings, started)?;
-        let only = settings.records.only.clone();
-        to_stdout |= is_dash(path);
+    for (out, prepared) in records.outs.iter().zip(prepared) {
+        let Opened { sink, notes } = prepared.open(&opening)?;
+        for note in notes {
+            tracing::warn!("{note}");
+        }
         outputs.push(Output {
-            name: if is_dash(path) {
-                "standard output".to_owned()
-            } else {
-                path.display().to_string()
-            },
-            records,
-            exporter: match records {
-                Records::Flows => flow_exporter(path, lines, only),
-                Records::Usage => usage_exporter(path, lines, intervals.clone(), only),
-            },
+            name: out.target.to_string(),
+            records: out.records,
+            exporter: exporter(out, sink, intervals.clone(), records.only.clone()),
         });
     }
+    let to_stdout = records
+        .outs
+        .iter()
+        .any(|out| out.target.is_standard_output());
     Ok((outputs, to_stdout))
-}
-
-fn record_file(
-    path: &Path,
-    settings: &Settings,
-    started: Timestamp,
-) -> anyhow::Result<Box<dyn Lines>> {
-    if is_dash(path) {
-        return Ok(Box::new(BufWriter::new(io::stdout())));
-    }
-    let mut file = Rotating::open(path, settings.records.rotation.clone(), started)?;
-    for note in file.notes() {
-        tracing::warn!("{note}");
-    }
-    Ok(Box::new(file))
 }

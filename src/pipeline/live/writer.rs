@@ -19,6 +19,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded}
 
 use crate::capture::live::steady;
 use crate::export::Exporter;
+pub use crate::record::Records;
 use crate::record::{self, FlowRecord, RunEnd, RunRecord};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -47,15 +48,6 @@ const LAST_WAIT: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 5 });
 pub(crate) fn intervals_memory(outputs: usize, usage: &usage::Config) -> usize {
     let cell = 2 * size_of::<(CellKey, Totals)>();
     outputs.saturating_mul(cells_waiting(usage).saturating_mul(cell))
-}
-
-/// What an output takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Records {
-    /// Flows that have ended.
-    Flows,
-    /// Intervals of usage.
-    Usage,
 }
 
 /// Where records of a live run go.
@@ -190,6 +182,7 @@ impl Writer {
             account: Arc::clone(&account),
             pending: VecDeque::new(),
             taken: 0,
+            dropped: 0,
             fails: false,
         };
         thread::Builder::new()
@@ -407,6 +400,8 @@ struct WriterThread {
     pending: VecDeque<Usage>,
     /// Records that the exporter has taken.
     taken: u64,
+    /// Those of them that it is known to have lost.
+    dropped: u64,
     /// Writing fails at the moment, and it has been said.
     fails: bool,
 }
@@ -424,6 +419,7 @@ impl WriterThread {
                 }
                 Order::Tick(now) => self.tick(now),
             }
+            self.count_dropped();
             self.account.steps.fetch_add(1, Ordering::Relaxed);
         }
         self.finish();
@@ -475,7 +471,8 @@ impl WriterThread {
         }
         match done {
             Ok(()) if self.exporter.held() == 0 => {
-                self.account.written.store(self.taken, Ordering::Relaxed);
+                let written = self.taken.saturating_sub(self.exporter.dropped());
+                self.account.written.store(written, Ordering::Relaxed);
                 if std::mem::take(&mut self.fails) {
                     tracing::info!("{}: records can be written again", self.name);
                 }
@@ -483,6 +480,13 @@ impl WriterThread {
             Ok(()) => {}
             Err(error) => self.note(&error),
         }
+    }
+
+    /// Counts what the exporter had taken and lost.
+    fn count_dropped(&mut self) {
+        let before = std::mem::replace(&mut self.dropped, self.exporter.dropped());
+        let more = self.dropped.saturating_sub(before);
+        self.account.lost.fetch_add(more, Ordering::Relaxed);
     }
 
     fn finish(mut self) {
@@ -493,6 +497,7 @@ impl WriterThread {
                 self.note(&error);
             }
         }
+        self.count_dropped();
         // The exporter holds what is left of the first; the others it has not seen.
         let unseen: u64 = self.pending.iter().skip(1).map(Usage::records).sum();
         let account = &self.account;

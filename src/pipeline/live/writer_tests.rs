@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::classify::UnknownReason;
-use crate::encode::ENCODERS;
-use crate::export::lines::Lines;
-use crate::export::records::Records as Encoded;
+use crate::encode::{ENCODERS, Options};
+use crate::export::encoded::Encoded;
 use crate::record::Intervals;
+use crate::sink::Sink;
 use crate::usage::Closed;
 
 /// Takes so many lines, then none until the next tick; what it took it holds until then.
@@ -16,8 +16,10 @@ struct Narrow {
     lines: Sender<String>,
 }
 
-impl Lines for Narrow {
-    fn line(&mut self, line: &[u8]) -> io::Result<()> {
+impl Sink for Narrow {
+    fn head(&mut self, _: &[u8]) {}
+
+    fn put(&mut self, line: &[u8]) -> io::Result<()> {
         if self.left == 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -78,7 +80,7 @@ fn closed(start: Timestamp, from: usize, count: usize) -> Arc<Closed> {
     })
 }
 
-fn usage(lines: impl Lines + 'static) -> Writer {
+fn usage(lines: impl Sink + 'static) -> Writer {
     let intervals = Intervals {
         length: Duration::from_secs(60).into(),
         run: None,
@@ -86,7 +88,12 @@ fn usage(lines: impl Lines + 'static) -> Writer {
     let output = Output {
         name: "test".to_owned(),
         records: Records::Usage,
-        exporter: Box::new(Encoded::usage(&ENCODERS[0], lines, intervals)),
+        exporter: Box::new(Encoded::usage(
+            &ENCODERS[0],
+            &Options::default(),
+            lines,
+            intervals,
+        )),
     };
     Writer::start(output, 1 << 17).unwrap()
 }
@@ -155,8 +162,10 @@ fn an_interval_that_failed_goes_on_where_it_stopped() {
 #[test]
 fn an_output_that_hangs_is_given_up_at_the_end_and_its_records_counted() {
     struct Hung(Receiver<()>);
-    impl Lines for Hung {
-        fn line(&mut self, _: &[u8]) -> io::Result<()> {
+    impl Sink for Hung {
+        fn head(&mut self, _: &[u8]) {}
+
+        fn put(&mut self, _: &[u8]) -> io::Result<()> {
             let _ = self.0.recv();
             Ok(())
         }

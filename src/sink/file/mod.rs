@@ -1,18 +1,19 @@
-//! Record files of a live run: whole lines only, rotated by size and time, compressed when rotated.
+//! Record files of a live run: whole records only, rotated by size and time, compressed when rotated.
 //!
-//! [`Rotating`] is what [`records`](super::records) are written to. `pages` lays lines out so that
+//! [`Rotating`] is the sink. `pages` lays records out so that
 //! a kill leaves no half line behind, and says why; `names` gives rotated files their names;
-//! `archive` compresses and deletes them in the background.
+//! `archive` compresses and deletes them in the background. Where a record ends is the framing's to
+//! say: a line, a message.
 //!
 //! What can happen to a file, and what is done about it:
 //!
 //! - The process is killed: what was written out ends with a whole line, where lines may be
-//!   filled up with blanks; else what follows its last line feed is cut off when it is opened again.
-//!   Lines that were not written out yet, at most those since the last tick, are lost.
-//! - The machine stops: the file may end anywhere. What follows its last line feed is cut off when
+//!   filled up with blanks; else what follows its last whole record is cut off when it is opened again.
+//!   Records that were not written out yet, at most those since the last tick, are lost.
+//! - The machine stops: the file may end anywhere. What follows its last whole record is cut off when
 //!   it is opened again, see [`Rotating::notes`].
-//! - The disk is full, or fails: the file is cut back to its last whole line. What could not be
-//!   written is kept, up to 64 KiB; lines that find no place are refused one by one. The next tick
+//! - The disk is full, or fails: the file is cut back to its last whole record. What could not be
+//!   written is kept, up to 64 KiB; records that find no place are refused one by one. The next tick
 //!   tries again.
 //! - It is moved or deleted by somebody else: the next tick begins a new one.
 
@@ -21,6 +22,9 @@ mod names;
 mod pages;
 #[cfg(test)]
 mod tests;
+mod whole;
+
+pub(super) use self::whole::Whole;
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -31,8 +35,9 @@ use std::time::Duration;
 
 use self::archive::Archive;
 use self::names::Names;
-use self::pages::{NoRoom, Pages};
-use super::lines::Lines;
+use self::pages::Pages;
+use super::Sink;
+use crate::encode::Framing;
 use crate::time::Timestamp;
 
 /// Owner may write, group may read: records tell who spoke to whom.
@@ -69,7 +74,7 @@ impl Compression {
 pub struct Options {
     /// A file does not grow beyond this.
     pub max_bytes: Option<u64>,
-    /// A file holds lines of one such stretch of time, aligned to 1970.
+    /// A file holds records of one such stretch of time, aligned to 1970.
     pub max_age: Option<Duration>,
     /// Rotated files that are kept.
     pub keep: Option<usize>,
@@ -80,7 +85,7 @@ pub struct Options {
 /// What an operator should know about a file that was opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// It ended with a broken line, which was cut off.
+    /// It ended with a broken record, which was cut off.
     Cut {
         /// The file.
         path: PathBuf,
@@ -99,7 +104,7 @@ impl fmt::Display for Note {
         match self {
             Self::Cut { path, bytes } => write!(
                 f,
-                "{}: cut off {bytes} bytes of a broken last line",
+                "{}: cut off {bytes} bytes of a broken last record",
                 path.display()
             ),
             Self::OtherHeader { path } => write!(
@@ -111,14 +116,19 @@ impl fmt::Display for Note {
     }
 }
 
-/// Lines into a file that is rotated.
+/// Records into a file that is rotated.
 #[derive(Debug)]
 pub struct Rotating {
     path: PathBuf,
     names: Names,
     options: Options,
+    framing: Framing,
     at: Timestamp,
-    header: Option<Vec<u8>>,
+    head: Vec<u8>,
+    /// Bytes of the head that the file has.
+    told: usize,
+    /// Records that the file has, as the framing counts them.
+    number: u32,
     pages: Pages,
     /// `None` when the last one was rotated and no new one could be opened.
     file: Option<Open>,
@@ -134,32 +144,37 @@ pub struct Rotating {
 #[derive(Debug)]
 struct Open {
     file: File,
-    /// Bytes of whole lines in it.
+    /// Bytes of whole records in it.
     len: u64,
     /// There is more in it than `len`, which could not be cut off yet.
     torn: bool,
-    /// Start of the stretch of time its lines are of.
+    /// Start of the stretch of time its records are of.
     period: Timestamp,
     /// Device and inode.
     identity: (u64, u64),
     /// A device, such as /dev/null: neither rotated nor repaired.
     device: bool,
-    /// Its columns are not today's.
-    other_header: bool,
+    /// Nothing can be added to it: its columns are not today's, or another run began it.
+    other_head: bool,
 }
 
 impl Rotating {
-    /// Opens `path` for adding lines, at the time `at`. A broken last line is cut off; what a crash
-    /// left undone with rotated files is done in the background.
+    /// Opens `path` for adding records of this framing, at the time `at`. A broken last one is cut off;
+    /// what a crash left undone with rotated files is done in the background.
     ///
     /// # Errors
     ///
     /// When the file cannot be opened or another process writes to it. Folders are not created.
-    pub fn open(path: impl Into<PathBuf>, options: Options, at: Timestamp) -> io::Result<Self> {
+    pub fn open(
+        path: impl Into<PathBuf>,
+        framing: Framing,
+        options: Options,
+        at: Timestamp,
+    ) -> io::Result<Self> {
         let path = path.into();
         let opened = Names::of(&path).and_then(|names| {
             let mut notes = Vec::new();
-            let file = Open::at_path(&path, &options, at, &mut notes)?;
+            let file = Open::at_path(&path, framing, &options, at, &mut notes)?;
             let archive = (!file.device && options.has_archive())
                 .then(|| Archive::start(names.clone(), options.keep, options.compress))
                 .transpose()?;
@@ -167,14 +182,17 @@ impl Rotating {
         });
         let (names, file, archive, notes) =
             opened.map_err(|error| about("cannot write records to", &path, &error))?;
-        let mut pages = Pages::new();
+        let mut pages = Pages::new(framing == Framing::Lines { may_pad: true });
         pages.start_at(file.len);
         Ok(Self {
             path,
             names,
             options,
+            framing,
             at,
-            header: None,
+            head: Vec::new(),
+            told: 0,
+            number: 0,
             pages,
             file: Some(file),
             failing: None,
@@ -194,7 +212,7 @@ impl Rotating {
         self.file.as_ref().map(|open| &open.file)
     }
 
-    /// Writes out all lines that are held.
+    /// Writes out all records that are held.
     fn write_out(&mut self) -> io::Result<()> {
         if self.pages.is_empty() {
             return Ok(());
@@ -216,8 +234,14 @@ impl Rotating {
 
     fn reopen(&mut self) -> io::Result<()> {
         self.file = None;
-        let mut file = Open::at_path(&self.path, &self.options, self.at, &mut self.notes)?;
-        file.compare_header(self.header.as_deref(), &self.path, &mut self.notes);
+        let mut file = Open::at_path(
+            &self.path,
+            self.framing,
+            &self.options,
+            self.at,
+            &mut self.notes,
+        )?;
+        file.compare_head(&self.head, &self.path, &mut self.notes);
         if self.pages.is_empty() {
             self.pages.start_at(file.len);
         }
@@ -225,7 +249,7 @@ impl Rotating {
         Ok(())
     }
 
-    /// Gives the file its rotated name and begins a new one. All lines must have been written out.
+    /// Gives the file its rotated name and begins a new one. All records must have been written out.
     fn rotate(&mut self) -> io::Result<()> {
         let to = self.names.free(self.at)?;
         fs::rename(&self.path, &to)
@@ -239,24 +263,24 @@ impl Rotating {
             .map_err(|error| about("cannot rotate", &self.path, &error))
     }
 
-    fn is_due(&self, line: usize) -> bool {
+    fn is_due(&self, record: usize) -> bool {
         let Some(file) = &self.file else { return false };
         if file.device || (file.len == 0 && self.pages.is_empty()) {
             return false;
         }
-        let end = file.len.saturating_add(self.pages.end_with(line) as u64);
+        let end = file.len.saturating_add(self.pages.end_with(record) as u64);
         let too_large = self.options.max_bytes.is_some_and(|max| end > max);
         let too_old = self
             .options
             .max_age
             .is_some_and(|age| self.at.floor(age) > file.period);
-        file.other_header || (line > 0 && too_large) || (line == 0 && too_old)
+        file.other_head || (record > 0 && too_large) || (record == 0 && too_old)
     }
 
-    /// Rotates if that is due before a line of this length, or at a tick (length zero). What goes
+    /// Rotates if that is due before a record of this length, or at a tick (length zero). What goes
     /// wrong is told at the next tick: no line is lost by it.
-    fn rotate_if_due(&mut self, line: usize) {
-        if self.trouble.is_some() || self.failing.is_some() || !self.is_due(line) {
+    fn rotate_if_due(&mut self, record: usize) {
+        if self.trouble.is_some() || self.failing.is_some() || !self.is_due(record) {
             return;
         }
         // What could not be written keeps `failing`.
@@ -276,49 +300,88 @@ impl Rotating {
         }
     }
 
-    fn begin(&mut self) -> io::Result<()> {
+    /// What comes next is for the file's end; at its beginning, the head comes first.
+    fn begin(&mut self) {
         let place = self.file.as_mut().map_or(0, Open::place);
         self.pages.start_at(place);
-        if place == 0
-            && let Some(header) = &self.header
-            && self.file.as_ref().is_none_or(|file| !file.device)
-        {
-            self.pages.push(header).map_err(|NoRoom| too_long())?;
+        if place == 0 {
+            (self.told, self.number) = (0, 0);
         }
-        Ok(())
-    }
-}
-
-impl Lines for Rotating {
-    fn may_pad(&mut self, may: bool) {
-        self.pages.may_pad(may);
+        // Nobody reads back what a device was given.
+        if self.file.as_ref().is_some_and(|file| file.device) {
+            self.told = self.head.len();
+        }
     }
 
-    fn header(&mut self, line: &[u8]) -> io::Result<()> {
-        if let Some(file) = &mut self.file {
-            file.compare_header(Some(line), &self.path, &mut self.notes);
-        }
-        self.header = Some(line.to_vec());
-        Ok(())
-    }
-
-    fn line(&mut self, line: &[u8]) -> io::Result<()> {
-        if line.len() > Pages::LONGEST || line.last() != Some(&b'\n') {
-            return Err(too_long());
-        }
-        self.rotate_if_due(line.len());
+    /// Takes a record, behind what of the head the file does not have yet.
+    fn take(&mut self, record: &[u8]) -> io::Result<()> {
         if self.pages.is_empty() {
-            self.begin()?;
+            self.begin();
         }
-        if self.pages.push(line).is_ok() {
+        while let Some(rest) = self.head.get(self.told..).filter(|rest| !rest.is_empty()) {
+            let part = self.framing.first(rest).to_vec();
+            if !self.push(&part, false) {
+                self.make_room()?;
+                continue;
+            }
+            self.told += part.len();
+        }
+        if self.push(record, true) {
             return Ok(());
         }
+        self.make_room()?;
+        if self.told < self.head.len() {
+            return self.take(record);
+        }
+        match self.push(record, true) {
+            true => Ok(()),
+            false => Err(no_record()),
+        }
+    }
+
+    fn push(&mut self, record: &[u8], counts: bool) -> bool {
+        let mut record = record.to_vec();
+        let number = self.framing.number(&mut record, self.number);
+        let taken = self.pages.push(&record, counts).is_ok();
+        if taken {
+            self.number = number;
+        }
+        taken
+    }
+
+    fn make_room(&mut self) -> io::Result<()> {
         if let Some((kind, text)) = &self.failing {
             return Err(io::Error::new(*kind, text.clone()));
         }
         self.write_out()?;
-        self.begin()?;
-        self.pages.push(line).map_err(|NoRoom| too_long())
+        self.begin();
+        Ok(())
+    }
+}
+
+impl Sink for Rotating {
+    fn head(&mut self, head: &[u8]) {
+        if self.head.is_empty()
+            && let Some(file) = &mut self.file
+        {
+            file.compare_head(head, &self.path, &mut self.notes);
+            if file.len > 0 {
+                self.told = head.len();
+            }
+        }
+        head.clone_into(&mut self.head);
+    }
+
+    fn put(&mut self, record: &[u8]) -> io::Result<()> {
+        if record.len() > Pages::LONGEST || !self.framing.is_record(record) {
+            return Err(no_record());
+        }
+        self.rotate_if_due(record.len());
+        // Records of lines can be read under other columns; others cannot without their head.
+        if !self.framing.goes_on() && self.file.as_ref().is_some_and(|file| file.other_head) {
+            return Err(io::Error::other("the file of an earlier run is in the way"));
+        }
+        self.take(record)
     }
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
@@ -349,10 +412,7 @@ impl Lines for Rotating {
     }
 
     fn held(&self) -> u64 {
-        let header = self.header.as_deref().unwrap_or_default();
-        let header = header.strip_suffix(b"\n").unwrap_or(header);
-        let has_header = !header.is_empty() && self.pages.begins_with(header);
-        self.pages.lines() - u64::from(has_header)
+        self.pages.records()
     }
 }
 
@@ -373,6 +433,7 @@ impl Options {
 impl Open {
     fn at_path(
         path: &Path,
+        framing: Framing,
         options: &Options,
         at: Timestamp,
         notes: &mut Vec<Note>,
@@ -403,18 +464,21 @@ impl Open {
         let metadata = file.metadata()?;
         let mut len = 0;
         if !device {
-            // Two writers would tear each other's lines. Where locks are not known, as on some
+            // Two writers would tear each other's records. Where locks are not known, as on some
             // network file systems, it goes without.
             if let Err(TryLockError::WouldBlock) = file.try_lock() {
                 let text = "another process writes to it, or it was named twice";
                 return Err(io::Error::new(ErrorKind::ResourceBusy, text));
             }
-            if is_binary(&mut file)? {
+            let mut start = Vec::new();
+            file.seek(SeekFrom::Start(0))?;
+            (&file).take(4).read_to_end(&mut start)?;
+            if !framing.may_begin(&start) {
                 let text =
                     "it holds something else than records, a capture perhaps: it is left as it is";
                 return Err(io::Error::new(ErrorKind::InvalidData, text));
             }
-            len = whole_lines(&mut file, metadata.len())?;
+            len = framing.whole(&mut file, metadata.len())?;
             let bytes = metadata.len() - len;
             if bytes > 0 {
                 file.set_len(len)?;
@@ -424,7 +488,7 @@ impl Open {
                 });
             }
         }
-        // The file's last change says of which time its lines are. One from the future, by a clock
+        // The file's last change says of which time its records are. One from the future, by a clock
         // that was put right since, does not keep the file for ever.
         let changed = u64::try_from(metadata.mtime()).unwrap_or(0);
         let last = if len > 0 {
@@ -439,11 +503,11 @@ impl Open {
             period: options.max_age.map_or(last, |age| last.floor(age)),
             identity: (metadata.dev(), metadata.ino()),
             device,
-            other_header: false,
+            other_head: !framing.goes_on() && len > 0 && !device,
         })
     }
 
-    /// The place the next line is written to.
+    /// The place the next record is written to.
     fn place(&mut self) -> u64 {
         if !self.torn && !self.device {
             // Somebody else may have cut the file.
@@ -455,7 +519,7 @@ impl Open {
         self.len
     }
 
-    /// Writes what is held, in whole lines. Where that fails, the file ends with the last line that
+    /// Writes what is held, in whole records. Where that fails, the file ends with the last one that
     /// was written whole, and `pages` holds the others.
     fn write(&mut self, pages: &mut Pages) -> io::Result<()> {
         self.mend()?;
@@ -469,7 +533,7 @@ impl Open {
                 Err(error) => Err(error),
             };
             let written = outcome?;
-            let whole = pages.whole_lines(written);
+            let whole = pages.whole(written);
             pages.written(whole);
             self.len += whole as u64;
             if whole < written {
@@ -485,7 +549,7 @@ impl Open {
         Ok(())
     }
 
-    /// Cuts off what a failed write left of a line.
+    /// Cuts off what a failed write left of a record.
     fn mend(&mut self) -> io::Result<()> {
         if self.torn {
             if self.file.metadata()?.len() > self.len {
@@ -496,12 +560,12 @@ impl Open {
         Ok(())
     }
 
-    fn compare_header(&mut self, header: Option<&[u8]>, path: &Path, notes: &mut Vec<Note>) {
-        let Some(header) = header else { return };
-        if self.len == 0 || self.device {
+    /// Finds out whether the file begins with this line of column names, if it has one.
+    fn compare_head(&mut self, head: &[u8], path: &Path, notes: &mut Vec<Note>) {
+        if head.is_empty() || self.len == 0 || self.device || self.other_head {
             return;
         }
-        let mut start = vec![0; header.len() + pages::PAGE];
+        let mut start = vec![0; head.len() + pages::PAGE];
         let read = self
             .file
             .seek(SeekFrom::Start(0))
@@ -511,8 +575,8 @@ impl Open {
             .split(|&byte| byte == b'\n')
             .next()
             .unwrap_or_default();
-        if first.trim_ascii_end() != header.trim_ascii_end() {
-            self.other_header = true;
+        if first.trim_ascii_end() != head.trim_ascii_end() {
+            self.other_head = true;
             notes.push(Note::OtherHeader {
                 path: path.to_owned(),
             });
@@ -520,43 +584,11 @@ impl Open {
     }
 }
 
-/// Whether a file begins as no text does: as a capture, or as something compressed. Zeros are what
-/// a power loss may leave.
-fn is_binary(file: &mut File) -> io::Result<bool> {
-    let mut start = Vec::new();
-    file.seek(SeekFrom::Start(0))?;
-    file.take(4).read_to_end(&mut start)?;
-    let is_text = |byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~');
-    // pcapng begins with line ends, which transfers as text damage.
-    Ok(match start.as_slice() {
-        b"\n\r\r\n" => true,
-        [0, 0, 0, 0] | [0xef, 0xbb, 0xbf, _] => false,
-        start => start.len() == 4 && !start.iter().all(is_text),
-    })
-}
-
-/// Bytes up to and with the last line feed of a file of `len` bytes.
-fn whole_lines(file: &mut File, len: u64) -> io::Result<u64> {
-    let mut block = vec![0; 1 << 16];
-    let mut end = len;
-    while end > 0 {
-        let start = end.saturating_sub(block.len() as u64);
-        let part = usize::try_from(end - start).unwrap_or(0);
-        let Some(part) = block.get_mut(..part) else {
-            break;
-        };
-        file.seek(SeekFrom::Start(start))?;
-        file.read_exact(part)?;
-        if let Some(place) = memchr::memrchr(b'\n', part) {
-            return Ok(start + place as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(0)
-}
-
-fn too_long() -> io::Error {
-    io::Error::new(ErrorKind::InvalidInput, "a record is no line, or too long")
+fn no_record() -> io::Error {
+    io::Error::new(
+        ErrorKind::InvalidInput,
+        "a record is not whole, or too long",
+    )
 }
 
 fn about(what: &str, path: &Path, error: &io::Error) -> io::Error {

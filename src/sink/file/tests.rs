@@ -13,6 +13,8 @@ use super::*;
 /// 2026-01-02T03:04:05Z.
 const NOW: u64 = 1_767_323_045;
 
+const JSON: Framing = Framing::Lines { may_pad: true };
+
 fn at(seconds: u64) -> Timestamp {
     Timestamp::new(NOW + seconds, 0)
 }
@@ -76,12 +78,12 @@ fn all_lines(path: &Path, header: Option<&str>) -> Vec<String> {
 }
 
 fn say(writer: &mut Rotating, text: &str) -> io::Result<()> {
-    writer.line(format!("{text}\n").as_bytes())
+    writer.put(format!("{text}\n").as_bytes())
 }
 
 fn open(path: &Path, options: &Options, seconds: u64) -> Rotating {
     loop {
-        match Rotating::open(path, options.clone(), at(seconds)) {
+        match Rotating::open(path, JSON, options.clone(), at(seconds)) {
             // A process that another test starts holds the lock of a file closed here between its
             // fork and its exec.
             Err(error) if error.kind() == ErrorKind::ResourceBusy => std::thread::yield_now(),
@@ -109,7 +111,7 @@ fn what_holds_no_records_is_left_as_it_is() {
         (b"\0\0\0\0\0\0", true),
     ] {
         fs::write(&path, bytes).unwrap();
-        let opened = Rotating::open(&path, Options::default(), at(0));
+        let opened = Rotating::open(&path, JSON, Options::default(), at(0));
         assert_eq!(opened.is_ok(), is_taken, "{bytes:?}");
         drop(opened);
         if !is_taken {
@@ -207,7 +209,7 @@ fn a_file_of_an_earlier_hour_is_rotated_at_the_start() {
     let changed = fs::metadata(&path).unwrap().mtime().unsigned_abs();
     for (later, files) in [(0, 1), (3600, 2)] {
         let now = Timestamp::new(changed + later, 0);
-        let mut writer = Rotating::open(&path, options.clone(), now).unwrap();
+        let mut writer = Rotating::open(&path, JSON, options.clone(), now).unwrap();
         writer.tick(now).unwrap();
         assert_eq!(names_in(folder.path()).len(), files);
     }
@@ -255,7 +257,7 @@ fn every_file_has_the_header_once() {
     let mut said = Vec::new();
     for run in 0..3 {
         let mut writer = open(&path, &options, run);
-        writer.header(b"a,b,z\n").unwrap();
+        writer.head(b"a,b,z\n");
         assert!(writer.notes().is_empty());
         for number in 0..3 {
             said.push(format!("{run}{number},{}", "x".repeat(1500)));
@@ -267,7 +269,7 @@ fn every_file_has_the_header_once() {
 
     // Other columns than those of the file there is: it is rotated, not mixed.
     let mut writer = open(&path, &Options::default(), 9);
-    writer.header(b"a,b,c,z\n").unwrap();
+    writer.head(b"a,b,c,z\n");
     assert!(matches!(writer.notes()[..], [Note::OtherHeader { .. }]));
     say(&mut writer, "1,2,3,").unwrap();
     drop(writer);
@@ -342,7 +344,7 @@ fn a_file_that_somebody_moves_is_begun_anew() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("r.csv");
     let mut writer = open(&path, &Options::default(), 0);
-    writer.header(b"a,z\n").unwrap();
+    writer.head(b"a,z\n");
     say(&mut writer, "1,").unwrap();
     writer.tick(at(1)).unwrap();
     fs::rename(&path, folder.path().join("moved.csv")).unwrap();
@@ -382,7 +384,7 @@ fn what_cannot_be_opened_says_why() {
             "not a file",
         ),
     ] {
-        let error = Rotating::open(&path, Options::default(), at(0)).unwrap_err();
+        let error = Rotating::open(&path, JSON, Options::default(), at(0)).unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         let text = error.to_string();
         assert!(text.contains(expected), "{text}");
@@ -405,10 +407,10 @@ fn what_is_no_line_is_refused() {
         ("", false),
         (&format!("{long}\n"), false),
     ] {
-        assert_eq!(writer.line(text.as_bytes()).is_ok(), taken);
+        assert_eq!(writer.put(text.as_bytes()).is_ok(), taken);
     }
     writer
-        .line(&[&long.as_bytes()[1..], b"\n"].concat())
+        .put(&[&long.as_bytes()[1..], b"\n"].concat())
         .unwrap();
     writer.tick(at(1)).unwrap();
     assert_eq!(all_lines(&path, None), ["a", &long[1..]]);
@@ -485,7 +487,7 @@ proptest! {
         let start = |now| {
             let mut writer = open(&path, &options, now);
             if let Some(header) = header {
-                writer.header(format!("{header}\n").as_bytes()).unwrap();
+                writer.head(format!("{header}\n").as_bytes());
             }
             writer
         };
@@ -549,11 +551,7 @@ const WRITER: &str = "OTTOMETER_TEST_WRITER";
 fn writer(mode: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args([
-            "--exact",
-            "export::rotate::tests::be_a_writer",
-            "--nocapture",
-        ])
+        .args(["--exact", "sink::file::tests::be_a_writer", "--nocapture"])
         .env(WRITER, format!("{mode} {}", folder.display()))
         .stdout(Stdio::null())
         .stderr(Stdio::inherit());

@@ -1,26 +1,33 @@
-//! Records of one kind, encoded, as lines.
+//! Records of one kind, encoded, into a sink.
 
 use std::io;
 use std::sync::Arc;
 
-use super::lines::Lines;
 use super::{Exporter, Rest};
-use crate::encode::{Encode, Encoder};
+use crate::encode::{Encode, Encoder, Options};
 use crate::record::{
-    FlowRecord, FlowView, Interval, Intervals, KeptBack, Only, RunEnd, RunRecord, UsageRecord,
+    FlowRecord, FlowView, Interval, Intervals, KeptBack, Only, Records, RunEnd, RunRecord,
+    UsageRecord,
 };
 use crate::signature::SignatureSet;
+use crate::sink::Sink;
 use crate::time::Timestamp;
 use crate::usage::Closed;
 
-/// Gives encoded records to `writer`, one by one.
+/// Gives encoded records to a sink, one by one.
 #[derive(Debug)]
-pub struct Records<W: Lines> {
-    writer: W,
+pub struct Encoded<S: Sink> {
+    sink: S,
     encoder: Box<dyn Encode>,
     /// The record that is made.
-    line: Vec<u8>,
-    has_header: bool,
+    record: Vec<u8>,
+    /// Bytes of the head that the sink knows.
+    told: usize,
+    /// Of many records together, what the sink did not take; and how many they are.
+    left: Vec<u8>,
+    left_records: u64,
+    /// With that its file ends.
+    ends: bool,
     /// Of usage records; without, these are flow records.
     usage: Option<Intervals>,
     /// The records that are written; without, all.
@@ -30,24 +37,27 @@ pub struct Records<W: Lines> {
     rest: Rest,
 }
 
-impl<W: Lines> Records<W> {
-    /// Flow records into `writer`.
-    pub fn flows(encoder: &Encoder, writer: W) -> Self {
-        Self::new(encoder, writer, None)
+impl<S: Sink> Encoded<S> {
+    /// Flow records into `sink`.
+    pub fn flows(encoder: &Encoder, options: &Options, sink: S) -> Self {
+        Self::new((encoder.make)(Records::Flows, options), sink, None)
     }
 
-    /// Usage records into `writer`.
-    pub fn usage(encoder: &Encoder, writer: W, intervals: Intervals) -> Self {
-        Self::new(encoder, writer, Some(intervals))
+    /// Usage records into `sink`.
+    pub fn usage(encoder: &Encoder, options: &Options, sink: S, intervals: Intervals) -> Self {
+        let encoder = (encoder.make)(Records::Usage, options);
+        Self::new(encoder, sink, Some(intervals))
     }
 
-    fn new(encoder: &Encoder, mut writer: W, usage: Option<Intervals>) -> Self {
-        writer.may_pad(encoder.blanks_mean_nothing);
+    const fn new(encoder: Box<dyn Encode>, sink: S, usage: Option<Intervals>) -> Self {
         Self {
-            writer,
-            encoder: (encoder.make)(),
-            line: Vec::new(),
-            has_header: false,
+            sink,
+            encoder,
+            record: Vec::new(),
+            told: 0,
+            left: Vec::new(),
+            left_records: 0,
+            ends: false,
             usage,
             only: None,
             intervals_kept_back: 0,
@@ -62,32 +72,79 @@ impl<W: Lines> Records<W> {
         self
     }
 
-    /// Says what stands at the head of each file, before the first record.
-    fn head(&mut self) -> io::Result<()> {
-        if self.has_header {
+    /// Gives the record that was made to the sink.
+    fn put(&mut self) -> io::Result<()> {
+        let head = self.encoder.head();
+        if head.len() > self.told {
+            self.sink.head(head);
+            self.told = head.len();
+        }
+        // The encoder holds it.
+        if self.record.is_empty() {
             return Ok(());
         }
-        self.line.clear();
-        match self.usage {
-            None => self.encoder.flow_header(&mut self.line),
-            Some(_) => self.encoder.usage_header(&mut self.line),
+        self.sink.put(&self.record)
+    }
+
+    /// Encodes a record and gives it on.
+    fn encode(
+        &mut self,
+        encode: impl FnOnce(&mut dyn Encode, &mut Vec<u8>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.give_left()?;
+        let held = self.encoder.held();
+        self.record.clear();
+        encode(&mut *self.encoder, &mut self.record)?;
+        let put = self.put();
+        if put.is_err() && held > 0 {
+            self.leave(held);
+            return Ok(());
         }
-        if !self.line.is_empty() {
-            self.writer.header(&self.line)?;
+        put?;
+        if self.sink.is_due() {
+            // Tried again at the next tick.
+            let _ = self.end();
         }
-        self.has_header = true;
         Ok(())
     }
 
+    /// What was made of so many records has to wait.
+    fn leave(&mut self, records: u64) {
+        self.left.append(&mut self.record);
+        self.left_records += records;
+    }
+
+    /// Gives on what had to wait.
+    fn give_left(&mut self) -> io::Result<()> {
+        if !self.left.is_empty() {
+            self.sink.put(&self.left)?;
+            self.left.clear();
+            self.left_records = 0;
+        }
+        if self.ends {
+            self.sink.end()?;
+            self.ends = false;
+        }
+        Ok(())
+    }
+
+    /// Ends the file.
+    fn end(&mut self) -> io::Result<()> {
+        self.give_left()?;
+        let held = self.encoder.held();
+        self.record.clear();
+        self.encoder.finish(&mut self.record)?;
+        self.leave(held);
+        self.ends = true;
+        self.give_left()
+    }
+
     fn usage_record(&mut self, record: &UsageRecord<'_>) -> io::Result<()> {
-        self.head()?;
-        self.line.clear();
-        self.encoder.usage(record, &mut self.line)?;
-        self.writer.line(&self.line)
+        self.encode(|encoder, out| encoder.usage(record, out))
     }
 }
 
-impl<W: Lines> Exporter for Records<W> {
+impl<S: Sink> Exporter for Encoded<S> {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
         if self.usage.is_some() {
             return Ok(());
@@ -99,10 +156,7 @@ impl<W: Lines> Exporter for Records<W> {
             only.count(KeptBack { flows: 1, usage: 0 });
             return Ok(());
         }
-        self.head()?;
-        self.line.clear();
-        self.encoder.flow(&view, &mut self.line)?;
-        self.writer.line(&self.line)
+        self.encode(|encoder, out| encoder.flow(&view, out))
     }
 
     fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
@@ -147,8 +201,6 @@ impl<W: Lines> Exporter for Records<W> {
         if self.usage.is_none() {
             return Ok(());
         }
-        self.head()?;
-        self.line.clear();
         // Those that were kept back whole have no number.
         let end = record.end.map(|end| RunEnd {
             intervals: end.intervals.saturating_sub(self.intervals_kept_back),
@@ -158,26 +210,32 @@ impl<W: Lines> Exporter for Records<W> {
             end,
             ..record.clone()
         };
-        self.encoder.run(&record, &mut self.line)?;
-        if self.line.is_empty() {
-            return Ok(());
-        }
-        self.writer.line(&self.line)
+        self.encode(|encoder, out| encoder.run(&record, out))
     }
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
-        self.writer.tick(at)
+        self.give_left()?;
+        self.sink.tick(at)?;
+        if self.sink.is_due() {
+            self.end()?;
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        self.sink.flush()
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.writer.flush()
+        self.end()?;
+        self.sink.finish()
+    }
+
+    fn dropped(&self) -> u64 {
+        self.sink.dropped()
     }
 
     fn held(&self) -> u64 {
-        self.writer.held() + self.rest.records()
+        self.encoder.held() + self.left_records + self.sink.held() + self.rest.records()
     }
 }

@@ -16,9 +16,9 @@
 //! blanks in front of its line feed. That is white space JSON ignores (RFC 8259, section 2). It
 //! costs half a line in 4,096 bytes, before compression.
 //!
-//! In CSV blanks are part of a field (RFC 4180, section 2), so lines of CSV are not filled up. A kill
-//! in the middle of a write can leave the last of them without its end, and so without its line
-//! feed; it is cut off when the file is opened again. Who reads meanwhile takes a line when its line
+//! In CSV blanks are part of a field (RFC 4180, section 2), so lines of CSV are not filled up, and
+//! neither is what is not text. A kill in the middle of a write can leave the last of them without its
+//! end, and a line so without its line feed; it is cut off when the file is opened again. Who reads meanwhile takes a line when its line
 //! feed is there, as with any file that grows.
 //!
 //! When lines are written out because it is time and not because there are many, the next line's
@@ -30,6 +30,7 @@
 //! The buffer is aligned as the file is, so a copy that stops short because a page of ours was
 //! taken away by the kernel stops at a boundary as well.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 
 /// The smallest page size of Linux.
@@ -44,12 +45,14 @@ const STEP: usize = 1024;
 #[repr(align(4096))]
 struct Page([u8; PAGE]);
 
-/// Whole lines that are not written yet. A place in it is equal to its place in the file, modulo
+/// Whole records that are not written yet. A place in it is equal to its place in the file, modulo
 /// the page size.
 pub(super) struct Pages {
     pages: Box<[Page]>,
     from: usize,
     to: usize,
+    /// Where records end, and whether they count: a head does not.
+    ends: VecDeque<(usize, bool)>,
     widest: usize,
     /// Lines may be filled up with blanks.
     pads: bool,
@@ -65,27 +68,24 @@ impl std::fmt::Debug for Pages {
     }
 }
 
-/// A line does not fit: what is held has to be written out first.
+/// A record does not fit: what is held has to be written out first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NoRoom;
 
 impl Pages {
-    /// The longest line that is taken.
+    /// The longest record that is taken.
     pub(super) const LONGEST: usize = CAPACITY - PAGE;
 
-    pub(super) fn new() -> Self {
+    /// Whether lines may be filled up with blanks. Without, records cross boundaries as they come.
+    pub(super) fn new(pads: bool) -> Self {
         Self {
             pages: vec![Page([0; PAGE]); PAGES].into_boxed_slice(),
             from: 0,
             to: 0,
+            ends: VecDeque::new(),
             widest: STEP,
-            pads: true,
+            pads,
         }
-    }
-
-    /// Whether lines may be filled up with blanks. Without, they cross boundaries as they come.
-    pub(super) const fn may_pad(&mut self, may: bool) {
-        self.pads = may;
     }
 
     #[cfg(test)]
@@ -102,6 +102,7 @@ impl Pages {
         let page = PAGE as u64;
         self.from = usize::try_from(place % page).unwrap_or(0);
         self.to = self.from;
+        self.ends.clear();
     }
 
     /// How many bytes the file will have grown when a line of `len` bytes is in it too, in whole
@@ -115,8 +116,8 @@ impl Pages {
         (end + len).next_multiple_of(PAGE) - self.from
     }
 
-    /// Takes a line.
-    pub(super) fn push(&mut self, line: &[u8]) -> Result<(), NoRoom> {
+    /// Takes a record, which counts as one or not.
+    pub(super) fn push(&mut self, line: &[u8], counts: bool) -> Result<(), NoRoom> {
         if line.len() > room(self.to) {
             self.fill_page();
         }
@@ -125,6 +126,7 @@ impl Pages {
         }
         self.widest = self.widest.max(line.len().next_multiple_of(STEP)).min(PAGE);
         self.put(line);
+        self.ends.push_back((self.to, counts));
         Ok(())
     }
 
@@ -142,35 +144,31 @@ impl Pages {
         parts.map(IoSlice::new).collect()
     }
 
-    /// How many lines are held.
-    pub(super) fn lines(&self) -> u64 {
-        let held = (self.from..self.to).map(|place| self.at(place));
-        held.filter(|&byte| byte == Some(b'\n')).count() as u64
+    /// How many records are held.
+    pub(super) fn records(&self) -> u64 {
+        self.ends.iter().filter(|(_, counts)| *counts).count() as u64
     }
 
-    /// Whether what is held begins with these bytes.
-    pub(super) fn begins_with(&self, bytes: &[u8]) -> bool {
-        let held = (self.from..self.to).map(|place| self.at(place));
-        bytes.len() <= self.to - self.from && held.zip(bytes).all(|(has, &is)| has == Some(is))
+    /// How many of the first `len` bytes are whole records.
+    pub(super) fn whole(&self, len: usize) -> usize {
+        let ends = self.ends.iter().map(|&(end, _)| end - self.from);
+        ends.take_while(|&end| end <= len).last().unwrap_or(0)
     }
 
-    /// How many of the first `len` bytes are whole lines.
-    pub(super) fn whole_lines(&self, len: usize) -> usize {
-        let end = (self.from + len).min(self.to);
-        (self.from..end)
-            .rev()
-            .find(|&place| self.at(place) == Some(b'\n'))
-            .map_or(0, |place| place + 1 - self.from)
-    }
-
-    /// The first `len` bytes are in the file.
+    /// The first `len` bytes, which are whole records, are in the file.
     pub(super) fn written(&mut self, len: usize) {
         self.from = (self.from + len).min(self.to);
+        while self.ends.front().is_some_and(|&(end, _)| end <= self.from) {
+            self.ends.pop_front();
+        }
         // Room for more lines while the disk takes none: whole pages move to the front.
         let free = self.from / PAGE;
         self.pages.rotate_left(free % PAGES);
         self.from -= free * PAGE;
         self.to -= free * PAGE;
+        self.ends
+            .iter_mut()
+            .for_each(|(end, _)| *end -= free * PAGE);
     }
 
     /// Fills up the page with blanks in front of the last line's feed, if that line is held.
@@ -182,6 +180,9 @@ impl Pages {
         self.to -= 1;
         self.put(&[b' '; PAGE][..rest]);
         self.put(b"\n");
+        if let Some((end, _)) = self.ends.back_mut() {
+            *end = self.to;
+        }
     }
 
     fn put(&mut self, mut bytes: &[u8]) {
@@ -194,11 +195,6 @@ impl Pages {
             self.to += now.len();
             bytes = later;
         }
-    }
-
-    fn at(&self, place: usize) -> Option<u8> {
-        let page = self.pages.get(place / PAGE)?;
-        page.0.get(place % PAGE).copied()
     }
 }
 
@@ -242,10 +238,10 @@ mod tests {
             (4000, &[500], 500),
             (0, &[5000], 2 * PAGE),
         ] {
-            let mut pages = Pages::new();
+            let mut pages = Pages::new(true);
             pages.start_at(place);
             for &len in lines {
-                pages.push(&line(len)).unwrap();
+                pages.push(&line(len), true).unwrap();
             }
             let text = taken(&mut pages);
             assert_eq!(text.len(), expected, "{place} {lines:?}");
@@ -266,12 +262,11 @@ mod tests {
             (4000, &[96, 500]),
             (100, &[PAGE, 1, 5000]),
         ] {
-            let mut pages = Pages::new();
-            pages.may_pad(false);
+            let mut pages = Pages::new(false);
             pages.start_at(place);
             for &len in lines {
                 assert!(pages.end_with(len) >= pages.len() + len);
-                pages.push(&line(len)).unwrap();
+                pages.push(&line(len), true).unwrap();
             }
             let expected: Vec<u8> = lines.iter().flat_map(|&len| line(len)).collect();
             assert_eq!(taken(&mut pages), expected);
@@ -280,20 +275,20 @@ mod tests {
 
     #[test]
     fn what_is_full_says_so_and_what_is_written_makes_room() {
-        let mut pages = Pages::new();
+        let mut pages = Pages::new(true);
         let mut count = 0;
-        while pages.push(&line(1500)).is_ok() {
+        while pages.push(&line(1500), true).is_ok() {
             count += 1;
         }
         assert_eq!(count, 2 * PAGES);
         assert_eq!(taken(&mut pages).len(), CAPACITY);
-        assert_eq!(pages.whole_lines(PAGE + 10), PAGE);
-        assert_eq!(pages.whole_lines(1499), 0);
+        assert_eq!(pages.whole(PAGE + 10), PAGE);
+        assert_eq!(pages.whole(1499), 0);
         pages.written(1500);
-        assert_eq!(pages.push(&line(1500)), Err(NoRoom));
+        assert_eq!(pages.push(&line(1500), true), Err(NoRoom));
         pages.written(PAGE - 1500);
         assert_eq!(pages.len(), CAPACITY - PAGE);
-        pages.push(&line(1500)).unwrap();
+        pages.push(&line(1500), true).unwrap();
         let text = taken(&mut pages);
         assert_eq!(text.len(), CAPACITY - PAGE + 1500);
         assert_eq!(&text[..1500], line(1500));
@@ -301,9 +296,9 @@ mod tests {
 
     #[test]
     fn says_how_far_a_line_would_reach() {
-        let mut pages = Pages::new();
+        let mut pages = Pages::new(true);
         assert_eq!(pages.end_with(1), PAGE);
-        pages.push(&line(3000)).unwrap();
+        pages.push(&line(3000), true).unwrap();
         assert_eq!(pages.end_with(1096), PAGE);
         assert_eq!(pages.end_with(1097), 2 * PAGE);
         pages.start_at(4000);
