@@ -99,6 +99,14 @@ impl Indices {
 /// The key of a packet, who sent it, and the key's hash.
 type Located = (FlowKey, flow::End, u64);
 
+/// Packets of frames that are run together, and their places: made once for a block, as they are
+/// large. A packet without a place is of a batch before.
+#[derive(Debug, Default)]
+struct Batch<'a> {
+    packets: [Option<Packet<'a>>; BATCH],
+    places: [Option<Located>; BATCH],
+}
+
 /// One of the pipeline's workers.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -207,12 +215,13 @@ impl Worker {
     pub(super) fn run_block(&mut self, block: &Block) {
         let end = u32::try_from(block.frames.len()).unwrap_or(u32::MAX);
         let mut next = 0;
+        let mut batch = Batch::default();
         while next < end {
-            let mut batch = Indices::default();
-            while next < end && batch.add(next) {
+            let mut frames = Indices::default();
+            while next < end && frames.add(next) {
                 next += 1;
             }
-            self.run_frames(block, &mut batch);
+            self.run_frames(block, &mut frames, &mut batch);
         }
     }
 
@@ -223,7 +232,7 @@ impl Worker {
         entries: Vec<Entry>,
         teacher: &mut impl Teacher,
     ) {
-        let mut batch = Indices::default();
+        let (mut frames, mut batch) = (Indices::default(), Batch::default());
         for entry in entries {
             let at = match &entry {
                 Entry::Frame(index) => block.frames.get(*index as usize).map(|frame| frame.at),
@@ -233,17 +242,17 @@ impl Worker {
             if let Some(at) = at
                 && teacher.is_due(at)
             {
-                self.run_frames(block, &mut batch);
+                self.run_frames(block, &mut frames, &mut batch);
                 teacher.teach(at, self);
             }
             if !matches!(entry, Entry::Frame(_)) {
-                self.run_frames(block, &mut batch);
+                self.run_frames(block, &mut frames, &mut batch);
             }
             match entry {
                 Entry::Frame(index) => {
-                    if !batch.add(index) {
-                        self.run_frames(block, &mut batch);
-                        batch.add(index);
+                    if !frames.add(index) {
+                        self.run_frames(block, &mut frames, &mut batch);
+                        frames.add(index);
                     }
                 }
                 Entry::Lesson(index) => {
@@ -255,7 +264,7 @@ impl Worker {
                 Entry::DatagramLesson(datagram) => self.learn_datagram(&datagram),
             }
         }
-        self.run_frames(block, &mut batch);
+        self.run_frames(block, &mut frames, &mut batch);
     }
 
     /// Learns from a frame that another worker counts.
@@ -392,7 +401,7 @@ impl Worker {
     }
 
     /// Runs these frames of a block, and empties `frames`.
-    fn run_frames(&mut self, block: &Block, frames: &mut Indices) {
+    fn run_frames<'b>(&mut self, block: &'b Block, frames: &mut Indices, batch: &mut Batch<'b>) {
         // Another core wrote the block: fetching the headers of all frames at once takes hardly
         // longer than fetching those of one.
         let headers = frames.iter().filter_map(|index| block.frames.get(index));
@@ -404,21 +413,25 @@ impl Worker {
         std::hint::black_box(fetched);
         let mut done = 0;
         while done < frames.count {
-            done += self.run_batch(block, frames, done);
+            done += self.run_batch(block, (frames, done), batch);
         }
         frames.count = 0;
     }
 
     /// Decodes and hashes frames from the `first` of `frames` on, loads their table lines, then
     /// walks them. Returns how many, at least one.
-    fn run_batch(&mut self, block: &Block, frames: &Indices, first: usize) -> usize {
-        let mut packets: [Option<Packet<'_>>; BATCH] = [const { None }; BATCH];
-        let mut places: [Option<Located>; BATCH] = [const { None }; BATCH];
+    fn run_batch<'b>(
+        &mut self,
+        block: &'b Block,
+        (frames, first): (&Indices, usize),
+        Batch { packets, places }: &mut Batch<'b>,
+    ) -> usize {
         let mut other = None;
         let mut done = 0;
-        let batch = packets.iter_mut().zip(&mut places);
+        let batch = packets.iter_mut().zip(places.iter_mut());
         for ((packet, place), index) in batch.zip(frames.iter().skip(first)) {
             done += 1;
+            *place = None;
             // A frame outside its buffer cannot be (the reader checks): pass it all the same.
             let Some(frame) = block.frame(index) else {
                 continue;
@@ -435,11 +448,12 @@ impl Worker {
             }
         }
         let mut known = 0;
+        let places = places.get(..done).unwrap_or_default();
         for (_, _, hash) in places.iter().flatten() {
             known ^= self.flows.warm(*hash);
         }
         std::hint::black_box(known);
-        let batch = packets.iter().zip(&places);
+        let batch = packets.iter().zip(places);
         for ((packet, place), index) in batch.zip(frames.iter().skip(first)) {
             if let (Some(packet), Some(place)) = (packet, place) {
                 let origin = block.frames.get(index).map(|entry| entry.origin);
