@@ -542,7 +542,7 @@ fn sockets() -> Sockets {
         let port = record["src_port"].to_string();
         let flow = &record["flow"];
         let key = (text("src_ip"), port, text("dest_ip"));
-        let one = sockets.entry(key).or_insert((text("app"), [0, 0]));
+        let one = sockets.entry(key).or_insert_with(|| (text("app"), [0, 0]));
         for (sum, side) in one
             .1
             .iter_mut()

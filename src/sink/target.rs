@@ -214,7 +214,7 @@ fn by_ending(path: &Path) -> Result<Option<&'static Encoder>, Refused> {
     let known = || ENCODERS.iter().flat_map(|row| row.endings);
     let mut rows = ENCODERS.iter();
     let is_it = |one: &&str| ending.eq_ignore_ascii_case(one);
-    match rows.find(|row| row.endings.iter().any(|one| is_it(one))) {
+    match rows.find(|row| row.endings.iter().any(is_it)) {
         Some(row) => Ok(Some(row)),
         None => Err(Refused {
             message: format!(
