@@ -328,7 +328,7 @@ impl Classifier {
         let state = class(&mut flow.class);
         state.is_syn_seen |= roles::shows_client(packet, side);
         if side == Side::Client {
-            state.client_mac = state.client_mac.or(packet.source_mac.copied());
+            state.client_mac = state.client_mac.or_else(|| packet.source_mac.copied());
         }
         if packet.payload.is_empty() {
             // Nothing to inspect; a SYN still tells where its stream begins.
