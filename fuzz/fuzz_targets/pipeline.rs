@@ -19,8 +19,7 @@ use ottometer::pipeline::{Config, run};
 use ottometer::record::{FlowRecord, Intervals};
 use ottometer::signature::SignatureSet;
 use ottometer::sink::stream::Stream;
-use ottometer::time::Timestamp;
-use ottometer::usage::{Cells, Summary};
+use ottometer::usage::{Closed, Subjects, Summary};
 
 static SET: LazyLock<Arc<SignatureSet>> = LazyLock::new(|| Arc::new(SignatureSet::builtin()));
 
@@ -57,7 +56,6 @@ fuzz_target!(
         assert!(one.ledger.closes(), "{}", one.ledger);
         assert_eq!(one.ledger, two.ledger);
         assert_eq!(one.cells, two.cells);
-        assert_eq!(one.clients, two.clients);
         assert_eq!(one.flows, two.flows);
         assert_eq!(one.span, two.span);
         assert_eq!(text(&one_wrote.json), text(&two_wrote.json));
@@ -95,10 +93,20 @@ impl Exporter for Written {
             length: Duration::from_secs(1).into(),
             run: None,
         };
-        let mut json = Encoded::usage(encoder("json"), &AS_IS, stream("json", &mut self.json), intervals.clone());
+        let mut json = Encoded::usage(
+            encoder("json"),
+            &AS_IS,
+            stream("json", &mut self.json),
+            intervals.clone(),
+        );
         json.interval(closed, sequence, set)?;
         json.finish()?;
-        let mut csv = Encoded::usage(encoder("csv"), &AS_IS, stream("csv", &mut self.csv), intervals);
+        let mut csv = Encoded::usage(
+            encoder("csv"),
+            &AS_IS,
+            stream("csv", &mut self.csv),
+            intervals,
+        );
         csv.interval(closed, sequence, set)?;
         csv.finish()
     }
@@ -138,7 +146,7 @@ fn go(settings: u8, workers: usize) -> Option<(Summary, Written)> {
         stats: settings & 2 != 0,
         ..Config::default()
     };
-    config.usage.clients = true;
+    config.usage.subjects = Some(Arc::new(Subjects::default()));
     config.usage.interval = (settings & 4 != 0).then_some(Duration::from_secs(60).into());
     let mut written = Written::default();
     let summary = run(&mut inputs, &SET, &config, &mut written, &mut |_| {}).ok()?;
