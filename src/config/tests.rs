@@ -320,7 +320,7 @@ fn what_is_wrong_is_said_with_its_place() {
         ),
         (
             "[records]\nout = [\"flows=a\", \"flow=b\"]",
-            &["t:2:22: records.out: `flow=b`: there are no records `flow`"],
+            &["t:2:7: records.out: `flow=b`: there are no records `flow`"],
         ),
         (
             "[records]\nrotate_size = 1",
