@@ -2,7 +2,7 @@
 //! started again with [`WRITER`] set.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
@@ -82,12 +82,17 @@ fn say(writer: &mut Rotating, text: &str) -> io::Result<()> {
 }
 
 fn open(path: &Path, options: &Options, seconds: u64) -> Rotating {
+    try_open(path, options, seconds).unwrap()
+}
+
+/// Opens it once nobody else has it any more.
+fn try_open(path: &Path, options: &Options, seconds: u64) -> io::Result<Rotating> {
     loop {
         match Rotating::open(path, JSON, options.clone(), at(seconds)) {
             // A process that another test starts holds the lock of a file closed here between its
             // fork and its exec.
             Err(error) if error.kind() == ErrorKind::ResourceBusy => std::thread::yield_now(),
-            opened => return opened.unwrap(),
+            opened => return opened,
         }
     }
 }
@@ -111,7 +116,7 @@ fn what_holds_no_records_is_left_as_it_is() {
         (b"\0\0\0\0\0\0", true),
     ] {
         fs::write(&path, bytes).unwrap();
-        let opened = Rotating::open(&path, JSON, Options::default(), at(0));
+        let opened = try_open(&path, &Options::default(), 0);
         assert_eq!(opened.is_ok(), is_taken, "{bytes:?}");
         drop(opened);
         if !is_taken {
