@@ -57,7 +57,14 @@ fn flat(record: &Value) -> Value {
             value => drop(all.insert(name.clone(), value.clone())),
         }
     }
-    for time in ["timestamp", "start", "end", "run"] {
+    for time in [
+        "timestamp",
+        "start",
+        "end",
+        "run",
+        "covered_from",
+        "covered_until",
+    ] {
         all.remove(time);
     }
     all.into()
