@@ -107,6 +107,10 @@ impl Inner {
 }
 
 impl Inspection {
+    /// The most bytes that one takes which is not in use.
+    pub(super) const SPARE: usize =
+        size_of::<Self>() + MAX_TAGS.next_power_of_two() * size_of::<Tag>();
+
     /// Bytes it takes, about.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>()

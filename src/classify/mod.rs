@@ -134,6 +134,8 @@ pub struct Classification {
     inspection: Option<Box<Inspection>>,
     /// A SYN showed who is the client.
     is_syn_seen: bool,
+    /// What it was called before was looked for when it began, and not found.
+    is_unheard_of: bool,
     /// The link-layer address the client's first packet came from.
     client_mac: Option<Mac>,
     /// What happened on the way, when the classifier was asked to remember.
@@ -186,6 +188,9 @@ impl Classification {
     }
 }
 
+/// Inspections kept for flows to come: many flows end at once.
+const SPARES: usize = 64;
+
 /// Decides flows of one worker.
 #[derive(Debug)]
 pub struct Classifier {
@@ -201,8 +206,8 @@ pub struct Classifier {
     /// Where the messages of a reading end.
     ends: PerSide<Vec<u32>>,
     buffers: Vec<Buffer>,
-    /// What the flow that settled last was inspected with.
-    spare: Option<Box<Inspection>>,
+    /// What the flows that settled last were inspected with.
+    spare: Vec<Box<Inspection>>,
     remember_steps: bool,
     keep: Keep,
 }
@@ -220,7 +225,7 @@ impl Classifier {
             scratch: Facts::default(),
             found: Vec::new(),
             ends: PerSide::default(),
-            spare: None,
+            spare: Vec::new(),
             buffers: std::iter::repeat_with(Buffer::default)
                 .take(MAX_DEPTH)
                 .collect(),
@@ -243,7 +248,8 @@ impl Classifier {
 
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit(learning: &Learning) -> usize {
-        learning.dns_memory + Calls::MEMORY + Transfers::MEMORY + Remembered::MEMORY
+        let learned = learning.dns_memory + Calls::MEMORY + Transfers::MEMORY;
+        learned + Remembered::MEMORY + SPARES * Inspection::SPARE
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -290,13 +296,18 @@ impl Classifier {
 
     /// A flow has begun: with a new connection, of which nothing is remembered, or in the middle.
     /// Returns whether it is remembered that the other side is the client.
-    pub fn begin<T>(&mut self, flow: &mut Flow<T>) -> bool {
+    pub fn begin<T>(
+        &mut self,
+        flow: &mut Flow<T>,
+        class: impl Fn(&mut T) -> &mut Classification,
+    ) -> bool {
         if flow.begins_here() {
             self.remembered.forget(&flow.key());
-            false
-        } else {
-            self.remembered.turn(flow)
+            return false;
         }
+        let turns = self.remembered.turn(flow);
+        class(&mut flow.class).is_unheard_of = turns.is_none();
+        turns == Some(true)
     }
 
     /// A flow that was called so has ended. It may go on.
@@ -340,7 +351,7 @@ impl Classifier {
             return true;
         }
         let inspection = class(&mut flow.class).inspection.take();
-        let mut inspection = inspection.or_else(|| self.spare.take()).unwrap_or_default();
+        let mut inspection = inspection.or_else(|| self.spare.pop()).unwrap_or_default();
         let mut facts = class(&mut flow.class).facts.take();
         let mut steps = class(&mut flow.class).steps.take();
         if self.remember_steps && steps.is_none() {
@@ -404,7 +415,7 @@ impl Classifier {
         at: crate::time::Timestamp,
     ) {
         let inspection = class(&mut flow.class).inspection.take();
-        let mut inspection = inspection.or_else(|| self.spare.take()).unwrap_or_default();
+        let mut inspection = inspection.or_else(|| self.spare.pop()).unwrap_or_default();
         let mut facts = class(&mut flow.class).facts.take();
         let mut steps = class(&mut flow.class).steps.take();
         let number = packets(flow);
@@ -466,9 +477,11 @@ impl Classifier {
         class: &impl Fn(&mut T) -> &mut Classification,
         named: Named,
     ) {
-        self.spare = class(&mut flow.class).inspection.take();
-        if let Some(spare) = &mut self.spare {
+        if self.spare.len() < SPARES
+            && let Some(mut spare) = class(&mut flow.class).inspection.take()
+        {
             spare.reset();
+            self.spare.push(spare);
         }
         settle(flow, class, named);
     }

@@ -88,14 +88,13 @@ impl Remembered {
     }
 
     /// Makes the client of a flow that has begun in the middle who it was before. Returns whether
-    /// that was the other side.
-    pub(super) fn turn<T>(&self, flow: &mut Flow<T>) -> bool {
-        let entry = self.get(flow);
-        let turns = entry.is_some_and(|entry| entry.client_is_low != flow.client_is_low());
+    /// that was the other side; `None`: nothing is known of it.
+    pub(super) fn turn<T>(&self, flow: &mut Flow<T>) -> Option<bool> {
+        let turns = self.get(flow)?.client_is_low != flow.client_is_low();
         if turns {
             flow.swap_sides();
         }
-        turns
+        Some(turns)
     }
 
     /// What a flow was called before that has begun in the middle.

@@ -86,7 +86,7 @@ impl Run {
         let touch = touch.unwrap();
         let flow = self.table.flow(touch).unwrap();
         let mut side = touch.side;
-        if touch.is_new && self.classifier.begin(flow) {
+        if touch.is_new && self.classifier.begin(flow, |class| class) {
             side = !side;
         }
         if !flow.class.is_settled() {

@@ -23,8 +23,10 @@ impl Classifier {
         // Behind a proxy the address it was told counts, not its own.
         let behind = facts.and_then(|facts| facts.destination.as_deref()?.ip);
         let (is_syn_seen, client_mac) = (state.is_syn_seen, state.client_mac);
+        let is_unheard_of = state.is_unheard_of;
         let number = packets(flow);
-        let before = self.remembered.of(flow).filter(|before| {
+        let before = (!is_unheard_of).then(|| self.remembered.of(flow)).flatten();
+        let before = before.filter(|before| {
             let app = before.app;
             !has_name && app.is_none_or(|app| self.set.catalog().is_current(app))
         });

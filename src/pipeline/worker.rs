@@ -518,7 +518,7 @@ impl Worker {
         desk.unsettled.count(frames, bytes);
         if touch.is_new {
             desk.flows += 1;
-            if desk.classifier.begin(flow) {
+            if desk.classifier.begin(flow, State::class) {
                 side = !side;
             }
             if self.sheds {
