@@ -8,14 +8,14 @@ use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::path::PathBuf;
 
-use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::closest::{closest, did_you_mean};
-use super::options::{self, Given};
+use super::given::Given;
 use super::out::Out;
 use super::problem::Problem;
 use super::value::{
@@ -153,7 +153,7 @@ macro_rules! tables {
             }
 
             /// What options say.
-            fn given(&mut self, matches: &ArgMatches) {
+            pub(super) fn given(&mut self, matches: &ArgMatches) {
                 $($(
                     let id = concat!(stringify!($table), ".", stringify!($key));
                     self.$table.$key = Given::given(matches, id, $default);
@@ -430,53 +430,6 @@ tables! {
             "--log-format FORMAT" in "Output": "How it is written";
     }
 }
-
-macro_rules! arguments {
-    ($type:ident, $augment:expr, $make:expr) => {
-        impl Args for $type {
-            fn augment_args(command: Command) -> Command {
-                $augment(command)
-            }
-
-            fn augment_args_for_update(command: Command) -> Command {
-                $augment(command)
-            }
-        }
-
-        impl FromArgMatches for $type {
-            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-                let mut file = File::default();
-                file.given(matches);
-                Ok($make(file))
-            }
-
-            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-                *self = Self::from_arg_matches(matches)?;
-                Ok(())
-            }
-        }
-    };
-}
-
-/// What the options of flows say that `read` and `explain` have.
-#[derive(Clone, Debug)]
-pub struct FlowOptions(pub File);
-
-/// What the options of accounts say that `read` has.
-#[derive(Clone, Debug)]
-pub struct AccountOptions(pub File);
-
-arguments!(File, options::augment, |file| file);
-arguments!(
-    FlowOptions,
-    |command| options::augment_read(command, "Flows"),
-    FlowOptions
-);
-arguments!(
-    AccountOptions,
-    |command| options::augment_read(command, "Accounts"),
-    AccountOptions
-);
 
 impl File {
     /// Reads the `text` of a file; `name` is what problems call it.

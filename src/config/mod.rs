@@ -7,6 +7,7 @@
 
 mod closest;
 mod file;
+mod given;
 mod only;
 mod options;
 mod out;
@@ -17,11 +18,11 @@ mod value;
 
 pub use closest::{closest, did_you_mean};
 pub use file::{
-    AccountOptions, CaptureTable, File, FlowOptions, FlowsTable, LogTable, MetricsTable,
-    NetworksTable, PrivilegeTable, RecordsTable, SignaturesTable,
+    CaptureTable, File, FlowsTable, LogTable, MetricsTable, NetworksTable, PrivilegeTable,
+    RecordsTable, SignaturesTable,
 };
 pub use only::{Kinds, only};
-pub use options::option_of;
+pub use options::{AccountOptions, FlowOptions, option_of};
 pub use out::Out;
 pub use problem::{Problem, line_and_column};
 pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};

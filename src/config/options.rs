@@ -1,15 +1,8 @@
 //! Options of the command line, made from the rows of the settings file.
 
-use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
-
-use super::file::{Key, TABLES};
-use super::out::Out;
-use super::value::{
-    Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone,
-};
+use super::file::{File, Key, TABLES};
 
 /// Headings of the help, in their order.
 const HEADINGS: &[&str] = &[
@@ -79,77 +72,49 @@ impl Key {
     }
 }
 
-/// What options can give.
-pub(super) trait Given: Sized {
-    /// Has `argument` take values of this type.
-    fn takes(argument: Arg) -> Arg;
-
-    /// What was given. A flag says the opposite of the `default`.
-    fn given(matches: &ArgMatches, id: &str, default: &str) -> Option<Self>;
-}
-
-macro_rules! values {
-    ($($type:ty),*) => {
-        $(
-            impl Given for $type {
-                fn takes(argument: Arg) -> Arg {
-                    argument.value_parser(value_parser!($type))
-                }
-
-                fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
-                    matches.try_get_one::<Self>(id).ok()?.cloned()
-                }
+macro_rules! arguments {
+    ($type:ident, $augment:expr, $make:expr) => {
+        impl Args for $type {
+            fn augment_args(command: Command) -> Command {
+                $augment(command)
             }
-        )*
+
+            fn augment_args_for_update(command: Command) -> Command {
+                $augment(command)
+            }
+        }
+
+        impl FromArgMatches for $type {
+            fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+                let mut file = File::default();
+                file.given(matches);
+                Ok($make(file))
+            }
+
+            fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+                *self = Self::from_arg_matches(matches)?;
+                Ok(())
+            }
+        }
     };
 }
 
-values!(
-    String, PathBuf, usize, u16, u8, Size, Period, Every, TimeZone, Listen, Steer, Scope, Compress,
-    Level, LogFormat
+/// What the options of flows say that `read` and `explain` have.
+#[derive(Clone, Debug)]
+pub struct FlowOptions(pub File);
+
+/// What the options of accounts say that `read` has.
+#[derive(Clone, Debug)]
+pub struct AccountOptions(pub File);
+
+arguments!(File, augment, |file| file);
+arguments!(
+    FlowOptions,
+    |command| augment_read(command, "Flows"),
+    FlowOptions
 );
-
-impl Given for NonZeroUsize {
-    fn takes(argument: Arg) -> Arg {
-        argument.value_parser(|text: &str| match text.replace('_', "").parse() {
-            Ok(0) => Err("must be at least 1".to_owned()),
-            Ok(number) => Self::new(number).ok_or_else(String::new),
-            Err(error) => Err(std::num::ParseIntError::to_string(&error)),
-        })
-    }
-
-    fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
-        matches.try_get_one::<Self>(id).ok()?.copied()
-    }
-}
-
-impl Given for bool {
-    fn takes(argument: Arg) -> Arg {
-        argument.action(ArgAction::SetTrue)
-    }
-
-    fn given(matches: &ArgMatches, id: &str, default: &str) -> Option<Self> {
-        let is_given = matches.try_get_one::<Self>(id).ok()??;
-        is_given.then_some(default != "true")
-    }
-}
-
-macro_rules! lists {
-    ($($type:ty),*) => {
-        $(
-            impl Given for Vec<$type> {
-                fn takes(argument: Arg) -> Arg {
-                    let argument = argument.action(ArgAction::Append);
-                    argument.value_parser(value_parser!($type))
-                }
-
-                fn given(matches: &ArgMatches, id: &str, _: &str) -> Option<Self> {
-                    let values = matches.try_get_many::<$type>(id).ok()??;
-                    Some(values.cloned().collect())
-                }
-            }
-        )*
-    };
-}
-
-lists!(String, Out);
+arguments!(
+    AccountOptions,
+    |command| augment_read(command, "Accounts"),
+    AccountOptions
+);
