@@ -207,6 +207,10 @@ pub struct Classifier {
     ends: PerSide<Vec<u32>>,
     buffers: Vec<Buffer>,
     /// What the flows that settled last were inspected with.
+    #[expect(
+        clippy::vec_box,
+        reason = "flows hold them boxed, and nothing is to be moved"
+    )]
     spare: Vec<Box<Inspection>>,
     remember_steps: bool,
     keep: Keep,
