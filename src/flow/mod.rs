@@ -3,6 +3,7 @@
 //!
 //! The next stage, `dissect`, reads a flow's [`Opening`].
 
+mod budget;
 mod config;
 mod conversation;
 mod counters;
@@ -12,7 +13,6 @@ mod leaving;
 pub mod opening;
 mod quic;
 mod reassembly;
-mod room;
 mod table;
 mod tcp;
 

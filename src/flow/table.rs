@@ -3,13 +3,13 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::budget::Budget;
 use super::config::Config;
 use super::conversation::{EndReason, Fate, Flow};
 use super::expiry::{Reminder, Wheel};
 use super::key::{End, FlowKey};
 use super::leaving::Leaving;
 use super::opening::Side;
-use super::room::Room;
 use crate::decode::{Packet, TcpSegment};
 use crate::time::Timestamp;
 
@@ -57,9 +57,9 @@ pub struct FlowTable<T> {
     due: Vec<Reminder>,
     generation: u32,
     /// What openings take, and what was read in them so far.
-    openings: Room,
+    openings: Budget,
     /// What settled flows keep for their records.
-    kept: Room,
+    kept: Budget,
     /// The slot to look at next for a flow that may leave a full table.
     hand: usize,
     /// Flows that leave it before.
@@ -99,8 +99,8 @@ impl<T: Default> FlowTable<T> {
     /// An empty table.
     pub fn new(config: Config) -> Self {
         Self {
-            openings: Room::new(config.opening_memory),
-            kept: Room::new(config.record_memory),
+            openings: Budget::new(config.opening_memory),
+            kept: Budget::new(config.record_memory),
             least_idle: config.least_idle(),
             config,
             state: RandomState::default(),
@@ -469,8 +469,8 @@ impl<T: Default> FlowTable<T> {
             // In the wheel and, all at once, due.
             list(reminders, 2 * size_of::<Reminder>()),
             Wheel::EMPTY,
-            Room::memory_limit(flows),
-            Room::memory_limit(flows),
+            Budget::memory_limit(flows),
+            Budget::memory_limit(flows),
             Leaving::memory_limit(flows),
             HOLDING.saturating_mul(size_of::<Flow<T>>() + 3 * HELD_OPENING),
         ];
@@ -527,8 +527,8 @@ impl<T: Default> FlowTable<T> {
         self.index = HashTable::new();
         self.free = Vec::new();
         self.wheel = Wheel::new();
-        self.openings = Room::new(self.config.opening_memory);
-        self.kept = Room::new(self.config.record_memory);
+        self.openings = Budget::new(self.config.opening_memory);
+        self.kept = Budget::new(self.config.record_memory);
         self.hand = 0;
         self.leaving = Leaving::default();
         self.holding = 0;

@@ -112,7 +112,7 @@ struct Batch<'a> {
 pub(super) struct Worker {
     decoder: Decoder,
     flows: FlowTable<State>,
-    desk: Desk,
+    handler: FlowHandler,
     drops: Drops,
     table_full: CellId,
     flow_config: flow::Config,
@@ -164,7 +164,7 @@ pub(super) struct Tally {
 
 /// What happens to flows: naming, counting, reporting.
 #[derive(Debug)]
-struct Desk {
+struct FlowHandler {
     classifier: Classifier,
     usage: Usage,
     stats: Option<Stats>,
@@ -191,7 +191,7 @@ impl Worker {
         Self {
             decoder: Decoder::new(config.decode.clone()),
             flows: FlowTable::new(config.flow.clone()),
-            desk: Desk {
+            handler: FlowHandler {
                 classifier,
                 usage,
                 stats: config.stats.then(Stats::default),
@@ -270,14 +270,14 @@ impl Worker {
     /// Learns from a frame that another worker counts.
     pub(super) fn learn(&mut self, frame: Frame<'_>) {
         if let Decoded::Packet(packet) = self.decoder.decode(frame) {
-            self.desk.classifier.learn(&packet);
+            self.handler.classifier.learn(&packet);
         }
     }
 
     /// Learns from a datagram that another worker counts.
     pub(super) fn learn_datagram(&mut self, datagram: &Datagram) {
         if let Decoded::Packet(packet) = self.decoder.decode_datagram(datagram) {
-            self.desk.classifier.learn(&packet);
+            self.handler.classifier.learn(&packet);
         }
     }
 
@@ -288,27 +288,28 @@ impl Worker {
             .expire(watermark, &mut |reason, frames, bytes| {
                 drops.count(reason, u64::from(frames), bytes);
             });
-        let desk = &mut self.desk;
+        let handler = &mut self.handler;
         self.flows
-            .expire(watermark, |flow, reason| desk.end(flow, reason));
-        desk.closed
-            .append(&mut desk.usage.take_until(watermark, &self.flows));
-        if let (Some(stats), Some(began)) = (&mut desk.stats, began) {
+            .expire(watermark, |flow, reason| handler.end(flow, reason));
+        handler
+            .closed
+            .append(&mut handler.usage.take_until(watermark, &self.flows));
+        if let (Some(stats), Some(began)) = (&mut handler.stats, began) {
             stats.block(began.elapsed());
         }
     }
 
     /// A running stopwatch, if time is measured.
     pub(super) fn stopwatch(&self) -> Option<Stopwatch> {
-        self.desk.stats.is_some().then(Stopwatch::start)
+        self.handler.stats.is_some().then(Stopwatch::start)
     }
 
     /// What happened since it was last asked.
     pub(super) fn take(&mut self) -> Produced {
-        let records = self.desk.records.as_mut();
+        let records = self.handler.records.as_mut();
         Produced {
             records: records.map(std::mem::take).unwrap_or_default(),
-            closed: std::mem::take(&mut self.desk.closed),
+            closed: std::mem::take(&mut self.handler.closed),
             marked: self.marks.as_mut().map(Marks::take).unwrap_or_default(),
         }
     }
@@ -320,23 +321,23 @@ impl Worker {
 
     /// Follows flows from when they settle, for [`Worker::take_news`].
     pub(super) fn follow(&mut self) {
-        self.desk.watch = Some(Watch::default());
+        self.handler.watch = Some(Watch::default());
     }
 
     /// Keeps note of flows that show one direction, for [`Worker::take_halves`].
     pub(super) fn tell_halves(&mut self) {
-        self.desk.halves = Some(Halves::default());
+        self.handler.halves = Some(Halves::default());
     }
 
     /// Flows that have ended and showed one direction, if they are kept note of.
     pub(super) fn take_halves(&mut self) -> Halves {
-        let halves = self.desk.halves.as_mut();
+        let halves = self.handler.halves.as_mut();
         halves.map(std::mem::take).unwrap_or_default()
     }
 
     /// What has become of the flows followed, if any are.
     pub(super) fn take_news(&mut self) -> Vec<FlowRecord> {
-        let watch = self.desk.watch.as_mut();
+        let watch = self.handler.watch.as_mut();
         watch
             .map(|watch| watch.take(&self.flows))
             .unwrap_or_default()
@@ -344,27 +345,27 @@ impl Worker {
 
     /// The rules in use.
     pub(super) fn set(&self) -> &Arc<SignatureSet> {
-        self.desk.classifier.set()
+        self.handler.classifier.set()
     }
 
     /// Names flows by `set` from now on.
     pub(super) fn replace_set(&mut self, set: Arc<SignatureSet>) {
-        self.desk.classifier.replace_set(set);
+        self.handler.classifier.replace_set(set);
     }
 
     /// What is counted so far and not in a closed interval.
     pub(super) fn tally(&self) -> Tally {
-        let mut unsettled = self.desk.unsettled;
+        let mut unsettled = self.handler.unsettled;
         let (packets, bytes) = self.decoder.waiting();
         unsettled.count(packets, bytes);
         Tally {
-            open: self.desk.usage.open(),
+            open: self.handler.usage.open(),
             drops: self.drops,
             unsettled,
-            flows: self.desk.flows,
+            flows: self.handler.flows,
             flows_held: self.flows.len() as u64,
-            health: self.desk.health,
-            stats: self.desk.stats.clone(),
+            health: self.handler.health,
+            stats: self.handler.stats.clone(),
         }
     }
 
@@ -380,10 +381,10 @@ impl Worker {
         self.decoder.finish(&mut |reason, frames, bytes| {
             drops.count(reason, u64::from(frames), bytes);
         });
-        let desk = &mut self.desk;
+        let handler = &mut self.handler;
         self.flows
-            .finish(reason, |flow, reason| desk.end(flow, reason));
-        desk.closed.append(&mut desk.usage.take_all());
+            .finish(reason, |flow, reason| handler.end(flow, reason));
+        handler.closed.append(&mut handler.usage.take_all());
     }
 
     /// Ends all flows: what happened since it was last asked, and all there was.
@@ -392,10 +393,10 @@ impl Worker {
         let produced = self.take();
         let totals = Totals {
             drops: self.drops,
-            health: self.desk.health,
+            health: self.handler.health,
             halves: self.take_halves(),
-            flows: self.desk.flows,
-            stats: self.desk.stats,
+            flows: self.handler.flows,
+            stats: self.handler.stats,
         };
         (produced, totals)
     }
@@ -469,22 +470,22 @@ impl Worker {
     #[inline]
     fn on_packet(&mut self, packet: &Packet<'_>, located: &Located, origin: Option<u16>) {
         if Classifier::teaches(packet) {
-            let Answers { read, unasked } = self.desk.classifier.learn(packet);
+            let Answers { read, unasked } = self.handler.classifier.learn(packet);
             // Other workers read them too; here they are counted.
-            self.desk.health.count(Fault::DnsUnasked, read, unasked);
+            self.handler.health.count(Fault::DnsUnasked, read, unasked);
         }
-        let desk = &mut self.desk;
+        let handler = &mut self.handler;
         let settled = |state: &State| state.class.is_settled();
         let touch = self.flows.touch(packet, *located, settled, |flow, reason| {
-            desk.end(flow, reason)
+            handler.end(flow, reason)
         });
         let touch = match touch {
             Ok(touch) => touch,
             Err(Unplaced::Full) => {
-                return desk.usage.count(self.table_full, Side::Client, packet);
+                return handler.usage.count(self.table_full, Side::Client, packet);
             }
             Err(Unplaced::Held) => {
-                return desk
+                return handler
                     .unsettled
                     .count(u64::from(packet.frames), u64::from(packet.wire_len));
             }
@@ -501,43 +502,45 @@ impl Worker {
         if !flow.class.seen.knows(touch.side) {
             flow.class.seen.packet(packet, touch.side, origin);
         }
-        desk.usage.count(cell, touch.side, packet);
+        handler.usage.count(cell, touch.side, packet);
         let at = touch.slot();
-        desk.usage
+        handler
+            .usage
             .follow(flow, State::account, at, (packet, touch.side));
     }
 
     /// Reads a packet of a flow that has not settled.
     #[inline(never)]
     fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, origin: Option<u16>) {
-        let (desk, mut side) = (&mut self.desk, touch.side);
+        let (handler, mut side) = (&mut self.handler, touch.side);
         let Some(flow) = self.flows.flow(touch) else {
             return;
         };
         let (frames, bytes) = (u64::from(packet.frames), u64::from(packet.wire_len));
-        desk.unsettled.count(frames, bytes);
+        handler.unsettled.count(frames, bytes);
         if touch.is_new {
-            desk.flows += 1;
-            if desk.classifier.begin(flow, State::class) {
+            handler.flows += 1;
+            if handler.classifier.begin(flow, State::class) {
                 side = !side;
             }
             if self.sheds {
                 flow.class.class.give_up(UnknownReason::Overload);
-                return desk.settle(flow, packet.at);
+                return handler.settle(flow, packet.at);
             }
         }
         flow.class.seen.packet(packet, side, origin);
         let settles =
-            desk.classifier
+            handler
+                .classifier
                 .on_packet(flow, State::class, packet, side, &self.flow_config);
         if !flow.class.class.is_named() {
             flow.class.seen.nameless(packet);
         }
         if settles {
-            desk.settle(flow, packet.at);
+            handler.settle(flow, packet.at);
         }
         self.flows
-            .bound_memory(touch, State::memory, |flow| desk.cut(flow));
+            .bound_memory(touch, State::memory, |flow| handler.cut(flow));
     }
 
     fn on_datagram(&mut self, mut datagram: Box<Datagram>) {
@@ -566,7 +569,7 @@ impl Worker {
     }
 }
 
-impl Desk {
+impl FlowHandler {
     /// Credits a flow that has just settled with all that waited for its name.
     fn settle(&mut self, flow: &mut Flow<State>, at: Timestamp) {
         let Verdict::Settled { named, .. } = flow.class.class.verdict else {

@@ -15,7 +15,7 @@ const KEPT: (usize, usize) = (2, 4);
 /// A limit, and who takes how much. Who began first is kept only while it may come to use: most runs
 /// never come near the limit.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct Budget {
     limit: usize,
     held: usize,
     /// How many flows take any.
@@ -25,7 +25,7 @@ pub(super) struct Room {
     is_kept: bool,
 }
 
-impl Room {
+impl Budget {
     pub(super) const fn new(limit: usize) -> Self {
         Self {
             limit,
