@@ -113,6 +113,13 @@ mod tests {
             ("flow=a.csv", Err("did you mean `flows`?")),
             ("flows=a.cvs", Err("did you mean `.csv`?")),
             ("flows=a.jsonl.zst", Err("expected .jsonl, ")),
+            (
+                "flows=a.parquet",
+                match cfg!(feature = "parquet") {
+                    true => Ok((Records::Flows, "a.parquet")),
+                    false => Err("cargo build --features parquet"),
+                },
+            ),
         ] {
             let out = text.parse::<Out>();
             match (out, expected) {

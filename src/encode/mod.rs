@@ -121,6 +121,14 @@ pub struct Setting<T> {
     pub set: fn(&mut T, &str) -> Result<(), String>,
 }
 
+/// Endings of files that this build does not write, each with the feature of the same name that a
+/// build needs to do so.
+pub const LEFT_OUT: &[&str] = if cfg!(feature = "parquet") {
+    &[]
+} else {
+    &["parquet"]
+};
+
 /// The encodings. The first is that of a file or stream whose name has no ending.
 pub static ENCODERS: &[Encoder] = &[
     Encoder {

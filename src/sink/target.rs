@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::socket::{Host, Settings};
 use super::{SINKS, Way};
-use crate::encode::{self, ENCODERS, Encoder, Setting};
+use crate::encode::{self, ENCODERS, Encoder, LEFT_OUT, Setting};
 
 /// Where an output goes, and in which encoding.
 #[derive(Clone, Debug)]
@@ -217,11 +217,18 @@ fn by_ending(path: &Path) -> Result<Option<&'static Encoder>, Refused> {
     match rows.find(|row| row.endings.iter().any(is_it)) {
         Some(row) => Ok(Some(row)),
         None => Err(Refused {
-            message: format!(
-                "{}: no records are written into files with the ending `.{}`",
-                path.display(),
-                ending.display()
-            ),
+            message: match LEFT_OUT.iter().find(|one| is_it(one)) {
+                Some(feature) => format!(
+                    "{}: this build writes no Parquet: it needs `cargo build --features {feature}`, as \
+                     `make build` does",
+                    path.display()
+                ),
+                None => format!(
+                    "{}: no records are written into files with the ending `.{}`",
+                    path.display(),
+                    ending.display()
+                ),
+            },
             said: format!(".{}", ending.display()),
             known: known().map(|one| format!(".{one}")).collect(),
         }),
