@@ -472,12 +472,6 @@ impl Record for FlowView<'_> {
         FIELDS.iter().map(|field| &field.column)
     }
 
-    fn values(&self) -> impl Iterator<Item = (&'static Column, Option<Value<'_>>)> {
-        FIELDS
-            .iter()
-            .map(|field| (&field.column, (field.get)(self)))
-    }
-
     fn value(&self, place: usize) -> Option<Value<'_>> {
         (FIELDS.get(place)?.get)(self)
     }

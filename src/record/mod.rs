@@ -174,7 +174,10 @@ pub trait Record {
     fn columns() -> impl Iterator<Item = &'static Column>;
 
     /// Its fields with what it says in them.
-    fn values(&self) -> impl Iterator<Item = (&'static Column, Option<Value<'_>>)>;
+    fn values(&self) -> impl Iterator<Item = (&'static Column, Option<Value<'_>>)> {
+        let columns = Self::columns().enumerate();
+        columns.map(|(place, column)| (column, self.value(place)))
+    }
 
     /// What it says in the field at this place of its table.
     fn value(&self, place: usize) -> Option<Value<'_>>;

@@ -54,7 +54,7 @@ impl<'a> Publisher<'a> {
             end: None,
         };
         for writer in &writers {
-            writer.begin(&run);
+            writer.run_record(&run);
         }
         Self {
             control,

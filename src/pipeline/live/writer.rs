@@ -220,8 +220,8 @@ impl Writer {
         self.waiting.add(Arc::clone(closed))
     }
 
-    /// The run begins.
-    pub(super) fn begin(&self, run: &RunRecord) {
+    /// The run has begun, or ended.
+    pub(super) fn run_record(&self, run: &RunRecord) {
         if self.records == Records::Usage {
             self.give(1);
             self.order(Order::Usage(Usage::Run(Box::new(run.clone()))));
@@ -243,7 +243,7 @@ impl Writer {
             intervals: self.sequence,
             ..end
         });
-        self.begin(&RunRecord { end, ..run.clone() });
+        self.run_record(&RunRecord { end, ..run.clone() });
         self.orders = None;
     }
 
