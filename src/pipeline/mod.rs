@@ -143,7 +143,7 @@ pub fn run(
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {
                 let worker = Worker::new(share, classifier);
-                work(worker, number, &job_in, &empty, &reports);
+                work(worker, (number, count), &job_in, &empty, &reports);
             });
         }
         drop((empty_out, report_out));
@@ -267,7 +267,7 @@ fn read(
 
 fn work(
     mut worker: Worker,
-    number: usize,
+    (number, count): (usize, usize),
     jobs: &Receiver<Job>,
     empty: &Sender<Block>,
     reports: &Sender<Report>,
@@ -301,8 +301,10 @@ fn work(
             watermark,
             ..report(number, produced)
         };
-        // While more waits to be done, the next report tells of this block as well.
-        if report.is_empty() && !jobs.is_empty() && untold < UNTOLD {
+        // The next report tells of this block as well. It can wait while more is to be done here,
+        // and without another worker nothing waits for it: waking the collector for each block
+        // costs more than a block of large frames does.
+        if report.is_empty() && (count == 1 || (!jobs.is_empty() && untold < UNTOLD)) {
             untold += 1;
             continue;
         }
