@@ -188,7 +188,7 @@ impl Classification {
     }
 }
 
-/// Inspections kept for flows to come: many flows end at once.
+/// Inspections and sheets of facts kept for flows to come: many flows end at once.
 const SPARES: usize = 64;
 
 /// Decides flows of one worker.
@@ -212,6 +212,12 @@ pub struct Classifier {
         reason = "flows hold them boxed, and nothing is to be moved"
     )]
     spare: Vec<Box<Inspection>>,
+    /// Sheets that facts were written on, clean.
+    #[expect(
+        clippy::vec_box,
+        reason = "flows hold them boxed, and nothing is to be moved"
+    )]
+    sheets: Vec<Box<Facts>>,
     remember_steps: bool,
     keep: Keep,
 }
@@ -230,6 +236,7 @@ impl Classifier {
             found: Vec::new(),
             ends: PerSide::default(),
             spare: Vec::new(),
+            sheets: Vec::new(),
             buffers: std::iter::repeat_with(Buffer::default)
                 .take(MAX_DEPTH)
                 .collect(),
@@ -472,6 +479,16 @@ impl Classifier {
             });
         }
         self.settle(flow, &class, names);
+    }
+
+    /// Takes facts nobody asks for any more, so that the next flow's are written on the same sheet.
+    pub fn reuse(&mut self, facts: Option<Box<Facts>>) {
+        if self.sheets.len() < SPARES
+            && let Some(mut facts) = facts
+        {
+            *facts = Facts::default();
+            self.sheets.push(facts);
+        }
     }
 
     /// Settles a flow that was inspected. What it was inspected with is used for the next one.

@@ -150,7 +150,9 @@ impl Classifier {
                 | Outcome::Done
                 | Outcome::Wraps(_)) => {
                     if owner.is_none() {
-                        *facts = Some(Box::new(std::mem::take(&mut self.scratch)));
+                        let mut sheet = self.sheets.pop().unwrap_or_default();
+                        std::mem::swap(&mut *sheet, &mut self.scratch);
+                        *facts = Some(sheet);
                     }
                     return Some((place, outcome));
                 }

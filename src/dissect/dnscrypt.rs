@@ -120,7 +120,7 @@ fn certificate_query(bytes: &[u8]) -> Option<(bool, Box<str>)> {
     if questions != 1 || !reader.rest().starts_with(CERTIFICATE_NAME) {
         return None;
     }
-    let mut name = String::new();
+    let mut name = String::with_capacity(reader.rest().len().min(254));
     loop {
         let len = reader.u8()?;
         if len == 0 {
@@ -135,7 +135,7 @@ fn certificate_query(bytes: &[u8]) -> Option<(bool, Box<str>)> {
         if !name.is_empty() {
             name.push('.');
         }
-        name.push_str(&text.to_ascii_lowercase());
+        name.extend(text.chars().map(|letter| letter.to_ascii_lowercase()));
     }
     let kind = reader.be16()?;
     (kind == TXT).then(|| (flags & 0x8000 != 0, name.into()))

@@ -590,9 +590,12 @@ impl FlowHandler {
             (Some(_), Some(_)) => flow.class.class.facts.clone(),
             (Some(_), None) => None,
         };
-        if let Some(watch) = &mut self.watch {
-            let class = Classification::settled_as(flow.class.class.verdict, facts);
-            watch.settled(flow, class);
+        match &mut self.watch {
+            Some(watch) => {
+                let class = Classification::settled_as(flow.class.class.verdict, facts);
+                watch.settled(flow, class);
+            }
+            None => self.classifier.reuse(facts),
         }
     }
 
