@@ -9,7 +9,7 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use ottometer::decode::{Address, IpProtocol, Packet, TcpSegment, Vlans};
 use ottometer::flow::{
-    Config, EndReason, Flow, FlowTable, Opening, PerSide, Scope, Side, Transport, Unplaced,
+    Attachment, Config, EndReason, FlowTable, Opening, PerSide, Scope, Side, Transport, Unplaced,
 };
 use ottometer::time::Timestamp;
 use ottometer_fuzz::Fields;
@@ -21,6 +21,16 @@ struct Seen {
     ends: PerSide<Vec<u32>>,
     ended: PerSide<bool>,
     settled: bool,
+}
+
+impl Attachment for Seen {
+    fn is_settled(&self) -> bool {
+        self.settled
+    }
+
+    fn memory(&self) -> usize {
+        0
+    }
 }
 
 /// Packets and bytes.
@@ -48,12 +58,14 @@ fuzz_target!(|input: &[u8]| {
     let mut watermark = at;
     let mut number = 0;
     let (mut wire, mut out) = (Volume::default(), Volume::default());
-    let mut end = |flow: &mut Flow<Seen>| {
-        // What was held back is counted in the flow after all.
-        flow.take_held();
-        for side in [Side::Client, Side::Server] {
-            out.0 += flow.counters[side].packets;
-            out.1 += flow.counters[side].bytes;
+    let mut end = |table: &mut FlowTable<Seen>| {
+        while let Some((flow, _)) = table.next_ended() {
+            // What was held back is counted in the flow after all.
+            flow.take_held();
+            for side in [Side::Client, Side::Server] {
+                out.0 += flow.counters[side].packets;
+                out.1 += flow.counters[side].bytes;
+            }
         }
     };
     let mut turned_away = Volume::default();
@@ -120,7 +132,8 @@ fuzz_target!(|input: &[u8]| {
         wire.0 += 1;
         wire.1 += u64::from(wire_len);
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located, |seen| seen.settled, |flow, _| end(flow));
+        let touch = table.touch(&packet, located);
+        end(&mut table);
         assert!(table.len() <= config.max_flows);
         let touch = match touch {
             Ok(touch) => touch,
@@ -155,10 +168,14 @@ fuzz_target!(|input: &[u8]| {
             flow.class = seen;
         }
         if when & 0x0f == 0x0f {
-            table.expire(watermark, |flow, _| end(flow));
+            while table.expire(watermark) {
+                end(&mut table);
+            }
+            end(&mut table);
         }
     }
-    table.finish(EndReason::EndOfInput, |flow, _| end(flow));
+    table.finish(EndReason::EndOfInput);
+    end(&mut table);
     assert!(table.is_empty());
     out.0 += turned_away.0;
     out.1 += turned_away.1;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::dissect::tls::tests::{client_hello_record, server_hello_record};
-use crate::flow::samples::{Host, acknowledging, tcp, udp};
+use crate::flow::samples::{Host, acknowledging, ended, tcp, udp};
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
@@ -113,25 +113,22 @@ impl Run {
         let mut flow = None;
         for packet in packets {
             let located = table.locate(packet);
-            let touch = table
-                .touch(packet, located, Classification::is_settled, |_, _| {})
-                .unwrap();
+            let touch = table.touch(packet, located).unwrap();
+            ended(&mut table);
             let side = touch.side;
             let entry = table.flow(touch).unwrap();
             if !entry.class.is_settled() {
-                self.classifier
-                    .on_packet(entry, |class| class, packet, side, &self.config);
+                self.classifier.on_packet(entry, packet, side, &self.config);
             }
             flow = Some((packet.at, located));
         }
         let (at, located) = flow.unwrap();
         let last = packets.last().unwrap();
-        let touch = table
-            .touch(last, located, Classification::is_settled, |_, _| {})
-            .unwrap();
+        let touch = table.touch(last, located).unwrap();
+        ended(&mut table);
         let flow = table.flow(touch).unwrap();
         if !flow.class.is_settled() {
-            self.classifier.finish(flow, |class| class, at);
+            self.classifier.finish(flow, at);
         }
         let Verdict::Settled { named, .. } = flow.class.verdict else {
             panic!("a finished flow has settled");

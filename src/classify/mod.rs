@@ -27,7 +27,7 @@ use crate::app::{AppId, Proto, Service};
 use crate::decode::{IpProtocol, Packet};
 use crate::dissect::unpack::Buffer;
 use crate::dissect::{self, DISSECTORS, Facts};
-use crate::flow::{self, EndReason, Flow, PerSide, Side, Transport};
+use crate::flow::{self, Attachment, EndReason, Flow, PerSide, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
@@ -140,6 +140,23 @@ pub struct Classification {
     client_mac: Option<Mac>,
     /// What happened on the way, when the classifier was asked to remember.
     pub steps: Option<Box<Trace>>,
+}
+
+impl AsMut<Self> for Classification {
+    fn as_mut(&mut self) -> &mut Self {
+        self
+    }
+}
+
+impl Attachment for Classification {
+    #[inline]
+    fn is_settled(&self) -> bool {
+        self.is_settled()
+    }
+
+    fn memory(&self) -> usize {
+        self.memory()
+    }
 }
 
 impl Classification {
@@ -307,17 +324,13 @@ impl Classifier {
 
     /// A flow has begun: with a new connection, of which nothing is remembered, or in the middle.
     /// Returns whether it is remembered that the other side is the client.
-    pub fn begin<T>(
-        &mut self,
-        flow: &mut Flow<T>,
-        class: impl Fn(&mut T) -> &mut Classification,
-    ) -> bool {
+    pub fn begin<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>) -> bool {
         if flow.begins_here() {
             self.remembered.forget(&flow.key());
             return false;
         }
         let turns = self.remembered.turn(flow);
-        class(&mut flow.class).is_unheard_of = turns.is_none();
+        flow.class.as_mut().is_unheard_of = turns.is_none();
         turns == Some(true)
     }
 
@@ -327,10 +340,9 @@ impl Classifier {
     }
 
     /// Reads `packet` into the opening of its flow. Returns whether the flow settled on it.
-    pub fn on_packet<T>(
+    pub fn on_packet<T: AsMut<Classification>>(
         &mut self,
         flow: &mut Flow<T>,
-        class: impl Fn(&mut T) -> &mut Classification,
         packet: &Packet<'_>,
         side: Side,
         config: &flow::Config,
@@ -344,10 +356,10 @@ impl Classifier {
                 decider: Some(Decider::ProtocolNumber),
                 ..Named::default()
             };
-            settle(flow, &class, names);
+            settle(flow, names);
             return true;
         }
-        let state = class(&mut flow.class);
+        let state = flow.class.as_mut();
         state.is_syn_seen |= roles::shows_client(packet, side);
         if side == Side::Client {
             state.client_mac = state.client_mac.or_else(|| packet.source_mac.copied());
@@ -358,13 +370,13 @@ impl Classifier {
             return false;
         }
         if flow.payload_packets() == 0 && self.transfers.has(flow, packet.at) {
-            settle(flow, &class, transfer());
+            settle(flow, transfer());
             return true;
         }
-        let inspection = class(&mut flow.class).inspection.take();
+        let inspection = flow.class.as_mut().inspection.take();
         let mut inspection = inspection.or_else(|| self.spare.pop()).unwrap_or_default();
-        let mut facts = class(&mut flow.class).facts.take();
-        let mut steps = class(&mut flow.class).steps.take();
+        let mut facts = flow.class.as_mut().facts.take();
+        let mut steps = flow.class.as_mut().steps.take();
         if self.remember_steps && steps.is_none() {
             steps = Some(Box::default());
         }
@@ -398,7 +410,7 @@ impl Classifier {
         }
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
         let swapped = inspection.is_swapped(facts.as_deref());
-        let state = class(&mut flow.class);
+        let state = flow.class.as_mut();
         state.inspection = Some(inspection);
         state.facts = facts;
         state.steps = steps;
@@ -407,28 +419,27 @@ impl Classifier {
             flow.swap_sides();
         }
         if let Some(mut names) = settled_by {
-            self.add_weak(flow, &class, &mut names, packet.at);
-            self.settle(flow, &class, names);
+            self.add_weak(flow, &mut names, packet.at);
+            self.settle(flow, names);
             return true;
         }
         if exhausted {
-            self.finish(flow, class, packet.at);
+            self.finish(flow, packet.at);
             return true;
         }
         false
     }
 
     /// Settles a flow whose opening has ended, by what there is.
-    pub fn finish<T>(
+    pub fn finish<T: AsMut<Classification>>(
         &mut self,
         flow: &mut Flow<T>,
-        class: impl Fn(&mut T) -> &mut Classification,
         at: crate::time::Timestamp,
     ) {
-        let inspection = class(&mut flow.class).inspection.take();
+        let inspection = flow.class.as_mut().inspection.take();
         let mut inspection = inspection.or_else(|| self.spare.pop()).unwrap_or_default();
-        let mut facts = class(&mut flow.class).facts.take();
-        let mut steps = class(&mut flow.class).steps.take();
+        let mut facts = flow.class.as_mut().facts.take();
+        let mut steps = flow.class.as_mut().steps.take();
         let number = packets(flow);
         let had_payload = flow.payload_packets() > 0;
         let mut names = match flow.last_look() {
@@ -460,7 +471,7 @@ impl Classifier {
         behind::merge(&mut facts, &mut inspection);
         let swapped = inspection.is_swapped(facts.as_deref());
         let mid_stream = inspection.mid_stream;
-        let state = class(&mut flow.class);
+        let state = flow.class.as_mut();
         state.inspection = Some(inspection);
         state.facts = facts;
         state.steps = steps;
@@ -468,7 +479,7 @@ impl Classifier {
             state.steps.iter_mut().for_each(|trace| trace.swap_sides());
             flow.swap_sides();
         }
-        self.add_weak(flow, &class, &mut names, at);
+        self.add_weak(flow, &mut names, at);
         if names.app.is_none() && names.proto.is_none() {
             names.unknown = Some(if !had_payload {
                 UnknownReason::NoPayload
@@ -478,7 +489,7 @@ impl Classifier {
                 UnknownReason::NoMatch
             });
         }
-        self.settle(flow, &class, names);
+        self.settle(flow, names);
     }
 
     /// Takes facts nobody asks for any more, so that the next flow's are written on the same sheet.
@@ -492,26 +503,21 @@ impl Classifier {
     }
 
     /// Settles a flow that was inspected. What it was inspected with is used for the next one.
-    fn settle<T>(
-        &mut self,
-        flow: &mut Flow<T>,
-        class: &impl Fn(&mut T) -> &mut Classification,
-        named: Named,
-    ) {
+    fn settle<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>, named: Named) {
         if self.spare.len() < SPARES
-            && let Some(mut spare) = class(&mut flow.class).inspection.take()
+            && let Some(mut spare) = flow.class.as_mut().inspection.take()
         {
             spare.reset();
             self.spare.push(spare);
         }
-        settle(flow, class, named);
+        settle(flow, named);
     }
 }
 
-fn settle<T>(flow: &mut Flow<T>, class: &impl Fn(&mut T) -> &mut Classification, named: Named) {
+fn settle<T: AsMut<Classification>>(flow: &mut Flow<T>, named: Named) {
     let at_packet = packets(flow);
     flow.close_opening();
-    let state = class(&mut flow.class);
+    let state = flow.class.as_mut();
     state.inspection = None;
     state.verdict = Verdict::Settled { named, at_packet };
 }

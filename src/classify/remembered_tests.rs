@@ -76,31 +76,28 @@ impl Run {
             self.classifier.learn(packet);
         }
         let located = self.table.locate(packet);
-        let (classifier, ended) = (&mut self.classifier, &mut self.ended);
-        let touch = self.table.touch(
-            packet,
-            located,
-            Classification::is_settled,
-            |flow, reason| ended.push(end(classifier, flow, reason)),
-        );
-        let touch = touch.unwrap();
+        let touch = self.table.touch(packet, located).unwrap();
+        self.take_ended();
         let flow = self.table.flow(touch).unwrap();
         let mut side = touch.side;
-        if touch.is_new && self.classifier.begin(flow, |class| class) {
+        if touch.is_new && self.classifier.begin(flow) {
             side = !side;
         }
         if !flow.class.is_settled() {
             let config = Config::default();
-            self.classifier
-                .on_packet(flow, |class| class, packet, side, &config);
+            self.classifier.on_packet(flow, packet, side, &config);
         }
     }
 
     fn end_all(&mut self, reason: EndReason) {
-        let (classifier, ended) = (&mut self.classifier, &mut self.ended);
-        self.table.finish(reason, |flow, reason| {
-            ended.push(end(classifier, flow, reason));
-        });
+        self.table.finish(reason);
+        self.take_ended();
+    }
+
+    fn take_ended(&mut self) {
+        while let Some((flow, reason)) = self.table.next_ended() {
+            self.ended.push(end(&mut self.classifier, flow, reason));
+        }
     }
 
     /// All flows between A and B that these packets are, in the order they end.
@@ -122,7 +119,7 @@ fn end(
 ) -> (String, bool, u16) {
     if !flow.class.is_settled() {
         let at = flow.last;
-        classifier.finish(flow, |class| class, at);
+        classifier.finish(flow, at);
     }
     let Verdict::Settled { named, .. } = flow.class.verdict else {
         panic!("a finished flow has settled");

@@ -3,7 +3,7 @@
 use super::inspection::LONG_STREAM;
 use super::*;
 use crate::flow::opening::Script;
-use crate::flow::samples::{Host, acknowledging, dns_answer, dns_question, tcp, udp};
+use crate::flow::samples::{Host, acknowledging, dns_answer, dns_question, ended, tcp, udp};
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
@@ -90,12 +90,11 @@ fn verdict(packets: &[Packet<'_>]) -> (Named, u32, Option<String>) {
             classifier.learn(packet);
         }
         let located = table.locate(packet);
-        let touch = table
-            .touch(packet, located, Classification::is_settled, |_, _| {})
-            .unwrap();
+        let touch = table.touch(packet, located).unwrap();
+        ended(&mut table);
         let flow = table.flow(touch).unwrap();
         if !flow.class.is_settled()
-            && classifier.on_packet(flow, |class| class, packet, touch.side, &config)
+            && classifier.on_packet(flow, packet, touch.side, &config)
             && let Verdict::Settled { at_packet: at, .. } = flow.class.verdict
         {
             at_packet = at;
@@ -103,13 +102,12 @@ fn verdict(packets: &[Packet<'_>]) -> (Named, u32, Option<String>) {
     }
     let last = packets.last().unwrap();
     let located = table.locate(last);
-    let touch = table
-        .touch(last, located, Classification::is_settled, |_, _| {})
-        .unwrap();
+    let touch = table.touch(last, located).unwrap();
+    ended(&mut table);
     let flow = table.flow(touch).unwrap();
     if !flow.class.is_settled() {
         at_packet = 0;
-        classifier.finish(flow, |class| class, last.at);
+        classifier.finish(flow, last.at);
     }
     let Verdict::Settled { named, .. } = flow.class.verdict else {
         panic!("a finished flow has settled");
@@ -681,6 +679,7 @@ mod half_read {
     use super::super::*;
     use crate::decode::{Address, IpProtocol, TcpSegment, Vlans};
     use crate::flow::FlowTable;
+    use crate::flow::samples::ended;
     use crate::time::Timestamp;
 
     /// The `number`th segment of a client towards port 80.
@@ -736,10 +735,11 @@ mod half_read {
         ];
         let settled = packets.map(|packet| {
             let located = table.locate(&packet);
-            let touch = table.touch(&packet, located, Classification::is_settled, |_, _| {});
+            let touch = table.touch(&packet, located);
+            ended(&mut table);
             let touch = touch.unwrap();
             let flow = table.flow(touch).unwrap();
-            classifier.on_packet(flow, |class| class, &packet, touch.side, &config);
+            classifier.on_packet(flow, &packet, touch.side, &config);
             flow.class.verdict
         });
         assert_eq!(
@@ -792,19 +792,15 @@ impl Run {
             self.classifier.learn(packet);
         }
         let located = self.table.locate(packet);
-        let touch = self
-            .table
-            .touch(packet, located, Classification::is_settled, |_, _| {})
-            .unwrap();
+        let touch = self.table.touch(packet, located).unwrap();
+        ended(&mut self.table);
         let flow = self.table.flow(touch).unwrap();
         if !flow.class.is_settled() {
             let config = Config::default();
             let side = touch.side;
-            let settled = self
-                .classifier
-                .on_packet(flow, |class| class, packet, side, &config);
+            let settled = self.classifier.on_packet(flow, packet, side, &config);
             if !settled && at_end {
-                self.classifier.finish(flow, |class| class, packet.at);
+                self.classifier.finish(flow, packet.at);
             }
         }
         let Verdict::Settled { named, .. } = flow.class.verdict else {

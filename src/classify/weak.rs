@@ -8,14 +8,13 @@ use crate::verdict::{Evidence, Tag};
 impl Classifier {
     /// Names an application by what other flows taught, by address or by port, where nothing
     /// better is known and nothing forbids it.
-    pub(super) fn add_weak<T>(
+    pub(super) fn add_weak<T: AsMut<Classification>>(
         &mut self,
         flow: &mut Flow<T>,
-        class: &impl Fn(&mut T) -> &mut Classification,
         names: &mut Named,
         at: crate::time::Timestamp,
     ) {
-        let state = class(&mut flow.class);
+        let state = flow.class.as_mut();
         let facts = state.facts.as_deref();
         let has_name = facts.is_some_and(|facts| facts.server_name.is_some())
             && names.evidence != Some(Evidence::OuterName);
@@ -63,7 +62,7 @@ impl Classifier {
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
                 continue;
             };
-            if let Some(trace) = class(&mut flow.class).steps.as_deref_mut() {
+            if let Some(trace) = flow.class.as_mut().steps.as_deref_mut() {
                 trace.remember(Step::inferred(number, tag));
             }
             if tag.app.is_some() {

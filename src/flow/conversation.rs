@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::attachment::Attachment;
 use super::config::Config;
 use super::counters::Counters;
 use super::expiry::Reminder;
@@ -443,14 +444,11 @@ impl<T> Flow<T> {
     }
 
     /// To which flow a packet of `end` belongs that has the sockets of this one, which is not idle.
-    /// `settled`: it has its name.
     #[inline]
-    pub(super) fn fate(
-        &self,
-        packet: &Packet<'_>,
-        end: End,
-        settled: impl FnOnce() -> bool,
-    ) -> Fate {
+    pub(super) fn fate(&self, packet: &Packet<'_>, end: End) -> Fate
+    where
+        T: Attachment,
+    {
         match (&self.progress, packet.tcp) {
             (Progress::Tcp(tcp), Some(segment)) => {
                 if segment.has(TcpSegment::SYN) || self.held.is_some() {
@@ -459,7 +457,7 @@ impl<T> Flow<T> {
                     Fate::GoesOn
                 }
             }
-            (progress, None) if quic::may_begin(packet.payload) && settled() => {
+            (progress, None) if quic::may_begin(packet.payload) && self.class.is_settled() => {
                 let is_left = match progress {
                     Progress::Quic(connection) => {
                         connection.is_left_by(self.side_of(end), packet.payload)

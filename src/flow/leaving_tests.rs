@@ -2,7 +2,7 @@
 //! open only for one with a payload.
 
 use super::*;
-use crate::flow::samples::{Host, acknowledging, tcp, udp};
+use crate::flow::samples::{Host, acknowledging, ended, expired, tcp, udp};
 
 const SYN: u8 = TcpSegment::SYN;
 const ACK: u8 = TcpSegment::ACK;
@@ -21,18 +21,13 @@ fn table(max_flows: usize) -> Table {
 
 /// Counts a packet; gives where, and the first frames of flows that had to leave.
 fn touch(table: &mut Table, packet: &Packet<'_>) -> (Result<Touch, Unplaced>, Vec<u64>) {
-    let mut left = Vec::new();
     let located = table.locate(packet);
-    let touch = table.touch(
-        packet,
-        located,
-        |&settled| settled,
-        |flow, reason| {
-            assert!(matches!(reason, EndReason::Evicted | EndReason::Reset));
-            left.push(flow.first_number);
-        },
-    );
-    (touch, left)
+    let touch = table.touch(packet, located);
+    let left = ended(table).into_iter().map(|(number, reason)| {
+        assert!(matches!(reason, EndReason::Evicted | EndReason::Reset));
+        number
+    });
+    (touch, left.collect())
 }
 
 /// A datagram of the flow of `port`.
@@ -211,9 +206,7 @@ fn the_order_that_is_begun_late_is_that_of_time() {
     let mut table = table(8);
     touch(&mut table, &datagram(1, 1)).0.unwrap();
     touch(&mut table, &datagram(20, 2)).0.unwrap();
-    table.expire(Timestamp::new(40, 0), |flow, _| {
-        assert_eq!(flow.first_number, 1);
-    });
+    assert_eq!(expired(&mut table, 40), [(1, EndReason::Idle)]);
     assert_eq!(table.len(), 1);
     for (at, port) in (41..).zip(3..10) {
         touch(&mut table, &datagram(at, port)).0.unwrap();

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::samples::{Host, tcp, udp};
+use crate::flow::samples::{Host, ended, expired, tcp, udp};
 
 const FIN: u8 = TcpSegment::FIN;
 const SYN: u8 = TcpSegment::SYN;
@@ -18,6 +18,16 @@ struct Learned {
     /// Bytes learned from the opening, and kept for the record.
     learned: usize,
     is_settled: bool,
+}
+
+impl Attachment for Learned {
+    fn is_settled(&self) -> bool {
+        self.is_settled
+    }
+
+    fn memory(&self) -> usize {
+        self.learned
+    }
 }
 
 type Rooms = FlowTable<Learned>;
@@ -41,7 +51,9 @@ fn inspect(
 ) -> Vec<(u64, bool)> {
     let config = table.config().clone();
     let located = table.locate(packet);
-    let Ok(touch) = table.touch(packet, located, |shown| shown.is_settled, |_, _| {}) else {
+    let touch = table.touch(packet, located);
+    ended(table);
+    let Ok(touch) = touch else {
         return Vec::new();
     };
     let flow = table.flow(touch).unwrap();
@@ -58,17 +70,14 @@ fn inspect(
         flow.close_opening();
     }
     let mut cut = Vec::new();
-    table.bound_memory(
-        touch,
-        |shown| shown.learned,
-        |flow| {
-            cut.push((flow.first_number, !flow.class.is_settled));
-            if flow.class.is_settled {
-                flow.class.learned = 0;
-            }
-            flow.class.is_settled = true;
-        },
-    );
+    table.book(touch);
+    while let Some(flow) = table.next_to_cut() {
+        cut.push((flow.first_number, !flow.class.is_settled));
+        if flow.class.is_settled {
+            flow.class.learned = 0;
+        }
+        flow.class.is_settled = true;
+    }
     cut
 }
 
@@ -105,9 +114,9 @@ fn the_opening_that_began_first_ends_first() {
     for flow in [4, 9] {
         let packet = packet(flow);
         let located = table.locate(&packet);
-        table.touch(&packet, located, |_| true, |_, _| {}).unwrap();
+        table.touch(&packet, located).unwrap();
     }
-    table.expire(Timestamp::new(1000, 0), |_, _| {});
+    expired(&mut table, 1000);
     assert_eq!((table.memory(), counted(&table)), ((0, 0), (0, 0)));
 }
 
@@ -185,7 +194,7 @@ proptest! {
             };
             inspect(&mut table, &packet, learned, odds > 200);
             if odds == 3 {
-                table.expire(Timestamp::new(at, 0), |_, _| {});
+                expired(&mut table, at);
             }
             let (held, kept) = table.memory();
             prop_assert!(held <= openings && kept <= records);
@@ -203,7 +212,8 @@ fn a_table_takes_no_more_than_it_says() {
             let port = u16::try_from(1 + flow).unwrap();
             let packet = udp(1, (1, port), B, b"");
             let located = table.locate(&packet);
-            table.touch(&packet, located, |_| true, |_, _| {}).unwrap();
+            table.touch(&packet, located).unwrap();
+            ended(&mut table);
         }
         let slots: usize = table.chunks.iter().map(Vec::capacity).sum();
         let taken = slots * size_of::<Option<Flow<Learned>>>()

@@ -3,6 +3,7 @@
 //!
 //! The next stage, `dissect`, reads a flow's [`Opening`].
 
+mod attachment;
 mod budget;
 mod config;
 mod conversation;
@@ -19,6 +20,7 @@ mod tcp;
 #[cfg(test)]
 pub(crate) mod samples;
 
+pub use attachment::Attachment;
 pub use config::Config;
 pub use conversation::{EndReason, Flow};
 pub use counters::Counters;

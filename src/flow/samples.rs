@@ -2,11 +2,32 @@
 
 #![allow(clippy::indexing_slicing)]
 
+use super::{Attachment, EndReason, FlowTable};
 use crate::decode::{Address, IpProtocol, Packet, TcpSegment, Vlans};
 use crate::time::Timestamp;
 
 /// The last octet of an address in 10.0.0.0/24, and a port.
 pub(crate) type Host = (u8, u16);
+
+/// The flows of `table` that have ended: the number of their first frame, and why.
+pub(crate) fn ended<T: Attachment>(table: &mut FlowTable<T>) -> Vec<(u64, EndReason)> {
+    let mut ended = Vec::new();
+    while let Some((flow, reason)) = table.next_ended() {
+        ended.push((flow.first_number, reason));
+    }
+    ended
+}
+
+/// Those that have ended and those that are idle at this second.
+pub(crate) fn expired<T: Attachment>(table: &mut FlowTable<T>, at: u64) -> Vec<(u64, EndReason)> {
+    let mut gone = Vec::new();
+    let mut may_be_more = true;
+    while may_be_more {
+        may_be_more = table.expire(Timestamp::new(at, 0));
+        gone.extend(ended(table));
+    }
+    gone
+}
 
 /// A datagram at this second.
 pub(crate) fn udp(at: u64, from: Host, to: Host, payload: &[u8]) -> Packet<'_> {

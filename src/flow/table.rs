@@ -1,8 +1,11 @@
 //! The flow table: finds or makes the flow of a packet, counts it, ends what is idle.
 
+use std::collections::VecDeque;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
+use super::attachment::Attachment;
 use super::budget::Budget;
 use super::config::Config;
 use super::conversation::{EndReason, Fate, Flow};
@@ -54,7 +57,13 @@ pub struct FlowTable<T> {
     chunks: Vec<Vec<Option<Flow<T>>>>,
     free: Vec<u32>,
     wheel: Wheel,
+    /// Reminders that have come due, and how many of them were looked at.
     due: Vec<Reminder>,
+    looked_at: usize,
+    /// Flows that have ended and are not shown yet, in their order.
+    ended: VecDeque<(u32, EndReason)>,
+    /// The one that was shown last. Its place is free when the next one is asked for.
+    shown: Option<u32>,
     generation: u32,
     /// What openings take, and what was read in them so far.
     openings: Budget,
@@ -66,11 +75,25 @@ pub struct FlowTable<T> {
     leaving: Leaving,
     /// Flows that hold packets of which it is not known whether they are theirs.
     holding: usize,
+    /// The flow that was shown last to let go of memory.
+    cut: Option<Cut>,
     /// No flow is idle that had a packet so many nanoseconds ago.
     least_idle: u64,
 }
 
+/// A flow that was shown to let go of memory, by its slot.
+#[derive(Clone, Copy, Debug)]
+enum Cut {
+    /// Of its opening, and of what was read in it.
+    Opening(u32),
+    /// Of what it keeps for its record.
+    Kept(u32),
+}
+
 const CHUNK: usize = 1024;
+
+/// Flows that end with one packet, at most: the one it does not belong to any more.
+const ENDED_AT_ONCE: usize = 1;
 
 /// How many flows are looked at for one that may leave a full table.
 const EVICTION_TRIES: usize = 64;
@@ -95,7 +118,7 @@ const REMINDERS_AHEAD: usize = 32;
 /// Reminders due at once that room is kept for.
 const DUE_ROOM: usize = 4096;
 
-impl<T: Default> FlowTable<T> {
+impl<T: Attachment> FlowTable<T> {
     /// An empty table.
     pub fn new(config: Config) -> Self {
         Self {
@@ -109,6 +132,10 @@ impl<T: Default> FlowTable<T> {
             free: Vec::new(),
             wheel: Wheel::new(),
             due: Vec::new(),
+            looked_at: 0,
+            ended: VecDeque::new(),
+            shown: None,
+            cut: None,
             generation: 0,
             hand: 0,
             leaving: Leaving::default(),
@@ -166,7 +193,8 @@ impl<T: Default> FlowTable<T> {
     /// Finds or makes the flow of `packet` and counts the packet in it. A packet that has no place is
     /// counted by the caller.
     ///
-    /// Flows that end on the way are handed to `ended`.
+    /// A flow that ends on the way is the [next ended](Self::next_ended): it is to be asked for where one
+    /// is new, or the packet has no place.
     ///
     /// # Errors
     ///
@@ -176,8 +204,6 @@ impl<T: Default> FlowTable<T> {
         &mut self,
         packet: &Packet<'_>,
         located: (FlowKey, End, u64),
-        settled: impl Fn(&T) -> bool,
-        ended: impl FnMut(&mut Flow<T>, EndReason),
     ) -> Result<Touch, Unplaced> {
         let (key, end, hash) = &located;
         let chunks = &self.chunks;
@@ -195,7 +221,7 @@ impl<T: Default> FlowTable<T> {
         {
             return Ok(self.go_on(slot, packet, *end));
         }
-        self.touch_with_care(packet, located, found, settled, ended)
+        self.touch_with_care(packet, located, found)
     }
 
     /// The same as [`FlowTable::touch`], for what begins, ends or belongs to another connection.
@@ -205,9 +231,11 @@ impl<T: Default> FlowTable<T> {
         packet: &Packet<'_>,
         (key, end, hash): (FlowKey, End, u64),
         found: Option<u32>,
-        settled: impl Fn(&T) -> bool,
-        mut ended: impl FnMut(&mut Flow<T>, EndReason),
     ) -> Result<Touch, Unplaced> {
+        debug_assert!(
+            self.ended.is_empty(),
+            "flows have ended and were not asked for"
+        );
         let mut next = None;
         if let Some(slot) = found
             && let Some(flow) = flow_at_mut(&mut self.chunks, slot)
@@ -217,7 +245,7 @@ impl<T: Default> FlowTable<T> {
             let fate = if is_idle {
                 Fate::Over(EndReason::Idle)
             } else {
-                flow.fate(packet, end, || settled(&flow.class))
+                flow.fate(packet, end)
             };
             let reason = match fate {
                 Fate::GoesOn => return Ok(self.count_in(slot, packet, end)),
@@ -256,14 +284,14 @@ impl<T: Default> FlowTable<T> {
                 }
             };
             self.holding -= usize::from(next.is_some());
-            self.remove(slot, hash, reason, &mut ended);
+            self.remove(slot, hash, reason);
         }
         if self.index.len() >= self.config.max_flows {
-            let slot = self.first_to_leave(packet, &settled);
+            let slot = self.first_to_leave(packet);
             let slot = slot.ok_or(Unplaced::Full)?;
             if let Some(flow) = flow_at(&self.chunks, slot) {
                 let hash = flow.key.hash_with(&self.state);
-                self.remove(slot, hash, EndReason::Evicted, &mut ended);
+                self.remove(slot, hash, EndReason::Evicted);
             }
         }
         self.generation = self.generation.wrapping_add(1);
@@ -379,17 +407,39 @@ impl<T: Default> FlowTable<T> {
     /// Notes what the flow of a packet just read has come to take: its opening, and what `read`
     /// tells was learned from it. Called after each packet of a flow that had not settled before.
     ///
-    /// While all openings together take more than they may, the flow whose opening began first is
-    /// handed to `cut`, to settle by what it has shown. While settled flows keep more than they may,
-    /// the one that settled first is handed to it, to let go of what it keeps. Of those that were
-    /// there when half of the room was taken, the flow that began first counts as the first.
-    pub fn bound_memory(
-        &mut self,
-        touch: Touch,
-        read: impl Fn(&T) -> usize,
-        mut cut: impl FnMut(&mut Flow<T>),
-    ) {
-        self.note(touch.slot, &read);
+    /// That may be more than there is room for: see [`FlowTable::next_to_cut`].
+    pub fn book(&mut self, touch: Touch) {
+        self.note(touch.slot);
+    }
+
+    /// The next flow that has to let go of memory; to be asked for after [`FlowTable::book`] until there
+    /// is none.
+    ///
+    /// While all openings together take more than they may, it is the flow whose opening began first,
+    /// which is to settle by what it has shown. While settled flows keep more than they may, it is the
+    /// one that settled first, which is to let go of what it keeps. Of those that were there when
+    /// half of the room was taken, the flow that began first counts as the first.
+    pub fn next_to_cut(&mut self) -> Option<&mut Flow<T>> {
+        match self.cut.take() {
+            Some(Cut::Opening(slot)) => {
+                if let Some(flow) = flow_at_mut(&mut self.chunks, slot) {
+                    flow.close_opening();
+                }
+                self.note(slot);
+            }
+            Some(Cut::Kept(slot)) => {
+                if let Some(flow) = flow_at_mut(&mut self.chunks, slot) {
+                    self.kept.release(std::mem::take(&mut flow.kept));
+                }
+            }
+            None => {}
+        }
+        self.cut = self.first_to_cut();
+        let (Cut::Opening(slot) | Cut::Kept(slot)) = self.cut?;
+        flow_at_mut(&mut self.chunks, slot)
+    }
+
+    fn first_to_cut(&mut self) -> Option<Cut> {
         if self.openings.begins() {
             let flows = self.oldest_first(|flow| flow.charged > 0);
             self.openings.begin(flows.into_iter());
@@ -397,11 +447,8 @@ impl<T: Default> FlowTable<T> {
         while self.openings.is_exceeded()
             && let Some(oldest) = self.openings.oldest()
         {
-            let flow = flow_at_mut(&mut self.chunks, oldest.slot);
-            if let Some(flow) = flow.filter(|flow| flow.opens(oldest)) {
-                cut(flow);
-                flow.close_opening();
-                self.note(oldest.slot, &read);
+            if flow_at(&self.chunks, oldest.slot).is_some_and(|flow| flow.opens(oldest)) {
+                return Some(Cut::Opening(oldest.slot));
             }
         }
         if self.kept.begins() {
@@ -411,10 +458,8 @@ impl<T: Default> FlowTable<T> {
         while self.kept.is_exceeded()
             && let Some(oldest) = self.kept.oldest()
         {
-            let flow = flow_at_mut(&mut self.chunks, oldest.slot);
-            if let Some(flow) = flow.filter(|flow| flow.keeps(oldest)) {
-                cut(flow);
-                self.kept.release(std::mem::take(&mut flow.kept));
+            if flow_at(&self.chunks, oldest.slot).is_some_and(|flow| flow.keeps(oldest)) {
+                return Some(Cut::Kept(oldest.slot));
             }
         }
         let chunks = &self.chunks;
@@ -422,15 +467,16 @@ impl<T: Default> FlowTable<T> {
             .tidy(|entry| flow_at(chunks, entry.slot).is_some_and(|flow| flow.opens(entry)));
         self.kept
             .tidy(|entry| flow_at(chunks, entry.slot).is_some_and(|flow| flow.keeps(entry)));
+        None
     }
 
     /// Books what the flow in `slot` takes now.
-    fn note(&mut self, slot: u32, read: &impl Fn(&T) -> usize) {
+    fn note(&mut self, slot: u32) {
         let Some(flow) = flow_at_mut(&mut self.chunks, slot) else {
             return;
         };
         let small = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX);
-        let (charged, kept) = match (flow.opening_memory(), read(&flow.class)) {
+        let (charged, kept) = match (flow.opening_memory(), flow.class.memory()) {
             (0, kept) => (0, small(kept)),
             (opening, read) => (small(opening + read), 0),
         };
@@ -453,7 +499,7 @@ impl<T: Default> FlowTable<T> {
     /// aside.
     pub fn memory_limit(config: &Config) -> usize {
         let flows = config.max_flows;
-        let slots = flows.div_ceil(CHUNK) * CHUNK;
+        let slots = flows.saturating_add(ENDED_AT_ONCE).div_ceil(CHUNK) * CHUNK;
         // Growing lists may have twice the room they need.
         let list = |entries: usize, size: usize| entries.saturating_mul(2 * size);
         // hashbrown: a power of two of buckets, seven eighths full, one control byte each; while it
@@ -477,56 +523,95 @@ impl<T: Default> FlowTable<T> {
         parts.into_iter().fold(0, usize::saturating_add)
     }
 
-    /// Ends the flows that are idle at `now`.
-    pub fn expire(&mut self, now: Timestamp, mut ended: impl FnMut(&mut Flow<T>, EndReason)) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.take_due(now, &mut due);
-        for reminders in due.chunks(REMINDERS_AHEAD) {
-            // They have been quiet for long: loading all at once takes hardly longer than one.
-            let loaded = reminders.iter().fold(0, |read, reminder| {
-                read ^ flow_at(&self.chunks, reminder.slot).map_or(0, Flow::warm)
-            });
-            std::hint::black_box(loaded);
-            let mut over = [None; REMINDERS_AHEAD];
-            for (over, &reminder) in over.iter_mut().zip(reminders) {
-                let flow = flow_at(&self.chunks, reminder.slot);
-                let Some(flow) = flow.filter(|flow| flow.generation == reminder.generation) else {
-                    continue;
-                };
-                let until = flow.last.after(flow.idle(&self.config));
-                if Wheel::is_over(until, now) {
-                    *over = Some((flow.key.hash_with(&self.state), reminder));
-                } else {
-                    self.wheel.remind(reminder, now, until);
-                }
+    /// The next flow that has ended, and why: with a packet whose flow is new or that has no place, after
+    /// [`FlowTable::expire`] or [`FlowTable::finish`].
+    ///
+    /// It is shown where it is, as flows are large, and gone when the next one is asked for.
+    pub fn next_ended(&mut self) -> Option<(&mut Flow<T>, EndReason)> {
+        self.forget_shown();
+        let Some((slot, otherwise)) = self.ended.pop_front() else {
+            if self.index.is_empty() {
+                self.chunks = Vec::new();
+                self.free = Vec::new();
+                self.ended = VecDeque::new();
             }
-            let over = over.iter().flatten();
-            let loaded = over.clone().fold(false, |read, (hash, reminder)| {
-                read ^ self
-                    .index
-                    .find(*hash, |&slot| slot == reminder.slot)
-                    .is_some()
-            });
-            std::hint::black_box(loaded);
-            for &(hash, Reminder { slot, generation }) in over {
-                // A flow may have had several reminders for one second.
-                let flow = flow_at(&self.chunks, slot);
-                if flow.is_some_and(|flow| flow.generation == generation) {
-                    self.remove(slot, hash, EndReason::Idle, &mut ended);
-                }
+            return None;
+        };
+        self.shown = Some(slot);
+        let flow = flow_at_mut(&mut self.chunks, slot)?;
+        let reason = flow.end_reason(otherwise);
+        Some((flow, reason))
+    }
+
+    fn forget_shown(&mut self) {
+        if let Some(slot) = self.shown.take() {
+            if let Some(place) = place_mut(&mut self.chunks, slot) {
+                *place = None;
+            }
+            self.free.push(slot);
+        }
+    }
+
+    /// Ends some of the flows that are idle at `now`. To be called again while it says that there may be
+    /// more; [`FlowTable::next_ended`] shows those that have ended so far.
+    pub fn expire(&mut self, now: Timestamp) -> bool {
+        if self.due.is_empty() {
+            self.wheel.take_due(now, &mut self.due);
+        }
+        let next = self.due.len().min(self.looked_at + REMINDERS_AHEAD);
+        let reminders = self.due.get(self.looked_at..next).unwrap_or_default();
+        // They have been quiet for long: loading all at once takes hardly longer than one.
+        let loaded = reminders.iter().fold(0, |read, reminder| {
+            read ^ flow_at(&self.chunks, reminder.slot).map_or(0, Flow::warm)
+        });
+        std::hint::black_box(loaded);
+        let mut over = [None; REMINDERS_AHEAD];
+        for (over, &reminder) in over.iter_mut().zip(reminders) {
+            let flow = flow_at(&self.chunks, reminder.slot);
+            let Some(flow) = flow.filter(|flow| flow.generation == reminder.generation) else {
+                continue;
+            };
+            let until = flow.last.after(flow.idle(&self.config));
+            if Wheel::is_over(until, now) {
+                *over = Some((flow.key.hash_with(&self.state), reminder));
+            } else {
+                self.wheel.remind(reminder, now, until);
             }
         }
-        due.clear();
-        due.shrink_to(DUE_ROOM);
-        self.due = due;
+        let over = over.iter().flatten();
+        let loaded = over.clone().fold(false, |read, (hash, reminder)| {
+            read ^ self
+                .index
+                .find(*hash, |&slot| slot == reminder.slot)
+                .is_some()
+        });
+        std::hint::black_box(loaded);
+        for &(hash, Reminder { slot, generation }) in over {
+            // A flow may have had several reminders for one second.
+            let flow = flow_at(&self.chunks, slot);
+            if flow.is_some_and(|flow| flow.generation == generation) {
+                self.remove(slot, hash, EndReason::Idle);
+            }
+        }
+        self.looked_at = next;
+        if next < self.due.len() {
+            return true;
+        }
+        self.due.clear();
+        self.due.shrink_to(DUE_ROOM);
+        self.looked_at = 0;
+        false
     }
 
     /// Ends all flows, in the order they began, for the reason `otherwise` where they have none of
-    /// their own. The table can be used again, with times from before as well.
-    pub fn finish(&mut self, otherwise: EndReason, mut ended: impl FnMut(&mut Flow<T>, EndReason)) {
+    /// their own; [`FlowTable::next_ended`] shows them. The table can be used again then, with times from
+    /// before as well.
+    pub fn finish(&mut self, otherwise: EndReason) {
+        self.forget_shown();
         self.index = HashTable::new();
-        self.free = Vec::new();
         self.wheel = Wheel::new();
+        self.due = Vec::new();
+        self.looked_at = 0;
         self.openings = Budget::new(self.config.opening_memory);
         self.kept = Budget::new(self.config.record_memory);
         self.hand = 0;
@@ -537,17 +622,8 @@ impl<T: Default> FlowTable<T> {
             order.extend(flow.as_ref().map(|flow| (flow.first_number, slot)));
         }
         order.sort_unstable();
-        for (_, slot) in order {
-            if let Some(place) = place_mut(&mut self.chunks, slot)
-                && let Some(flow) = place
-            {
-                let reason = flow.end_reason(otherwise);
-                ended(flow, reason);
-                // Now, while it is near.
-                *place = None;
-            }
-        }
-        self.chunks = Vec::new();
+        let order = order.into_iter();
+        self.ended = order.map(|(_, slot)| (slot, otherwise)).collect();
     }
 
     /// Puts in a flow, and counts in it the packet it begins with, or goes on with.
@@ -606,50 +682,37 @@ impl<T: Default> FlowTable<T> {
     }
 
     /// Ends the flow in `slot`, whose key has this `hash`, for the reason `otherwise` where it has
-    /// none of its own. It is shown to `ended` where it is: flows are large.
-    fn remove(
-        &mut self,
-        slot: u32,
-        hash: u64,
-        otherwise: EndReason,
-        ended: &mut impl FnMut(&mut Flow<T>, EndReason),
-    ) {
-        let Some(place) = place_mut(&mut self.chunks, slot) else {
+    /// none of its own. It keeps its place until it was shown.
+    fn remove(&mut self, slot: u32, hash: u64, otherwise: EndReason) {
+        let Some(flow) = flow_at_mut(&mut self.chunks, slot) else {
             return;
         };
-        let Some(flow) = place else {
-            return;
-        };
+        // Reminders and entries of it are of a flow that is gone.
+        self.generation = self.generation.wrapping_add(1);
+        flow.generation = self.generation;
         if let Ok(entry) = self.index.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }
-        self.openings.release(flow.charged);
-        self.kept.release(flow.kept);
-        if flow.is_slight {
+        self.openings.release(std::mem::take(&mut flow.charged));
+        self.kept.release(std::mem::take(&mut flow.kept));
+        if std::mem::take(&mut flow.is_slight) {
             self.leaving.release();
         }
         self.holding -= usize::from(flow.held.is_some());
-        let reason = flow.end_reason(otherwise);
-        ended(flow, reason);
-        *place = None;
-        self.free.push(slot);
+        self.ended.push_back((slot, otherwise));
     }
 
     /// The flow that leaves a full table for that of `packet`: the attempt that is oldest, unless
     /// there are few; else the settled flow that has been quiet longest; else an attempt all the
     /// same, and for a packet with a payload one that still opens.
-    fn first_to_leave(
-        &mut self,
-        packet: &Packet<'_>,
-        settled: &impl Fn(&T) -> bool,
-    ) -> Option<u32> {
+    fn first_to_leave(&mut self, packet: &Packet<'_>) -> Option<u32> {
         let few = (self.config.max_flows / ATTEMPTS).max(1);
         if self.leaving.count() > few
             && let Some(slot) = self.oldest_leaving()
         {
             return Some(slot);
         }
-        let (quiet, opens) = self.quietest(settled);
+        let (quiet, opens) = self.quietest();
         quiet
             .or_else(|| self.oldest_leaving())
             .or_else(|| opens.filter(|_| packet.payload_len > 0))
@@ -663,7 +726,7 @@ impl<T: Default> FlowTable<T> {
     /// Of the [`EVICTION_TRIES`] next slots, each time others, so that flows that may not leave
     /// never hide those that may: the settled flow that has been quiet longest, and the one that
     /// still opens.
-    fn quietest(&mut self, settled: &impl Fn(&T) -> bool) -> (Option<u32>, Option<u32>) {
+    fn quietest(&mut self) -> (Option<u32>, Option<u32>) {
         let last = self.chunks.last().map_or(0, Vec::len);
         let slots = self.chunks.len().saturating_sub(1) * CHUNK + last;
         let mut chosen: [Option<(Timestamp, u32)>; 2] = [None; 2];
@@ -674,7 +737,11 @@ impl<T: Default> FlowTable<T> {
                 continue;
             };
             let [settles, opens] = &mut chosen;
-            let best = if settled(&flow.class) { settles } else { opens };
+            let best = if flow.class.is_settled() {
+                settles
+            } else {
+                opens
+            };
             if best.is_none_or(|(quiet, _)| flow.last < quiet) {
                 *best = Some((flow.last, slot));
             }

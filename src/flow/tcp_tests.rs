@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::flow::samples::{Host, tcp};
+use crate::flow::samples::{Host, ended, expired, tcp};
 
 const FIN: u8 = TcpSegment::FIN;
 const SYN: u8 = TcpSegment::SYN;
@@ -40,26 +40,23 @@ fn packet(at: u64, (from, flags, sequence, acknowledgement, len): Segment) -> Pa
 
 /// What becomes of segments, one a second: packets of each flow in the order they end, and why.
 fn run(segments: &[Segment]) -> Vec<(u64, EndReason)> {
-    let mut table: FlowTable<bool> = FlowTable::new(Config::default());
+    let mut table: FlowTable<()> = FlowTable::new(Config::default());
     let mut flows = Vec::new();
-    let packets = |flow: &Flow<bool>| flow.counters.client.packets + flow.counters.server.packets;
+    let take = |table: &mut FlowTable<()>, flows: &mut Vec<_>| {
+        while let Some((flow, reason)) = table.next_ended() {
+            flow.take_held();
+            let packets = flow.counters.client.packets + flow.counters.server.packets;
+            flows.push((packets, reason));
+        }
+    };
     for (at, &segment) in (1..).zip(segments) {
         let packet = packet(at, segment);
         let located = table.locate(&packet);
-        let _ = table.touch(
-            &packet,
-            located,
-            |_| true,
-            |flow, reason| {
-                flow.take_held();
-                flows.push((packets(flow), reason));
-            },
-        );
+        let _ = table.touch(&packet, located);
+        take(&mut table, &mut flows);
     }
-    table.finish(EndReason::EndOfInput, |flow, reason| {
-        flow.take_held();
-        flows.push((packets(flow), reason));
-    });
+    table.finish(EndReason::EndOfInput);
+    take(&mut table, &mut flows);
     flows
 }
 
@@ -527,7 +524,7 @@ fn another_syn_begins_another_connection_when_it_counts() {
 
 #[test]
 fn a_new_connection_has_its_own_client_and_beginning() {
-    let mut table: FlowTable<bool> = FlowTable::new(Config::default());
+    let mut table: FlowTable<()> = FlowTable::new(Config::default());
     let config = table.config().clone();
     let mut shown = Vec::new();
     let mut back: Vec<Segment> = [OPEN.as_slice(), &TALK].concat();
@@ -540,7 +537,9 @@ fn a_new_connection_has_its_own_client_and_beginning() {
     for (at, &segment) in (1..).zip(&back) {
         let packet = packet(at, segment);
         let located = table.locate(&packet);
-        let Ok(touch) = table.touch(&packet, located, |_| true, |_, _| {}) else {
+        let touch = table.touch(&packet, located);
+        ended(&mut table);
+        let Ok(touch) = touch else {
             continue;
         };
         let flow = table.flow(touch).unwrap();
@@ -576,7 +575,9 @@ fn what_an_opening_has_shown_stays() {
     ] {
         let packet = packet(1, segment);
         let located = table.locate(&packet);
-        let Ok(touch) = table.touch(&packet, located, |_| false, |_, _| {}) else {
+        let touch = table.touch(&packet, located);
+        ended(&mut table);
+        let Ok(touch) = touch else {
             continue;
         };
         let flow = table.flow(touch).unwrap();
@@ -597,7 +598,7 @@ fn what_an_opening_has_shown_stays() {
 
 #[test]
 fn what_is_held_back_is_bounded() {
-    let mut table: FlowTable<bool> = FlowTable::new(Config::default());
+    let mut table: FlowTable<()> = FlowTable::new(Config::default());
     let flows = u16::try_from(2 * HOLDING).unwrap();
     let mut held = 0;
     for port in 1..=flows {
@@ -614,7 +615,9 @@ fn what_is_held_back_is_bounded() {
                 number => crate::flow::samples::acknowledging(packet, number),
             };
             let located = table.locate(&packet);
-            match table.touch(&packet, located, |_| true, |_, _| {}) {
+            let touch = table.touch(&packet, located);
+            ended(&mut table);
+            match touch {
                 Ok(_) => {}
                 Err(Unplaced::Held) => held += 1,
                 Err(Unplaced::Full) => panic!("there is room"),
@@ -622,7 +625,7 @@ fn what_is_held_back_is_bounded() {
         }
     }
     assert_eq!((held, table.holding), (HOLDING, HOLDING));
-    table.expire(Timestamp::new(10_000, 0), |_, _| {});
+    expired(&mut table, 10_000);
     assert_eq!((table.len(), table.holding), (0, 0));
 }
 
@@ -637,15 +640,17 @@ proptest! {
         max_flows in 1usize..4,
     ) {
         const NUMBERS: [u32; 6] = [99, 100, 150, 5_000_099, 5_000_100, 0x9000_0000];
-        let mut table: FlowTable<bool> = FlowTable::new(Config {
+        let mut table: FlowTable<()> = FlowTable::new(Config {
             max_flows,
             ..Config::default()
         });
         let (mut counted, mut sent, mut refused) = (0, 0, 0);
         let mut at = 1;
-        let mut total = |flow: &mut Flow<bool>, _: EndReason| {
-            flow.take_held();
-            counted += flow.counters.client.packets + flow.counters.server.packets;
+        let mut total = |table: &mut FlowTable<()>| {
+            while let Some((flow, _)) = table.next_ended() {
+                flow.take_held();
+                counted += flow.counters.client.packets + flow.counters.server.packets;
+            }
         };
         for (is_client, bits, sequence, acknowledgement, port, wait) in segments {
             at += if wait > 380 { wait } else { 0 };
@@ -658,15 +663,21 @@ proptest! {
             }
             sent += 1;
             let located = table.locate(&packet);
-            match table.touch(&packet, located, |_| true, &mut total) {
+            let touch = table.touch(&packet, located);
+            total(&mut table);
+            match touch {
                 Err(Unplaced::Full) => refused += 1,
                 Err(Unplaced::Held) | Ok(_) => {}
             }
             if wait == 0 {
-                table.expire(Timestamp::new(at, 0), &mut total);
+                while table.expire(Timestamp::new(at, 0)) {
+                    total(&mut table);
+                }
+                total(&mut table);
             }
         }
-        table.finish(EndReason::EndOfInput, &mut total);
+        table.finish(EndReason::EndOfInput);
+        total(&mut table);
         prop_assert_eq!(counted + refused, sent);
         prop_assert_eq!((table.holding, table.leaving.count()), (0, 0));
     }

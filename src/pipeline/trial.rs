@@ -164,34 +164,34 @@ impl Run<'_> {
             self.classifier.learn(packet);
         }
         let located = self.table.locate(packet);
-        let touch = self
-            .table
-            .touch(packet, located, Classification::is_settled, |_, _| {});
+        let touch = self.table.touch(packet, located);
+        // Of flows that end before the last one nothing is asked.
+        while self.table.next_ended().is_some() {}
         let Ok(touch) = touch else { return };
         if let Some(flow) = self.table.flow(touch)
             && !flow.class.is_settled()
         {
             self.classifier
-                .on_packet(flow, |class| class, packet, touch.side, self.config);
+                .on_packet(flow, packet, touch.side, self.config);
         }
     }
 
     fn finish(mut self) -> Outcome {
-        let (classifier, outcome) = (&mut self.classifier, &mut self.outcome);
-        self.table.finish(EndReason::EndOfInput, |flow, _| {
+        self.table.finish(EndReason::EndOfInput);
+        while let Some((flow, _)) = self.table.next_ended() {
             if !flow.class.is_settled() {
                 let at = flow.last;
-                classifier.finish(flow, |class| class, at);
+                self.classifier.finish(flow, at);
             }
             if let Verdict::Settled { named, .. } = flow.class.verdict {
-                outcome.named = named;
+                self.outcome.named = named;
             }
             for step in flow.class.steps.iter().flat_map(|trace| &trace.steps) {
                 if let Event::Matched(tag) | Event::Inferred(tag) = step.event {
-                    outcome.rules.push(tag.rule);
+                    self.outcome.rules.push(tag.rule);
                 }
             }
-        });
+        }
         self.outcome
     }
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use crate::classify::Classification;
-use crate::flow::{EndReason, Flow, FlowKey, FlowTable};
+use crate::flow::{Attachment, EndReason, Flow, FlowKey, FlowTable};
 use crate::record::FlowRecord;
 
 /// Settled flows told of between two reports, the last ones: what a person can follow.
@@ -75,7 +75,7 @@ impl Watch {
 
     /// What there is to tell: how the flows told of went on in `flows` or ended, then those that
     /// have settled.
-    pub(super) fn take<T: Default>(&mut self, flows: &FlowTable<T>) -> Vec<FlowRecord> {
+    pub(super) fn take<T: Attachment>(&mut self, flows: &FlowTable<T>) -> Vec<FlowRecord> {
         let find = |number: u64, key: &FlowKey| {
             let flow = flows.find(key);
             flow.filter(|flow| flow.first_number == number)
@@ -291,7 +291,7 @@ mod tests {
             ..crate::flow::samples::udp(1, (1, number), (2, 53), b"x")
         };
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located, |()| true, |_, _| ());
+        let touch = table.touch(&packet, located);
         table.flow(touch.unwrap()).unwrap()
     }
 }

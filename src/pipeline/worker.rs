@@ -6,7 +6,7 @@ use crate::capture::{Block, Frame};
 use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet};
-use crate::flow::{self, EndReason, Flow, FlowKey, FlowTable, Side, Touch, Unplaced};
+use crate::flow::{self, Attachment, EndReason, Flow, FlowKey, FlowTable, Side, Touch, Unplaced};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -40,17 +40,28 @@ pub(super) struct State {
     class: Classification,
 }
 
-impl State {
-    fn class(&mut self) -> &mut Classification {
-        &mut self.class
-    }
-
-    const fn account(&mut self) -> &mut AccountRef {
-        &mut self.account
+impl Attachment for State {
+    #[inline]
+    fn is_settled(&self) -> bool {
+        self.class.is_settled()
     }
 
     fn memory(&self) -> usize {
         self.class.memory()
+    }
+}
+
+impl AsMut<Classification> for State {
+    #[inline]
+    fn as_mut(&mut self) -> &mut Classification {
+        &mut self.class
+    }
+}
+
+impl AsMut<AccountRef> for State {
+    #[inline]
+    fn as_mut(&mut self) -> &mut AccountRef {
+        &mut self.account
     }
 }
 
@@ -288,9 +299,11 @@ impl Worker {
             .expire(watermark, &mut |reason, frames, bytes| {
                 drops.count(reason, u64::from(frames), bytes);
             });
+        while self.flows.expire(watermark) {
+            self.end_flows();
+        }
+        self.end_flows();
         let handler = &mut self.handler;
-        self.flows
-            .expire(watermark, |flow, reason| handler.end(flow, reason));
         handler
             .closed
             .append(&mut handler.usage.take_until(watermark, &self.flows));
@@ -381,10 +394,17 @@ impl Worker {
         self.decoder.finish(&mut |reason, frames, bytes| {
             drops.count(reason, u64::from(frames), bytes);
         });
+        self.flows.finish(reason);
+        self.end_flows();
         let handler = &mut self.handler;
-        self.flows
-            .finish(reason, |flow, reason| handler.end(flow, reason));
         handler.closed.append(&mut handler.usage.take_all());
+    }
+
+    /// Counts and records the flows that have ended.
+    fn end_flows(&mut self) {
+        while let Some((flow, reason)) = self.flows.next_ended() {
+            self.handler.end(flow, reason);
+        }
     }
 
     /// Ends all flows: what happened since it was last asked, and all there was.
@@ -474,25 +494,14 @@ impl Worker {
             // Other workers read them too; here they are counted.
             self.handler.health.count(Fault::DnsUnasked, read, unasked);
         }
-        let handler = &mut self.handler;
-        let settled = |state: &State| state.class.is_settled();
-        let touch = self.flows.touch(packet, *located, settled, |flow, reason| {
-            handler.end(flow, reason)
-        });
-        let touch = match touch {
+        let touch = match self.flows.touch(packet, *located) {
             Ok(touch) => touch,
-            Err(Unplaced::Full) => {
-                return handler.usage.count(self.table_full, Side::Client, packet);
-            }
-            Err(Unplaced::Held) => {
-                return handler
-                    .unsettled
-                    .count(u64::from(packet.frames), u64::from(packet.wire_len));
-            }
+            Err(reason) => return self.unplaced(packet, reason),
         };
         let Some(flow) = self.flows.flow(touch) else {
             return;
         };
+        let handler = &mut self.handler;
         if let Some(marks) = &mut self.marks {
             marks.packet(flow.first_number, packet.number);
         }
@@ -503,15 +512,30 @@ impl Worker {
             flow.class.seen.packet(packet, touch.side, origin);
         }
         handler.usage.count(cell, touch.side, packet);
-        let at = touch.slot();
         handler
             .usage
-            .follow(flow, State::account, at, (packet, touch.side));
+            .follow(flow, touch.slot(), (packet, touch.side));
+    }
+
+    /// Counts a packet of no flow.
+    #[cold]
+    fn unplaced(&mut self, packet: &Packet<'_>, reason: Unplaced) {
+        self.end_flows();
+        let handler = &mut self.handler;
+        match reason {
+            Unplaced::Full => handler.usage.count(self.table_full, Side::Client, packet),
+            Unplaced::Held => handler
+                .unsettled
+                .count(u64::from(packet.frames), u64::from(packet.wire_len)),
+        }
     }
 
     /// Reads a packet of a flow that has not settled.
     #[inline(never)]
     fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, origin: Option<u16>) {
+        if touch.is_new {
+            self.end_flows();
+        }
         let (handler, mut side) = (&mut self.handler, touch.side);
         let Some(flow) = self.flows.flow(touch) else {
             return;
@@ -520,7 +544,7 @@ impl Worker {
         handler.unsettled.count(frames, bytes);
         if touch.is_new {
             handler.flows += 1;
-            if handler.classifier.begin(flow, State::class) {
+            if handler.classifier.begin(flow) {
                 side = !side;
             }
             if self.sheds {
@@ -529,18 +553,19 @@ impl Worker {
             }
         }
         flow.class.seen.packet(packet, side, origin);
-        let settles =
-            handler
-                .classifier
-                .on_packet(flow, State::class, packet, side, &self.flow_config);
+        let settles = handler
+            .classifier
+            .on_packet(flow, packet, side, &self.flow_config);
         if !flow.class.class.is_named() {
             flow.class.seen.nameless(packet);
         }
         if settles {
             handler.settle(flow, packet.at);
         }
-        self.flows
-            .bound_memory(touch, State::memory, |flow| handler.cut(flow));
+        self.flows.book(touch);
+        while let Some(flow) = self.flows.next_to_cut() {
+            handler.cut(flow);
+        }
     }
 
     fn on_datagram(&mut self, mut datagram: Box<Datagram>) {
@@ -615,7 +640,7 @@ impl FlowHandler {
 
     /// Settles a flow by what it has shown: its opening has ended.
     fn conclude(&mut self, flow: &mut Flow<State>, at: Timestamp) {
-        self.classifier.finish(flow, State::class, at);
+        self.classifier.finish(flow, at);
         self.settle(flow, at);
     }
 

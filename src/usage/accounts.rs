@@ -15,7 +15,7 @@ use super::subject::{Subject, Subjects};
 use super::{CellId, CellKey, Cells, INTERVALS, Totals, buckets};
 use crate::classify::UnknownReason;
 use crate::decode::Packet;
-use crate::flow::{Counters, Flow, FlowTable, PerSide, Side, Slot};
+use crate::flow::{Attachment, Counters, Flow, FlowTable, PerSide, Side, Slot};
 use crate::time::Timestamp;
 
 /// Where a settled flow's account is, kept in the flow.
@@ -190,7 +190,7 @@ impl Accounts {
     }
 
     /// Brings up to date the accounts of all flows that have counted in intervals before `floor`.
-    pub(super) fn bring_all<T: Default>(&mut self, floor: Timestamp, flows: &FlowTable<T>) {
+    pub(super) fn bring_all<T: Attachment>(&mut self, floor: Timestamp, flows: &FlowTable<T>) {
         for place in 0..self.parts.len() {
             let Some(part) = self.parts.get(place) else {
                 continue;

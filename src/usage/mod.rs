@@ -25,7 +25,7 @@ use hashbrown::HashMap;
 use crate::app::{AppId, Proto, Service};
 use crate::classify::{Named, UnknownReason};
 use crate::decode::Packet;
-use crate::flow::{Counters, Flow, FlowTable, PerSide, Side, Slot};
+use crate::flow::{Attachment, Counters, Flow, FlowTable, PerSide, Side, Slot};
 use crate::time::{IntervalLength, Timestamp};
 use crate::verdict::Evidence;
 
@@ -275,21 +275,20 @@ impl Usage {
 
     /// Follows a settled flow into the interval of its latest `packet`, which was counted just before.
     #[inline]
-    pub fn follow<T>(
+    pub fn follow<T: AsMut<AccountRef>>(
         &mut self,
         flow: &mut Flow<T>,
-        account: impl Fn(&mut T) -> &mut AccountRef,
         slot: Slot,
         packet: (&Packet<'_>, Side),
     ) {
-        if account(&mut flow.class).epoch == self.epoch {
+        if flow.class.as_mut().epoch == self.epoch {
             return;
         }
-        let at = *account(&mut flow.class);
+        let at = *flow.class.as_mut();
         if let Some(accounts) = &mut self.accounts {
             accounts.turn(at, flow, slot, packet, self.current.0);
         }
-        account(&mut flow.class).epoch = self.epoch;
+        flow.class.as_mut().epoch = self.epoch;
     }
 
     /// Brings up to date the account of a flow that ends, or that takes in what waited.
@@ -327,7 +326,7 @@ impl Usage {
 
     /// Closes and takes all intervals that end by `until`; what the `flows` have counted in them is
     /// brought to their accounts.
-    pub fn take_until<T: Default>(
+    pub fn take_until<T: Attachment>(
         &mut self,
         until: Timestamp,
         flows: &FlowTable<T>,
