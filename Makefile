@@ -12,7 +12,7 @@ FEATURES ?= parquet
 setup:
 	@scripts/setup.sh
 
-# Installs the programs that tests run (nginx, Prometheus, nfdump, DuckDB, ...); they are skipped without.
+# Installs the programs that tests run (nginx, Prometheus, nfdump, DuckDB, ...); tests are skipped without.
 setup-tests:
 	@scripts/setup-tests.sh
 
@@ -27,8 +27,9 @@ demo: build
 captures: setup
 	$(CARGO) run --locked --quiet --example captures -- pcaps
 
+# Says at its end which tests were skipped, and why.
 test: setup
-	$(CARGO) test --locked --features "$(FEATURES)"
+	@CARGO="$(CARGO)" scripts/test.sh --features "$(FEATURES)"
 
 lint: setup
 	$(CARGO) fmt --check

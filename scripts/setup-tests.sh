@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the programs that tests run: on real interfaces nginx, curl, Prometheus, tcpdump, ip; the collectors
-# nfdump and pmacct; and DuckDB and pyarrow, which read Parquet, in target/python.
+# nfdump and pmacct; mergecap and capinfos; what lends terminals and rights; DuckDB and pyarrow, which read Parquet,
+# in target/python; and the types of Grafana's dashboards, with a compiler for them, in target/grafana.
 # Tests that miss one are skipped and say so; so is all that needs root.
 set -eu
 
@@ -16,14 +17,20 @@ need() { # program, Debian package
 }
 look() {
     missing=
+    need capinfos wireshark-common
     need curl curl
     need ip iproute2
+    need mergecap wireshark-common
     need nfcapd nfdump
     need nginx nginx
     need nfacctd pmacct
     need prometheus prometheus
     need promtool prometheus
     need python3 python3
+    need script bsdutils
+    need setcap libcap2-bin
+    need setpriv util-linux
+    need systemd-analyze systemd
     need tcpdump tcpdump
     missing="${missing# }"
 }
@@ -40,7 +47,17 @@ readers() {
         echo "setup-tests: DuckDB and pyarrow cannot be installed in $folder: their tests are skipped" >&2
 }
 
+# The one has all but what Prometheus is asked, which is in the other.
+types() {
+    folder=$(dirname "$0")/../target/grafana
+    [ -x "$folder/node_modules/.bin/tsc" ] && [ -d "$folder/node_modules/grafana-schema-10" ] && return
+    npm install --silent --no-audit --no-fund --prefix "$folder" typescript@7.0.2 \
+        @grafana/schema@13.2.3 grafana-schema-10@npm:@grafana/schema@10.0.4 >/dev/null 2>&1 ||
+        echo "setup-tests: Grafana's types cannot be installed in $folder (npm): their test is skipped" >&2
+}
+
 readers
+types
 look
 [ -n "$missing" ] || exit 0
 [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || by_hand

@@ -47,3 +47,8 @@ pub mod privilege;
 pub mod config;
 
 pub mod cli;
+
+// What the tests of the library say of those that are skipped, and those of the program.
+#[cfg(test)]
+#[path = "../tests/support/skips.rs"]
+mod skips;

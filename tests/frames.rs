@@ -53,7 +53,7 @@ fn count_frames(capture: &Path) -> u64 {
             let theirs = text.trim().rsplit(',').next().unwrap().to_owned();
             assert_eq!(theirs, count.to_string(), "capinfos of {path}");
         }
-        Err(_) => support::skipped("capinfos is not installed: counts are not compared with it"),
+        Err(_) => support::skipped("capinfos is not installed"),
     }
     count
 }

@@ -212,7 +212,7 @@ fn what_the_system_says_is_said_once() {
         assert_eq!(code, 1);
         assert_eq!(said.matches("in use").count(), 1, "{said}");
     } else {
-        support::skipped("needs the right to capture");
+        support::skipped("has no right to capture; run as root");
     }
     let (code, said) = refused(&["read", "/nonexistent.pcap"]);
     assert_eq!(
@@ -321,7 +321,7 @@ fn the_systemd_unit_is_in_order() {
         .arg(&copy)
         .output();
     let Ok(output) = output else {
-        support::skipped("needs systemd-analyze(1)");
+        support::skipped("systemd-analyze is not installed");
         return;
     };
     // It has to say something of other units of the machine as well.

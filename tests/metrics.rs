@@ -1,5 +1,5 @@
-//! Metrics and what reads them: `promtool`, a real Prometheus, the alert rules, the dashboard and
-//! `docs/metrics.md`. What needs a program that is not installed is skipped with a word.
+//! Metrics and what reads them: `promtool`, a real Prometheus, the alert rules and `docs/metrics.md`. What
+//! needs a program that is not installed is skipped with a word.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -26,7 +26,7 @@ use serde_json::Value;
 use crate::support;
 
 /// A run with something in every family.
-fn snapshot() -> Snapshot {
+pub(crate) fn snapshot() -> Snapshot {
     let set = Arc::new(SignatureSet::builtin());
     let counters = |bytes| Counters {
         packets: bytes / 100,
@@ -126,17 +126,11 @@ fn spawn(program: &str, arguments: &[&str]) -> Option<Child> {
     match child {
         Ok(child) => Some(child),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            skipped(program);
+            support::skipped(&format!("{program} is not installed"));
             None
         }
         Err(error) => panic!("{program}: {error}"),
     }
-}
-
-/// Says so on standard error itself, which the test runner does not hold back.
-fn skipped(program: &str) {
-    let line = format!("SKIPPED: {program} is not installed, so nothing was checked with it\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 #[test]
@@ -240,70 +234,6 @@ fn rules_dashboard_and_documents_name_only_what_is_exported() {
     }
 }
 
-fn dashboard() -> Value {
-    let path = support::root().join("deploy/grafana/ottometer.json");
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-#[test]
-fn the_dashboard_is_one_grafana_can_take() {
-    let dashboard = dashboard();
-    let variables: BTreeSet<&str> = dashboard["templating"]["list"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|variable| variable["name"].as_str().unwrap())
-        .collect();
-    assert_eq!(variables, BTreeSet::from(["datasource", "instance", "top"]));
-    let mut ids = BTreeSet::new();
-    let mut cells = BTreeSet::new();
-    for panel in dashboard["panels"].as_array().unwrap() {
-        let title = panel["title"].as_str().unwrap();
-        assert!(ids.insert(panel["id"].as_u64().unwrap()), "{title}");
-        let [x, y, w, h] =
-            ["x", "y", "w", "h"].map(|side| panel["gridPos"][side].as_u64().unwrap());
-        assert!(x + w <= 24, "{title}");
-        for cell in (x..x + w).flat_map(|x| (y..y + h).map(move |y| (x, y))) {
-            assert!(cells.insert(cell), "{title} covers another panel");
-        }
-        if panel["type"] == "row" {
-            continue;
-        }
-        assert!(!panel["description"].as_str().unwrap().is_empty());
-        assert_eq!(panel["datasource"]["uid"], "${datasource}", "{title}");
-        for target in panel["targets"].as_array().unwrap() {
-            assert_eq!(target["datasource"]["uid"], "${datasource}", "{title}");
-        }
-    }
-}
-
-#[test]
-fn promtool_can_read_the_queries_of_the_dashboard() {
-    let dashboard = dashboard();
-    let targets = dashboard["panels"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|panel| panel["targets"].as_array())
-        .flatten();
-    let mut rules = String::from("groups:\n  - name: dashboard\n    rules:\n");
-    for (number, target) in targets.enumerate() {
-        let query = target["expr"].as_str().unwrap();
-        let query = query
-            .replace("$__rate_interval", "5m")
-            .replace("$__range", "3h")
-            .replace("$instance", ".*")
-            .replace("$top", "10");
-        assert!(!query.contains('$'), "{query}");
-        let query = Value::from(query);
-        rules += &format!("      - record: query:{number}\n        expr: {query}\n");
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("rules.yml");
-    fs::write(&path, rules).unwrap();
-    run("promtool", &["check", "rules", path.to_str().unwrap()], "");
-}
-
 /// The table of `docs/metrics.md`: a new family is a new row there.
 #[test]
 fn the_document_lists_every_family() {
@@ -347,7 +277,7 @@ fn the_document_lists_every_family() {
 }
 
 /// A server others could reach, with its own certificate and a token.
-fn serve(folder: &Path) -> ottometer::serve::Handle {
+pub(crate) fn serve(folder: &Path) -> ottometer::serve::Handle {
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let write = |name: &str, text: &str| {
         let path = folder.join(name);
@@ -363,9 +293,24 @@ fn serve(folder: &Path) -> ottometer::serve::Handle {
     Server::start(config, Arc::new(ArcSwap::from_pointee(snapshot()))).unwrap()
 }
 
+/// What a Prometheus is told to scrape that server.
+pub(crate) fn scrapes(folder: &Path, server: &ottometer::serve::Handle) -> String {
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    format!(
+        "global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\n\
+         scrape_configs:\n  - job_name: ottometer\n    scheme: https\n    \
+         tls_config: {{ca_file: '{}', server_name: localhost}}\n    \
+         authorization: {{credentials_file: '{}'}}\n    \
+         static_configs: [{{targets: ['{}']}}]\n",
+        path("cert.pem"),
+        path("token"),
+        server.address()
+    )
+}
+
 /// A Prometheus with this configuration of what it scrapes, and its port. `None`, with a word, where
 /// it is not installed.
-fn prometheus(folder: &Path, scrapes: &str) -> Option<(Child, u16)> {
+pub(crate) fn prometheus(folder: &Path, scrapes: &str) -> Option<(Child, u16)> {
     let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
     fs::write(path("prometheus.yml"), scrapes).unwrap();
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
@@ -381,14 +326,15 @@ fn prometheus(folder: &Path, scrapes: &str) -> Option<(Child, u16)> {
     match started {
         Ok(child) => Some((child, port)),
         Err(_) => {
-            skipped("prometheus");
+            support::skipped("prometheus is not installed");
             None
         }
     }
 }
 
-/// What Prometheus answers to a query; `None` while it does not.
-fn query(port: u16, query: &str) -> Option<f64> {
+/// What Prometheus answers to a query, in JSON; `None` while it does not. All but letters and digits may
+/// be percent-encoded.
+pub(crate) fn answer(port: u16, query: &str) -> Option<Value> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream
         .set_read_timeout(Some(Duration::from_secs(5)))
@@ -397,7 +343,12 @@ fn query(port: u16, query: &str) -> Option<f64> {
     stream.write_all(request.as_bytes()).ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
-    let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1)?).ok()?;
+    serde_json::from_str(answer.split("\r\n\r\n").nth(1)?).ok()
+}
+
+/// The one value it answers.
+fn query(port: u16, query: &str) -> Option<f64> {
+    let body = answer(port, query)?;
     body["data"]["result"][0]["value"][1].as_str()?.parse().ok()
 }
 
@@ -406,18 +357,8 @@ fn query(port: u16, query: &str) -> Option<f64> {
 fn a_prometheus_scrapes_it() {
     let folder = tempfile::tempdir().unwrap();
     let server = serve(folder.path());
-    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let config = format!(
-        "global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\n\
-         scrape_configs:\n  - job_name: ottometer\n    scheme: https\n    \
-         tls_config: {{ca_file: '{}', server_name: localhost}}\n    \
-         authorization: {{credentials_file: '{}'}}\n    \
-         static_configs: [{{targets: ['{}']}}]\n",
-        path("cert.pem"),
-        path("token"),
-        server.address()
-    );
-    let Some((mut prometheus, port)) = prometheus(folder.path(), &config) else {
+    let scrapes = scrapes(folder.path(), &server);
+    let Some((mut prometheus, port)) = prometheus(folder.path(), &scrapes) else {
         return;
     };
     let mut up = None;
@@ -453,7 +394,7 @@ fn a_prometheus_scrapes_it() {
     let answers = rows.map(|(text, _)| query(port, text));
     prometheus.kill().unwrap();
     prometheus.wait().unwrap();
-    let log = fs::read_to_string(path("log")).unwrap();
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
     assert_eq!(up, Some(1.0), "{log}");
     for ((text, expected), answer) in rows.into_iter().zip(answers) {
         assert_eq!(answer, Some(expected), "{text}");

@@ -204,7 +204,7 @@ fn files_that_overlap_are_read_as_mergecap_merges_them() {
         .args(&files)
         .output();
     if mergecap.is_err() {
-        return support::skipped("mergecap is not installed (wireshark-common)");
+        return support::skipped("mergecap is not installed");
     }
     let expected = records(&[merged.to_str().unwrap().to_owned()], &[]);
     assert_eq!(expected.len(), 24);

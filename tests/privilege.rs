@@ -13,15 +13,17 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::support::skipped;
+
 const NOBODY: u32 = 65_534;
 const SIGABRT: i32 = 6;
 const SIGSYS: i32 = 31;
 
 /// Whether to go on; says so if not.
-fn root(test: &str) -> bool {
+fn root() -> bool {
     let is_root = nix::unistd::geteuid().is_root();
     if !is_root {
-        eprintln!("SKIPPED: {test} needs root, to have something to give up");
+        skipped("needs root, to have something to give up");
     }
     is_root
 }
@@ -100,7 +102,7 @@ fn line<'a>(status: &'a str, name: &str) -> Vec<&'a str> {
 
 #[test]
 fn one_capability_is_left_and_threads_have_no_other() {
-    if !root("one_capability_is_left_and_threads_have_no_other") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -133,7 +135,7 @@ fn one_capability_is_left_and_threads_have_no_other() {
 
 #[test]
 fn who_it_goes_on_as_can_be_said() {
-    if !root("who_it_goes_on_as_can_be_said") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -156,7 +158,7 @@ fn who_it_goes_on_as_can_be_said() {
 
 #[test]
 fn what_was_given_up_is_gone() {
-    if !root("what_was_given_up_is_gone") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -204,7 +206,7 @@ fn what_was_given_up_is_gone() {
 
 #[test]
 fn a_live_run_goes_on_within_what_is_left() {
-    if !root("a_live_run_goes_on_within_what_is_left") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -225,7 +227,7 @@ fn a_live_run_goes_on_within_what_is_left() {
 
 #[test]
 fn metrics_are_served_within_what_is_left() {
-    if !root("metrics_are_served_within_what_is_left") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -258,7 +260,7 @@ fn metrics_are_served_within_what_is_left() {
 
 #[test]
 fn a_terminal_is_drawn_on_within_what_is_left() {
-    if !root("a_terminal_is_drawn_on_within_what_is_left") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -270,7 +272,7 @@ fn a_terminal_is_drawn_on_within_what_is_left() {
         .stdin(Stdio::null())
         .output();
     let Ok(output) = output else {
-        eprintln!("SKIPPED: a_terminal_is_drawn_on_within_what_is_left needs script(1)");
+        skipped("script is not installed");
         return;
     };
     let text = stdout(&output);
@@ -283,7 +285,7 @@ fn a_terminal_is_drawn_on_within_what_is_left() {
 
 #[test]
 fn what_has_to_stay_possible_is_tried_at_the_start() {
-    if !root("what_has_to_stay_possible_is_tried_at_the_start") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -345,7 +347,7 @@ fn what_has_to_stay_possible_is_tried_at_the_start() {
 
 #[test]
 fn other_threads_would_keep_their_rights() {
-    if !root("other_threads_would_keep_their_rights") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -356,7 +358,7 @@ fn other_threads_would_keep_their_rights() {
 
 #[test]
 fn without_the_right_the_command_that_gives_it_is_named() {
-    if !root("without_the_right_the_command_that_gives_it_is_named") {
+    if !root() {
         return;
     }
     let folder = TempDir::new().unwrap();
@@ -370,7 +372,7 @@ fn without_the_right_the_command_that_gives_it_is_named() {
             .current_dir("/")
             .output();
         output
-            .inspect_err(|_| eprintln!("SKIPPED: some of it needs setpriv(1)"))
+            .inspect_err(|_| skipped("setpriv is not installed"))
             .ok()
     };
     let shown = program.display();
@@ -426,7 +428,7 @@ fn without_the_right_the_command_that_gives_it_is_named() {
         .output()
         .is_ok_and(|output| output.status.success());
     if !given {
-        eprintln!("SKIPPED: setcap(8) has no effect on {shown}");
+        skipped("setcap has no effect on the folder of temporary files");
         return;
     }
     if let Some(output) = as_nobody(&[], "check-capture") {

@@ -56,8 +56,11 @@ mod fuzz;
 // What a live run gives up, and what it can still do.
 mod privilege;
 
-// Metrics, and what reads them: Prometheus, alert rules, the dashboard, the documentation.
+// Metrics, and what reads them: Prometheus, alert rules, the documentation.
 mod metrics;
+
+// The dashboard, and what answers it.
+mod dashboard;
 
 // Capture from veth pairs in network namespaces.
 mod live_capture;

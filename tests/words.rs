@@ -142,7 +142,7 @@ fn shells_are_told_what_there_is() {
         support::ottometer(["completions", "cmd"]).status.code(),
         Some(2)
     );
-    if !support::services::installed(&[("bash", "bash")]) {
+    if !support::services::installed(&["bash"]) {
         return;
     }
     // What bash makes of it.

@@ -343,6 +343,10 @@ const KNOWN_STARTS: &[(&[u8], &str)] = &[
     (b"\xfd7zXZ\0", "xz"),
     (b"BZh", "bzip2"),
     (b"\x04\x22\x4d\x18", "lz4"),
+    (
+        b"\x02\x21\x4c\x18",
+        "lz4 in the old format, which `lz4 -d` reads",
+    ),
     (b"PK\x03\x04", "zip"),
     (b"\x1f\x8b", "gzip"),
     (b"\x28\xb5\x2f\xfd", "zstd"),

@@ -169,17 +169,13 @@ pub(super) fn is_standard_input(path: &Path) -> bool {
 fn compression(start: &[u8]) -> Option<Compression> {
     match start {
         [0x1f, 0x8b, ..] => Some(Compression::Gzip),
-        // RFC 8878 section 3.1.1 and 3.1.2: a frame, or a skippable frame, as parallel
-        // compressors put at the start.
-        [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => {
-            Some(Compression::Zstd)
-        }
+        // RFC 8878 section 3.1.1.
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Compression::Zstd),
         // The .xz file format 1.2.1, section 2.1.1.1.
         [0xfd, b'7', b'z', b'X', b'Z', 0] => Some(Compression::Xz),
         // The block size, in 100 kB, follows the name.
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(Compression::Bzip2),
-        // LZ4 frame format 1.6.4: 0x184D2204, little endian.
-        [0x04, 0x22, 0x4d, 0x18, ..] => Some(Compression::Lz4),
+        start if start.starts_with(&lz4::MAGIC) => Some(Compression::Lz4),
         _ => None,
     }
 }

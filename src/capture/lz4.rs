@@ -3,14 +3,20 @@
 //! `lz4_flex` reads one frame and takes the end of the input for the end of the frame. Here the two
 //! are told apart: a file that ends inside a frame is cut, and that is said.
 
-use std::io::{self, BufRead, BufReader, ErrorKind, Read};
+use std::io::{self, BufReader, Cursor, ErrorKind, Read};
 
 use lz4_flex::frame::FrameDecoder;
 
-use crate::capture::raw::{Raw, is_pause};
+use crate::capture::raw::{Patient, Raw, is_skippable, skip_frame};
 
-/// A decompressor. It holds three blocks at most, of 4 MiB each (LZ4 frame format 1.6.4, BD byte)
-/// or 8 MiB (the format before it).
+/// The magic number of a frame (LZ4 frame format 1.6.4).
+pub(super) const MAGIC: [u8; 4] = 0x184d_2204_u32.to_le_bytes();
+
+/// That of the format before it, which `lz4 -l` writes and which is not read: its blocks say nothing of
+/// their end but that the file ends, or another frame begins.
+const LEGACY: [u8; 4] = 0x184c_2102_u32.to_le_bytes();
+
+/// A decompressor. It holds three blocks at most, of 4 MiB each (LZ4 frame format 1.6.4, BD byte).
 pub(super) struct Decoder {
     /// There is always one, but while it is replaced.
     frame: Option<FrameDecoder<Whole>>,
@@ -21,7 +27,8 @@ pub(super) struct Decoder {
 impl Decoder {
     pub(super) fn new(bytes: BufReader<Raw>) -> Self {
         let whole = Whole {
-            bytes,
+            bytes: Patient(bytes),
+            magic: Cursor::default(),
             ended: false,
         };
         Self {
@@ -33,7 +40,7 @@ impl Decoder {
     /// The file below.
     pub(super) fn raw(&self) -> Option<&Raw> {
         let frame = self.frame.as_ref()?;
-        Some(frame.get_ref().bytes.get_ref())
+        Some(frame.get_ref().bytes.0.get_ref())
     }
 }
 
@@ -43,7 +50,7 @@ impl Read for Decoder {
             return Ok(0);
         }
         while let Some(frame) = &mut self.frame {
-            if self.between && frame.get_mut().is_at_end()? {
+            if self.between && !frame.get_mut().next_frame()? {
                 return Ok(0);
             }
             self.between = false;
@@ -69,36 +76,43 @@ impl Read for Decoder {
 /// Waits out pauses and interruptions: the frame decoder would lose what it has read of a header or
 /// a block.
 struct Whole {
-    bytes: BufReader<Raw>,
+    bytes: Patient<BufReader<Raw>>,
+    /// The magic number of the frame, which has been looked at.
+    magic: Cursor<Vec<u8>>,
     /// The end of the file has been met.
     ended: bool,
 }
 
-fn passes(error: &io::Error) -> bool {
-    is_pause(error) || error.kind() == ErrorKind::Interrupted
-}
-
 impl Whole {
-    fn is_at_end(&mut self) -> io::Result<bool> {
+    /// Goes to the next frame that is not to be skipped; whether there is one.
+    fn next_frame(&mut self) -> io::Result<bool> {
         loop {
-            match self.bytes.fill_buf() {
-                Err(error) if passes(&error) => {}
-                held => return held.map(<[u8]>::is_empty),
+            let mut magic = Vec::with_capacity(MAGIC.len());
+            let mut first = self.bytes.by_ref().take(MAGIC.len() as u64);
+            first.read_to_end(&mut magic)?;
+            if is_skippable(&magic) {
+                skip_frame(&mut self.bytes)?;
+                continue;
             }
+            if magic == LEGACY {
+                let message = "a frame of the old format, which is not read (`lz4 -d` reads it)";
+                return Err(io::Error::new(ErrorKind::InvalidData, message));
+            }
+            let is_there = !magic.is_empty();
+            self.magic = Cursor::new(magic);
+            return Ok(is_there);
         }
     }
 }
 
 impl Read for Whole {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.bytes.read(buffer) {
-                Err(error) if passes(&error) => {}
-                read => {
-                    self.ended |= !buffer.is_empty() && matches!(read, Ok(0));
-                    return read;
-                }
-            }
+        let looked_at = self.magic.read(buffer)?;
+        if looked_at > 0 {
+            return Ok(looked_at);
         }
+        let read = self.bytes.read(buffer);
+        self.ended |= !buffer.is_empty() && matches!(read, Ok(0));
+        read
     }
 }

@@ -1,7 +1,7 @@
 //! Tables for people, fitted to the width of where they are shown.
 //!
 //! What does not fit is left out by columns, those that matter least first, and then names are
-//! shortened; a row is never broken. Widths are those on the screen: a Chinese character takes two
+//! shortened, addresses last; a row is never broken. Widths are those on the screen: a Chinese character takes two
 //! cells.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, LineStyle, Table, TableStyle};
@@ -14,10 +14,14 @@ pub(crate) struct Column {
     right: bool,
     drop: Option<u8>,
     least: Option<usize>,
+    is_address: bool,
 }
 
 /// Columns of this turn and of later ones go only when shortened names do not make room enough.
 const AFTER_NAMES: u8 = 2;
+
+/// What an address has at least: one of IPv4 is whole.
+const ADDRESS: usize = 15;
 
 /// A space on either side.
 const PADDING: usize = 2;
@@ -39,6 +43,15 @@ impl Column {
             right: false,
             drop: None,
             least: None,
+            is_address: false,
+        }
+    }
+
+    /// A column of addresses or prefixes, shortened in the middle where nothing else makes room.
+    pub(crate) const fn address(header: &'static str) -> Self {
+        Self {
+            is_address: true,
+            ..Self::text(header)
         }
     }
 
@@ -66,6 +79,14 @@ impl Column {
             ..self
         }
     }
+
+    /// `text` in so many cells.
+    fn short(&self, text: &str, width: usize) -> String {
+        match self.is_address {
+            true => short_in_the_middle(text, width),
+            false => short(text, width),
+        }
+    }
 }
 
 /// Draws `rows`, each of as many texts as there are columns, in at most `width` cells; as wide as
@@ -90,12 +111,13 @@ pub(crate) fn draw(columns: &[Column], rows: &[Vec<String>], width: Option<usize
         .load_style(RULED)
         .set_content_arrangement(ContentArrangement::Disabled);
     let header = columns.iter().zip(&widths);
-    let header = header.map(|(column, width)| Cell::new(short_lines(column.header, *width)));
+    let header =
+        header.map(|(column, width)| Cell::new(short_lines(column, column.header, *width)));
     table.set_header(kept(header.collect()));
     for row in rows {
         let cells = row.iter().zip(columns).zip(&widths);
         let cells = cells.map(|((text, column), width)| {
-            let cell = Cell::new(short_lines(text, *width));
+            let cell = Cell::new(short_lines(column, text, *width));
             if column.right {
                 cell.set_alignment(CellAlignment::Right)
             } else {
@@ -123,23 +145,31 @@ fn fit(columns: &[Column], wants: &[usize], width: Option<usize>) -> Vec<Option<
     let mut turns: Vec<u8> = columns.iter().filter_map(|column| column.drop).collect();
     turns.sort_unstable();
     turns.dedup();
-    for (place, &turn) in turns.iter().enumerate() {
+    for &turn in &turns {
         if total(&widths) <= width {
             return widths;
         }
-        if turn >= AFTER_NAMES && shorten(columns, &mut widths, width) {
+        if turn >= AFTER_NAMES && shorten(columns, &mut widths, width, names) {
             return widths;
         }
         widths = whole(Some(turn));
-        let is_last = place + 1 == turns.len();
-        if is_last && total(&widths) > width {
-            shorten(columns, &mut widths, width);
-        }
     }
-    if turns.is_empty() {
-        shorten(columns, &mut widths, width);
+    if !shorten(columns, &mut widths, width, names) {
+        shorten(columns, &mut widths, width, addresses);
     }
     widths
+}
+
+/// To how much a column of names may be shortened.
+const fn names(column: &Column) -> Option<usize> {
+    column.least
+}
+
+const fn addresses(column: &Column) -> Option<usize> {
+    match column.is_address {
+        true => Some(ADDRESS),
+        false => None,
+    }
 }
 
 /// How wide a table is whose columns are so wide.
@@ -149,13 +179,18 @@ fn total(widths: &[Option<usize>]) -> usize {
     columns.saturating_sub(GAP)
 }
 
-/// Takes from the widest of those that may be shortened until all fit in `width`. `false`: they
-/// cannot.
-fn shorten(columns: &[Column], widths: &mut [Option<usize>], width: usize) -> bool {
+/// Takes from the widest of those that may be shortened, to no less than `least` says, until all fit in
+/// `width`. `false`: they cannot.
+fn shorten(
+    columns: &[Column],
+    widths: &mut [Option<usize>],
+    width: usize,
+    least: fn(&Column) -> Option<usize>,
+) -> bool {
     for _ in width..total(widths) {
         let places = widths.iter_mut().zip(columns);
         let may = places.filter_map(|(width, column)| {
-            let least = column.least?;
+            let least = least(column)?;
             width.as_mut().filter(|width| **width > least)
         });
         let Some(widest) = may.max_by_key(|width| **width) else {
@@ -166,9 +201,9 @@ fn shorten(columns: &[Column], widths: &mut [Option<usize>], width: usize) -> bo
     true
 }
 
-fn short_lines(text: &str, width: Option<usize>) -> String {
+fn short_lines(column: &Column, text: &str, width: Option<usize>) -> String {
     let width = width.unwrap_or_default();
-    let lines: Vec<String> = text.lines().map(|line| short(line, width)).collect();
+    let lines: Vec<String> = text.lines().map(|line| column.short(line, width)).collect();
     lines.join("\n")
 }
 
@@ -177,19 +212,33 @@ pub(crate) fn short(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
-    let mut short = String::new();
-    let mut used = 1;
-    for c in text.chars() {
-        used += c.width().unwrap_or_default();
-        if used > width {
-            break;
-        }
-        short.push(c);
-    }
+    let mut short = start(text.chars(), width.saturating_sub(1));
     if width > 0 {
         short.push('…');
     }
     short
+}
+
+/// The same with `…` in the middle: addresses beside one another are told apart by their ends.
+fn short_in_the_middle(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let end_width = width.saturating_sub(1) / 2;
+    let end = start(text.chars().rev(), end_width);
+    let mut short = short(text, width - end_width);
+    short.extend(end.chars().rev());
+    short
+}
+
+/// As many of `chars` as have room in `width` cells.
+fn start(chars: impl Iterator<Item = char>, width: usize) -> String {
+    let mut used = 0;
+    let fits = |c: &char| {
+        used += c.width().unwrap_or_default();
+        used <= width
+    };
+    chars.take_while(fits).collect()
 }
 
 #[cfg(test)]
@@ -234,6 +283,43 @@ mod tests {
                     "{width:?}\n{table}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn addresses_are_shortened_last_and_keep_their_ends() {
+        let columns = [
+            Column::address("client"),
+            Column::text("application").shortened(5),
+            Column::number("bytes"),
+            Column::number("share").dropped(2),
+        ];
+        let row = |address: &'static str| [address, "a-long-name", "1.00 MB", "50.0 %"];
+        let rows: Vec<Vec<String>> = [
+            row("2001:db8:1234:5678:9abc:def0:1234:5678"),
+            row("192.0.2.1"),
+        ]
+        .map(|row| row.map(str::to_owned).into())
+        .into();
+        for (width, row) in [
+            (
+                73,
+                "2001:db8:1234:5678:9abc:def0:1234:5678 a-long-name 1.00 MB 50.0 %",
+            ),
+            (
+                72,
+                "2001:db8:1234:5678:9abc:def0:1234:5678 a-long-na… 1.00 MB 50.0 %",
+            ),
+            (60, "2001:db8:1234:5678:9abc:def0:1234:5678 a-long… 1.00 MB"),
+            (57, "2001:db8:1234:5678…abc:def0:1234:5678 a-lo… 1.00 MB"),
+            (40, "2001:db8:1…1234:5678 a-lo… 1.00 MB"),
+            // As short as they may be.
+            (20, "2001:db…34:5678 a-lo… 1.00 MB"),
+        ] {
+            let table = draw(&columns, &rows, Some(width));
+            let words: Vec<&str> = table.lines().nth(2).unwrap().split_whitespace().collect();
+            assert_eq!(words.join(" "), row, "{width}\n{table}");
+            assert!(table.contains("192.0.2.1 "), "{width}\n{table}");
         }
     }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Quit, View, samples};
+use crate::skips::skipped;
 
 const ENDING: &str = "OTTOMETER_TEST_ENDING";
 
@@ -51,7 +52,7 @@ fn a_view_that_ends() {
 #[test]
 fn the_terminal_is_left_as_it_was() {
     if Command::new("script").arg("--version").output().is_err() {
-        eprintln!("SKIPPED: no `script` to lend a terminal");
+        skipped("script is not installed");
         return;
     }
     let program = std::env::current_exe().unwrap();

@@ -5,13 +5,15 @@ pub(crate) mod live;
 pub(crate) mod netns;
 pub(crate) mod packets;
 pub(crate) mod services;
+mod skips;
 
 use std::ffi::OsStr;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+
+pub(crate) use skips::skipped;
 
 /// Runs `ottometer` with these arguments.
 pub(crate) fn ottometer<I: AsRef<OsStr>>(arguments: impl IntoIterator<Item = I>) -> Output {
@@ -39,14 +41,6 @@ pub(crate) fn flows(capture: &Path, more: &[&str]) -> Vec<Value> {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect()
-}
-
-/// Says why a test is skipped, on standard error itself: the test runner does not hold that back.
-pub(crate) fn skipped(why: &str) {
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
-    let line = format!("\n*** SKIPPED: {test}: {why} ***\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
 }
 
 /// The project's root.

@@ -361,6 +361,18 @@ fn what_is_no_capture_is_refused() {
         (b"\xfd7zXZ\0nonsense and more", &["a.pcap: xz: "]),
         (b"BZh9nonsense and more", &["a.pcap: bzip2: "]),
         (b"\x04\x22\x4d\x18nonsense and more", &["a.pcap: lz4: "]),
+        (
+            b"\x02\x21\x4c\x18\x05\0\0\0",
+            &["lz4 in the old format, which `lz4 -d` reads"],
+        ),
+        (
+            b"\x50\x2a\x4d\x18\xff\xff\xff\xffshort",
+            &["a.pcap: the file ends inside a frame that is to be skipped"],
+        ),
+        (
+            b"\x50\x2a\x4d\x18\x01\0\0\0.",
+            &["a.pcap: not a capture file: it is empty"],
+        ),
         (b"PK\x03\x04", &["50 4b 03 04", ", zip)"]),
         (
             &samples::xz(&samples::bzip2(b"text")),

@@ -15,8 +15,15 @@ fn compression_makes_no_difference() {
         let wanted = frames(&file);
         assert_eq!(wanted.len(), data.len());
         let (one, two) = file.split_at(file.len() / 3);
-        let mut skippable = vec![0x52, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
-        skippable.extend(samples::zstd(&file));
+        // Of zstd and lz4 alike, also without anything inside.
+        let skipped = vec![0x52, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+        let empty = vec![0x5f, 0x2a, 0x4d, 0x18, 0, 0, 0, 0];
+        let between = |one: Vec<u8>, two: Vec<u8>| {
+            let (skipped, empty) = (skipped.clone(), empty.clone());
+            [&skipped, &empty, &one, &empty, &skipped, &two, &skipped]
+                .map(Vec::as_slice)
+                .concat()
+        };
         let rows = [
             ("gzip", samples::gzip(&file)),
             (
@@ -28,7 +35,10 @@ fn compression_makes_no_difference() {
                 "zstd frames",
                 [samples::zstd(one), samples::zstd(two)].concat(),
             ),
-            ("zstd with a skippable frame", skippable),
+            (
+                "zstd with skippable frames",
+                between(samples::zstd(one), samples::zstd(two)),
+            ),
             ("xz", samples::xz(&file)),
             ("xz streams", [samples::xz(one), samples::xz(two)].concat()),
             ("bzip2", samples::bzip2(&file)),
@@ -40,6 +50,10 @@ fn compression_makes_no_difference() {
             (
                 "lz4 frames",
                 [samples::lz4(one), samples::lz4(b""), samples::lz4(two)].concat(),
+            ),
+            (
+                "lz4 with skippable frames",
+                between(samples::lz4(one), samples::lz4(two)),
             ),
         ];
         for (what, file) in rows {

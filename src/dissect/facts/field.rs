@@ -219,6 +219,7 @@ pub const EXPLAINED: &[&str] = &[
     "upgrade",
     "query name",
     "software",
+    "client identifier",
     "alpn",
     "encrypted client hello",
     "quic version",
@@ -388,10 +389,9 @@ const ROWS: [Field; 58] = [
         .explained("user agent")
         .recorded(),
     field!("referer", Rtmp, NAME, rtmp.referer),
-    field!("software", Mqtt, TEXT, mqtt.client_id).explained("software"),
-    field!("user_agent", Mqtt, TEXT, mqtt.user_name)
-        .explained("user agent")
-        .recorded(),
+    field!("client_id", Mqtt, TEXT, mqtt.client_id).explained("client identifier"),
+    // Who somebody is: neither shown nor recorded, as STUN's.
+    field!("user_name", Mqtt, TEXT, mqtt.user_name),
     field!("server", Banner, TEXT, banner.server).explained("server"),
     field!("software", Banner, TEXT, banner.software).explained("software"),
     field!("user_agent", Http, TEXT, http.user_agent)

@@ -220,9 +220,9 @@ pub struct Rtmp {
 /// What CONNECT says (MQTT 5.0, section 3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mqtt {
-    /// The client's identifier.
+    /// The Client Identifier (section 3.1.3.1).
     pub client_id: Option<Box<str>>,
-    /// The user's name: cloud services put the client's software there.
+    /// The User Name (section 3.1.3.5): who somebody is, and with some cloud services what the client runs.
     pub user_name: Option<Box<str>>,
 }
 

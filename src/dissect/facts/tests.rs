@@ -196,14 +196,33 @@ fn the_inside_is_right_where_both_say_something() {
     };
     assert_eq!(facts, expected);
     let inside = Facts {
-        mqtt: Some(Box::new(Mqtt {
-            user_name: text("inner"),
-            ..Mqtt::default()
+        rtmp: Some(Box::new(Rtmp {
+            user_agent: text("inner"),
+            ..Rtmp::default()
         })),
         ..Facts::default()
     };
     facts.absorb(inside);
     assert_eq!(facts.recorded()[3], Some(Value::Text("inner")));
+}
+
+#[test]
+fn the_names_of_users_are_not_shown() {
+    let facts = Facts {
+        mqtt: Some(Box::new(Mqtt {
+            client_id: text("meter-7"),
+            user_name: text("somebody"),
+        })),
+        stun: Some(Box::new(Stun {
+            username: text("somebody"),
+            ..Stun::default()
+        })),
+        ..Facts::default()
+    };
+    let told = facts.described();
+    let told: Vec<_> = told.iter().map(|(label, text)| (*label, &**text)).collect();
+    assert_eq!(told, [("client identifier", "meter-7")]);
+    assert_eq!(facts.recorded(), [None; RECORDED.len()]);
 }
 
 #[test]
@@ -221,6 +240,7 @@ fn people_are_told_in_order_and_once() {
         ("upgrade", "websocket"),
         ("query name", "query.example"),
         ("software", "sip software"),
+        ("client identifier", "client"),
         ("alpn", "h2, http/1.1"),
         ("encrypted client hello", "offered"),
         ("quic version", "0x00000001"),

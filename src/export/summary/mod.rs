@@ -308,9 +308,12 @@ fn table(rows: &[Row], summary: &Summary, by: &[By], width: Option<usize>) -> St
     } else {
         ["to server", "to client"]
     };
-    let mut columns: Vec<_> = whose.iter().map(|&(name, _)| Column::text(name)).collect();
+    let mut columns: Vec<_> = whose
+        .iter()
+        .map(|&(name, _)| Column::address(name))
+        .collect();
     columns.push(if first.needs_subjects() {
-        Column::text(title)
+        Column::address(title)
     } else {
         Column::text(title).shortened(12)
     });
@@ -359,7 +362,7 @@ fn table(rows: &[Row], summary: &Summary, by: &[By], width: Option<usize>) -> St
     table::draw(&columns, &cells, width)
 }
 
-/// Writes the line below the table; two, where it does not fit in one.
+/// Writes the line below the table; two or three, where it does not fit in one.
 fn write_totals(out: &mut dyn Write, summary: &Summary, width: Option<usize>) -> io::Result<()> {
     if summary.put_together > 0 {
         let subjects = grouped(summary.put_together);
@@ -385,10 +388,12 @@ fn write_totals(out: &mut dyn Write, summary: &Summary, width: Option<usize>) ->
         return writeln!(out, "{totals}");
     };
     let span = format!("{first} to {last}");
-    let one = totals.width() + 2 + span.width();
-    if width.is_some_and(|width| one > width) {
+    let fits = |cells: usize| width.is_none_or(|width| cells <= width);
+    if fits(totals.width() + 2 + span.width()) {
+        writeln!(out, "{totals}, {span}")
+    } else if fits(span.width()) {
         writeln!(out, "{totals}\n{span}")
     } else {
-        writeln!(out, "{totals}, {span}")
+        writeln!(out, "{totals}\n{first} to\n{last}")
     }
 }

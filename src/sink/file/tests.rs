@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use proptest::prelude::*;
 
 use super::*;
+use crate::skips::skipped;
 
 /// 2026-01-02T03:04:05Z.
 const NOW: u64 = 1_767_323_045;
@@ -732,7 +733,7 @@ impl Drop for SmallDisk {
 #[test]
 fn on_a_full_disk_no_line_is_torn_and_it_goes_on_when_there_is_space() {
     let Some(disk) = SmallDisk::mount("size=200k") else {
-        println!("SKIPPED: mounting a small file system is not permitted");
+        skipped("mounting a small file system is not permitted; run as root");
         return;
     };
     let path = disk.0.path().join("r.jsonl");
