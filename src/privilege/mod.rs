@@ -6,7 +6,7 @@
 //! classifier and no others (`filter`). `capabilities(7)`, `seccomp(2)`.
 //!
 //! The order of a live run is therefore: [`check_capture`]; open captures, sockets to listen on,
-//! key files; [`drop()`]; open record files, so that they belong to the user who will rotate
+//! key files (those that cannot be read again later stay in use); [`drop()`]; open record files, so that they belong to the user who will rotate
 //! them; start threads; take in packets.
 
 mod account;

@@ -97,11 +97,12 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         sources = sources.into_iter().map(limited).collect();
     }
     let prepared = prepare(&settings)?;
+    let server = server.map(Server::prepare).transpose()?;
     let granted = privilege::drop(&privileges(&settings, arguments.config.as_ref()))?;
     tracing::info!("{granted}");
     let (outputs, to_stdout) = outputs(&settings, prepared, started)?;
     let server = server
-        .map(|server| Server::start(server, control.latest()))
+        .map(|server| server.start(control.latest()))
         .transpose()?;
     if let Some(server) = &server {
         tracing::info!(address = %server.address(), "metrics are served");
@@ -193,7 +194,8 @@ fn files(settings: &Settings, config: Option<&PathBuf>) -> Files {
     }
     let outs = &settings.records.outs;
     files.write_records(outs);
-    outs.iter().for_each(|out| files.read(out.target.ca()));
+    let credentials = outs.iter().flat_map(|out| out.target.credentials());
+    credentials.for_each(|path| files.read(Some(path)));
     files
 }
 
@@ -290,15 +292,8 @@ fn privileges(settings: &Settings, file: Option<&PathBuf>) -> privilege::Options
     let outs = settings.records.outs.iter();
     let written = outs.filter_map(|out| out.target.path());
     let written = written.filter(|path| !is_dash(path));
-    let metrics = settings.metrics.as_ref();
-    let tls = metrics.and_then(|metrics| metrics.tls.as_ref());
-    let read = [
-        file,
-        settings.signatures.dir.as_ref(),
-        tls.map(|tls| &tls.certificate),
-        tls.map(|tls| &tls.key),
-        metrics.and_then(|metrics| metrics.token_file.as_ref()),
-    ];
+    // Not certificate, key and token: those that are in use stay where they cannot be read again.
+    let read = [file, settings.signatures.dir.as_ref()];
     privilege::Options {
         user: settings.privilege.user.clone(),
         seccomp: settings.privilege.seccomp,
