@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use etherparse::{PacketBuilder, VlanId};
-use ottometer::capture::{Frame, LinkType};
+use ottometer::capture::{Envelope, Frame, LinkType};
 use ottometer::decode::{Config, Decoded, Decoder};
 use ottometer::time::Timestamp;
 
@@ -80,6 +80,7 @@ fn decode(c: &mut Criterion) {
                 link: LinkType::ETHERNET,
                 wire_len: bytes.len() as u32,
                 frames: 1,
+                envelope: Envelope::None,
                 bytes,
             })
             .collect();

@@ -12,9 +12,9 @@ pub mod app;
 
 pub mod verdict;
 
-pub mod capture;
-
 pub mod wire;
+
+pub mod capture;
 
 pub mod decode;
 

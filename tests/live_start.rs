@@ -14,6 +14,7 @@ use nix::unistd::mkfifo;
 use crate::support;
 use crate::support::live::{Live, assert_closes, frames, lab};
 use crate::support::netns::{Namespace, send};
+use crate::support::services::{Certificate, installed};
 
 /// Longer than two signals are taken for one.
 const LATER: Duration = Duration::from_millis(800);
@@ -303,6 +304,62 @@ fn nobody_is_told_to_give_the_root_away() {
         assert!(said.contains(expected), "{flows}: {said}");
         assert!(!said.contains("chown"), "{flows}: {said}");
     }
+}
+
+/// What the user that goes on may not read was read before, and a reload leaves it in use.
+#[test]
+fn keys_that_only_root_can_read_stay_in_use() {
+    let Some((_sender, receiver)) = lab() else {
+        return;
+    };
+    if !installed(&[("curl", "curl")]) {
+        return;
+    }
+    // Of a temporary folder only its owner may read anything.
+    let folder = tempfile::tempdir().unwrap();
+    let certificate = Certificate::new(folder.path(), ["localhost".to_owned()]);
+    let token = folder.path().join("token");
+    fs::write(&token, "a-token-for-tests-only\n").unwrap();
+    let [cert, key, token] =
+        [&certificate.cert, &certificate.key, &token].map(|path| path.to_str().unwrap());
+    // A port that is root's, too.
+    let listen = ["--listen", "127.0.0.1:443", "--token-file", token];
+    let tls = ["--tls-cert", cert, "--tls-key", key];
+    let more = [&listen[..], &tls, &["--user", "65534"]].concat();
+    let settings = tempfile::tempdir().unwrap();
+    let live = Live::start_as_told(settings, &receiver, "mirror0", &more);
+    assert!(live.log().contains("(65534:"), "{}", live.log());
+    let status = |cert: &str, token: &str| {
+        let output = receiver.enter(|| {
+            Command::new("curl")
+                .args(["--silent", "--noproxy", "*", "--max-time", "30"])
+                .args(["--output", "/dev/null", "--write-out", "%{http_code}"])
+                .args(["--cacert", cert, "--header"])
+                .arg(format!("Authorization: Bearer {token}"))
+                .arg("https://localhost/metrics")
+                .output()
+                .unwrap()
+        });
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let old = folder.path().join("old.pem");
+    fs::copy(cert, &old).unwrap();
+    let old = old.to_str().unwrap();
+    assert_eq!(status(old, "a-token-for-tests-only"), "200");
+
+    Certificate::new(folder.path(), ["localhost".to_owned()]);
+    fs::write(token, "another-token-for-tests\n").unwrap();
+    live.signal(Signal::SIGHUP);
+    live.wait_for("reload 1: nothing changed");
+    let log = live.log();
+    for path in [cert, token] {
+        let said = format!("reload 1: cannot read {path}: Permission denied");
+        assert!(log.contains(&said), "{log}");
+    }
+    assert_eq!(status(old, "a-token-for-tests-only"), "200");
+    assert_eq!(status(old, "another-token-for-tests"), "401");
+    let (state, _) = live.stop();
+    assert_closes(&state);
 }
 
 #[test]

@@ -32,6 +32,9 @@ mod only;
 // Records to other hosts.
 mod network_outputs;
 
+// Records to servers that ask who sends them.
+mod mutual_tls;
+
 // Files of Parquet.
 mod parquet;
 

@@ -232,6 +232,13 @@ pub enum Fault {
         /// The most there can be.
         limit: u32,
     },
+    /// A record is longer than those that are taken.
+    RecordLength {
+        /// How long it says it is.
+        needed: u64,
+        /// The most that is taken.
+        limit: u64,
+    },
     /// A pcapng block says it is longer or shorter than its kind can be.
     BlockLength {
         /// The block type.
@@ -295,6 +302,9 @@ impl fmt::Display for Fault {
                 f,
                 "a record of {captured} captured bytes, where {limit} is the most"
             ),
+            Self::RecordLength { needed, limit } => {
+                write!(f, "a record of {needed} bytes, where {limit} are the most")
+            }
             Self::BlockLength { block, length } => {
                 write!(f, "a block of type {block:#x} with a length of {length}")
             }

@@ -6,6 +6,7 @@
 //! ends a block early, so that what has come is seen. A damaged file is read as far as it goes. The
 //! neighbours are `input` below, and `inputs` above, which makes one stream of several files.
 
+use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use crate::capture::input::{self, Input};
 use crate::capture::listing::Listing;
 use crate::capture::raw;
 use crate::capture::stop::Stop;
+use crate::capture::stream::Stream;
 use crate::capture::{pcap, pcapng};
 use crate::time::Timestamp;
 
@@ -32,6 +34,10 @@ pub struct Options {
     pub stop: Stop,
     /// Of several files, pass by those that cannot be read at all.
     pub pass_by: bool,
+    /// The longest record that is taken; at most [`MAX_RECORD`].
+    pub largest: usize,
+    /// Take the bytes as they are: what is compressed is no capture.
+    pub plain: bool,
 }
 
 impl Default for Options {
@@ -42,6 +48,8 @@ impl Default for Options {
             block_size: 256 * 1024,
             stop: Stop::default(),
             pass_by: false,
+            largest: MAX_RECORD,
+            plain: false,
         }
     }
 }
@@ -56,6 +64,7 @@ pub struct Reader {
     format: Format,
     filter: Option<Filter>,
     block_size: usize,
+    largest: usize,
     stop: Stop,
     /// The record that did not fit in the last block, as far as it was read.
     carry: Vec<u8>,
@@ -96,6 +105,19 @@ impl Reader {
         Ok(reader)
     }
 
+    /// Reads a capture that comes through a pipe or socket, which messages call `path`. Waits until the
+    /// file header is there, or the end is asked for.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Reader::open`].
+    pub(super) fn from_stream(path: &Path, file: File, options: &Options) -> Result<Self, Error> {
+        let bytes = Stream::new(file, options.stop.clone());
+        let mut reader = Self::from_read(path, Box::new(bytes), options)?;
+        reader.is_stream = true;
+        Ok(reader)
+    }
+
     /// Reads a capture from `bytes`, which messages call `path`.
     ///
     /// # Errors
@@ -107,7 +129,11 @@ impl Reader {
         options: &Options,
     ) -> Result<Self, Error> {
         let path = path.to_owned();
-        let mut input = match Input::new(bytes) {
+        let input = match options.plain {
+            true => Input::plain(bytes).map_err(|error| (None, error)),
+            false => Input::new(bytes),
+        };
+        let mut input = match input {
             Ok(input) => input,
             Err((compression, source)) => {
                 return Err(Error::Read {
@@ -130,6 +156,7 @@ impl Reader {
             format,
             filter,
             block_size: options.block_size.clamp(64, MAX_RECORD),
+            largest: options.largest,
             stop: options.stop.clone(),
             carry,
             needed: 0,
@@ -199,6 +226,10 @@ impl Reader {
             let pauses = state.as_ref().is_err_and(raw::is_pause);
             let fault = match state {
                 _ if walked.fault.is_some() => walked.fault,
+                _ if walked.needed > self.largest => Some(Fault::RecordLength {
+                    needed: walked.needed as u64,
+                    limit: self.largest as u64,
+                }),
                 _ if pauses => None,
                 // Where it ends is not the file's doing then.
                 _ if filled < target && self.stop.is_asked() => {

@@ -44,6 +44,11 @@ pub(super) enum Input {
 }
 
 impl Input {
+    /// The bytes of `reader` as they are.
+    pub(super) fn plain(reader: Box<dyn Read + Send>) -> io::Result<Self> {
+        Raw::new(reader).map(Self::Plain)
+    }
+
     /// Finds out how `reader` is compressed. `Err` also names the compression found.
     pub(super) fn new(
         reader: Box<dyn Read + Send>,

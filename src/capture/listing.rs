@@ -3,7 +3,7 @@
 
 use crate::capture::bpf::Program;
 use crate::capture::error::Fault;
-use crate::capture::{FrameRef, LinkType};
+use crate::capture::{Envelope, FrameRef, LinkType};
 use crate::time::Timestamp;
 
 /// The longest a record may be, header and all: what a block's buffer grows to at most.
@@ -172,6 +172,7 @@ impl<'a> Listing<'a> {
             offset: record.offset as u32,
             captured,
             wire_len,
+            envelope: Envelope::None,
         });
     }
 

@@ -7,7 +7,7 @@
 //! folders. [`file`] reads one of
 //! them, with [`pcap`] and [`pcapng`] to walk its records, `input` (and `lz4`) to undo compression, [`filter`]
 //! and `bpf` to leave frames out, and [`error`] to say what is wrong with it. `stream` waits for
-//! pipes, and [`stop`] ends the input early. [`live`] captures from interfaces. [`magic`] tells
+//! pipes, and [`stop`] ends the input early. [`live`] captures from interfaces and takes what mirrors send. [`magic`] tells
 //! captures from other files, and [`writer`] writes them.
 
 pub mod error;
@@ -30,6 +30,8 @@ pub mod writer;
 
 mod bpf;
 
+mod envelope;
+
 mod input;
 
 mod link_type;
@@ -51,6 +53,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub use envelope::Envelope;
 pub use link_type::LinkType;
 
 use crate::time::Timestamp;
@@ -68,6 +71,8 @@ pub struct Frame<'a> {
     pub wire_len: u32,
     /// How many captured frames it stands for: 1, or the number of fragments put together.
     pub frames: u32,
+    /// What was around it where a mirror has sent it.
+    pub envelope: Envelope,
     /// The bytes that were captured.
     pub bytes: &'a [u8],
 }
@@ -87,6 +92,8 @@ pub struct FrameRef {
     pub captured: u32,
     /// How many bytes were on the wire; never less than `captured`.
     pub wire_len: u32,
+    /// What was around it where a mirror has sent it.
+    pub envelope: Envelope,
 }
 
 /// A run of frames in the order of the capture, and the buffer that holds them.
@@ -126,6 +133,7 @@ impl Block {
             link: entry.link,
             wire_len: entry.wire_len,
             frames: 1,
+            envelope: entry.envelope,
             bytes,
         })
     }

@@ -203,7 +203,7 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::capture::Block;
+    use crate::capture::{Block, Envelope};
     use crate::capture::file::{Options, Reader};
     use crate::time::Timestamp;
 
@@ -214,6 +214,7 @@ mod tests {
             link,
             wire_len,
             frames: 1,
+            envelope: Envelope::None,
             bytes,
         }
     }

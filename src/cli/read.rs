@@ -208,7 +208,8 @@ impl Arguments {
         files.read_captures(&self.input.files);
         files.read_signatures(self.signatures.signatures.as_ref());
         files.write_records(outs);
-        outs.iter().for_each(|out| files.read(out.target.ca()));
+        let credentials = outs.iter().flat_map(|out| out.target.credentials());
+        credentials.for_each(|path| files.read(Some(path)));
         files.write("--write-pcap", self.write_pcap.as_ref());
         files
     }

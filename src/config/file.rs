@@ -212,9 +212,11 @@ macro_rules! tables {
 tables! {
     /// Where frames come from.
     capture: CaptureTable {
-        /// Interfaces to capture on, as `ottometer interfaces` lists them.
+        /// Interfaces to capture on, as `ottometer interfaces` lists them. Or where else frames come from:
+        /// "vxlan://ADDRESS:PORT", "geneve://ADDRESS:PORT" (a UDP socket that a mirror sends to),
+        /// "pcap://HOST:PORT", "pcap-listen://ADDRESS:PORT" (a capture over TCP). See docs/live.md.
         interfaces: Vec<String> = "[]",
-            "-i, --interface IFACE" in "Capture": "The interface to capture from; may be given several times. `ottometer interfaces` lists them";
+            "-i, --interface IFACE" in "Capture": "The interface to capture from; may be given several times. `ottometer interfaces` lists them. Or vxlan://ADDRESS:PORT, geneve://ADDRESS:PORT: frames that a mirror sends to a UDP port of this host; pcap://HOST:PORT, pcap-listen://ADDRESS:PORT: a capture that comes over TCP from a host, or from who connects (see docs/live.md)";
         /// Capture threads for each interface. The kernel splits the frames between them by address,
         /// so that a flow and its fragments stay on one thread. Each has a ring of its own. At most
         /// 32 over all interfaces.

@@ -13,7 +13,7 @@ use super::only::{Kinds, only};
 use super::out::Out;
 use super::problem::Problem;
 use super::value::{Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer};
-use crate::capture::live;
+use crate::capture::live::{self, Place};
 use crate::classify::names::Learning;
 use crate::pipeline::{CAPTURE_THREADS, Duplicates};
 use crate::record::{self, Only};
@@ -52,7 +52,7 @@ pub struct Settings {
 /// Where frames come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// Interfaces, each once; none when nobody named one.
+    /// Interfaces, or what else a [`Place`] is said by, each once; none when nobody named one.
     pub interfaces: Vec<String>,
     /// Capture threads for each interface.
     pub threads: usize,
@@ -190,11 +190,8 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
     let defaults = live::Options::default();
     let interfaces = table.interfaces.unwrap_or_default();
     for (place, name) in interfaces.iter().enumerate() {
-        if name.is_empty() || name.contains(char::is_whitespace) {
-            found.push(Problem::of_key(
-                "capture.interfaces",
-                format!("`{name}` is not the name of an interface"),
-            ));
+        if let Err(reason) = Place::parse(name) {
+            found.push(Problem::of_key("capture.interfaces", reason));
         } else if interfaces.iter().take(place).any(|other| other == name) {
             found.push(Problem::of_key(
                 "capture.interfaces",
@@ -216,6 +213,18 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
              steer = \"fanout\"",
         )),
         _ => {}
+    }
+    let is_socket = |name: &&String| Place::parse(name).is_ok_and(|place| !place.is_interface());
+    if threads > 1
+        && let Some(socket) = interfaces.iter().find(is_socket)
+    {
+        found.push(Problem::of_key(
+            "capture.threads",
+            format!(
+                "{threads}: frames of {socket} come to one thread: set steer = \"inner\" and workers \
+                 instead"
+            ),
+        ));
     }
     let all = interfaces.len().max(1).saturating_mul(threads);
     if all > CAPTURE_THREADS {
@@ -556,6 +565,15 @@ fn metrics(table: MetricsTable, found: &mut Problems) -> Option<Metrics> {
         token_file,
         series_limit: number(table.series_limit, 10_000),
     })
+}
+
+impl Capture {
+    /// What the interfaces are.
+    pub fn places(&self) -> Vec<Place> {
+        // They were looked at when the settings were checked.
+        let places = self.interfaces.iter().map(|said| Place::parse(said));
+        places.filter_map(Result::ok).collect()
+    }
 }
 
 impl Records {

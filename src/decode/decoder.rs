@@ -1,6 +1,6 @@
 //! The [`Decoder`]: one frame in, one answer out.
 
-use crate::capture::{Frame, LinkType};
+use crate::capture::{Envelope, Frame, LinkType};
 use crate::time::Timestamp;
 use crate::wire::ethernet::{EtherType, Ethernet};
 use crate::wire::ipv4::Ipv4;
@@ -11,7 +11,7 @@ use super::ip::{Ip, Transport};
 use super::link::{self, Header};
 use super::network::Network;
 use super::span::Span;
-use super::{Aside, Config, Datagram, Decoded, DropReason, IpProtocol, Packet, tunnel};
+use super::{Aside, Config, Datagram, Decoded, DropReason, IpProtocol, Packet, Tunnel, tunnel};
 
 /// Where to begin: the outermost packet, its length if it was put together, and who sent it.
 type Start<'a> = (Network<'a>, Option<u32>, Option<&'a [u8; 6]>);
@@ -57,7 +57,10 @@ impl Decoder {
             wire_len: frame.wire_len,
             frames: frame.frames,
         };
-        let mut around = Around::default();
+        let mut around = match around(frame.envelope) {
+            Ok(around) => around,
+            Err(reason) => return Some(Aside::Dropped(reason)),
+        };
         let span = Span::new(frame.bytes, frame.wire_len as usize);
         let network = match plain_ethernet(frame.link, span) {
             Some(network) => network,
@@ -215,6 +218,24 @@ impl Decoder {
     }
 }
 
+/// What a source has taken from around a frame; why there is none.
+#[inline]
+fn around(envelope: Envelope) -> Result<Around, DropReason> {
+    let (tunnel, id) = match envelope {
+        Envelope::None => return Ok(Around::default()),
+        Envelope::Vxlan(vni) => (Tunnel::Vxlan, vni),
+        Envelope::Geneve(vni) => (Tunnel::Geneve, vni),
+        Envelope::Other => return Err(DropReason::NonIp),
+        Envelope::Malformed => return Err(DropReason::Malformed),
+    };
+    Ok(Around {
+        tunnel: Some(tunnel),
+        tunnel_id: id,
+        depth: 1,
+        ..Around::default()
+    })
+}
+
 /// Who sent an Ethernet frame.
 #[inline]
 fn source_mac(frame: Frame<'_>) -> Option<&[u8; 6]> {
@@ -246,6 +267,7 @@ fn plain_ethernet(link: LinkType, span: Span<'_>) -> Option<Network<'_>> {
 /// The outermost IP packet of a frame, if there is one.
 #[inline]
 pub(super) fn outermost<'a>(frame: &Frame<'a>) -> Option<Network<'a>> {
+    around(frame.envelope).ok()?;
     let span = Span::new(frame.bytes, frame.wire_len as usize);
     plain_ethernet(frame.link, span)
         .or_else(|| first_network(frame.link, span, &mut Around::default()).ok())

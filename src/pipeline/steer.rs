@@ -258,6 +258,7 @@ impl Lessons {
             offset: place(self.block.bytes.len()),
             captured: place(frame.bytes.len()),
             wire_len: frame.wire_len,
+            envelope: frame.envelope,
         };
         self.list
             .push(Lesson::Frame(place(self.block.frames.len())));

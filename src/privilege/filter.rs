@@ -166,10 +166,10 @@ const KILLED_IF: &[Misuse] = &[Misuse {
     argument: Argument::Lacks(libc::CLONE_THREAD as u64),
 }];
 
-/// Refused as well, unless records go to another host.
+/// Refused as well, unless records go to another host, or a capture is fetched from one.
 const CALLING_OUT: &[Group] = &[Group {
-    reason: "calling out, and asking for names: metrics are fetched, records lie in files, if no \
-             output says otherwise",
+    reason: "calling out, and asking for names: metrics are fetched, records lie in files, frames \
+             come, if no output or source says otherwise",
     calls: &[libc::SYS_connect, libc::SYS_sendmmsg],
 }];
 

@@ -2,11 +2,11 @@
 //!
 //! The bytes a capture brings come from strangers. [`drop()`] makes a mistake in reading them
 //! worth little: the process goes on as a user that owns nothing, with `CAP_NET_RAW` as its only
-//! capability (to open again an interface that came back), and with the system calls of a
+//! capability (to open again an interface that came back; where there is none, without), and with the system calls of a
 //! classifier and no others (`filter`). `capabilities(7)`, `seccomp(2)`.
 //!
 //! The order of a live run is therefore: [`check_capture`]; open captures, sockets to listen on,
-//! key files; [`drop()`]; open record files, so that they belong to the user who will rotate
+//! key files (those that cannot be read again later stay in use); [`drop()`]; open record files, so that they belong to the user who will rotate
 //! them; start threads; take in packets.
 
 mod account;
@@ -43,8 +43,10 @@ pub struct Options {
     pub writes: Vec<PathBuf>,
     /// Files and folders which are read again later (signatures, settings).
     pub reads: Vec<PathBuf>,
-    /// Other hosts are called later (records).
+    /// Other hosts are called later (records, captures that they send).
     pub connects: bool,
+    /// Interfaces that come back are opened again later.
+    pub captures: bool,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             writes: Vec::new(),
             reads: Vec::new(),
             connects: false,
+            captures: true,
         }
     }
 }
@@ -132,7 +135,10 @@ pub fn drop(options: &Options) -> Result<Report, Error> {
         }
         Some(_) => (None, true),
     };
-    let kept = before.permitted.and(Capabilities::NET_RAW);
+    let kept = match options.captures {
+        true => before.permitted.and(Capabilities::NET_RAW),
+        false => Capabilities::default(),
+    };
     keep_only(kept)?;
     // Last of these, as the kernel sets it anew whenever the user changes.
     prctl::set_dumpable(false).map_err(step(Step::Dumpable))?;

@@ -2,8 +2,8 @@
 //!
 //! One thread of its own runs everything: `listener` accepts and bounds connections, `routes` answers,
 //! `health` watches that snapshots keep coming, `secrets` holds certificate, key and token. All that
-//! the outside world has to give (the address, the files, threads) is taken in
-//! [`Server::start`] and [`Handle::reload`]; the thread itself needs ordinary socket calls (`epoll`,
+//! the outside world has to give is taken in [`Server::prepare`] (the address, the files: what root
+//! alone may have), [`Prepared::start`] (threads) and [`Handle::reload`]; the thread itself needs ordinary socket calls (`epoll`,
 //! `accept4`, `recvfrom`, `writev`, `shutdown`, `fcntl`, `close`), memory, time, random numbers and to
 //! read `/proc`, so it may run where nothing else is allowed any more.
 //!
@@ -181,14 +181,53 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// When the settings are not safe, a file is not readable, or the address is not to be had.
+    /// As for [`Self::prepare`] and [`Prepared::start`].
     pub fn start(config: Config, latest: Arc<ArcSwap<Snapshot>>) -> Result<Handle, Error> {
+        Self::prepare(config)?.start(latest)
+    }
+
+    /// Takes the address and reads the files. Starts no thread, and answers nobody yet.
+    ///
+    /// # Errors
+    ///
+    /// When the settings are not safe, a file is not readable, or the address is not to be had.
+    pub fn prepare(config: Config) -> Result<Prepared, Error> {
         config.check()?;
-        let secrets = Arc::new(ArcSwap::from_pointee(Secrets::load(&config)?));
+        let secrets = Secrets::load(&config)?;
         let bind = |error| Error::Bind(config.listen, error);
         let listener = TcpListener::bind(config.listen).map_err(bind)?;
-        let address = listener.local_addr().map_err(bind)?;
         listener.set_nonblocking(true).map_err(bind)?;
+        Ok(Prepared {
+            config,
+            secrets,
+            listener,
+        })
+    }
+}
+
+/// A server that has all it needs to answer.
+#[derive(Debug)]
+pub struct Prepared {
+    config: Config,
+    secrets: Secrets,
+    listener: TcpListener,
+}
+
+impl Prepared {
+    /// Answers until the handle is dropped, those as well who have connected before.
+    ///
+    /// # Errors
+    ///
+    /// When there can be no thread or no event loop.
+    pub fn start(self, latest: Arc<ArcSwap<Snapshot>>) -> Result<Handle, Error> {
+        let Self {
+            config,
+            secrets,
+            listener,
+        } = self;
+        let secrets = Arc::new(ArcSwap::from_pointee(secrets));
+        let bind = |error| Error::Bind(config.listen, error);
+        let address = listener.local_addr().map_err(bind)?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_io()
             .enable_time()
@@ -248,15 +287,16 @@ impl Handle {
         self.address
     }
 
-    /// Reads certificate, key and token again, for connections from now on. Runs on the caller's
-    /// thread, which must still be able to read the files.
+    /// Reads certificate, key and token again, for connections from now on. What this process may
+    /// no longer read (it was read before rights were given up) stays as it was: returned is why.
     ///
     /// # Errors
     ///
-    /// When one cannot be used; then all of them stay as they were.
-    pub fn reload(&self) -> Result<(), Error> {
-        self.secrets.store(Arc::new(Secrets::load(&self.config)?));
-        Ok(())
+    /// When one cannot be used otherwise; then all of them stay as they were.
+    pub fn reload(&self) -> Result<Vec<Error>, Error> {
+        let (secrets, kept) = self.secrets.load().again(&self.config)?;
+        self.secrets.store(Arc::new(secrets));
+        Ok(kept)
     }
 }
 

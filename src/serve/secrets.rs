@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -45,6 +45,19 @@ impl Secrets {
         })
     }
 
+    /// The same from the files as they are now. A certificate with its key, or a token, that may not
+    /// be read any more is the old one, and why is told.
+    pub(super) fn again(&self, config: &Config) -> Result<(Self, Vec<Error>), Error> {
+        let mut kept = Vec::new();
+        let tls = config.tls.as_ref().map(server_config);
+        let token = config.token.as_deref().map(token);
+        let secrets = Self {
+            tls: or_old(tls.transpose(), || self.tls.clone(), &mut kept)?,
+            token: or_old(token.transpose(), || self.token.clone(), &mut kept)?,
+        };
+        Ok((secrets, kept))
+    }
+
     /// Whether this `Authorization` header (RFC 6750) opens the door; it does where there is none.
     pub(super) fn admit(&self, authorization: Option<&[u8]>) -> bool {
         let Some(token) = &self.token else {
@@ -58,6 +71,21 @@ impl Secrets {
         });
         // Takes the same time wherever the first difference is; only the length may show.
         given.is_some_and(|given| bool::from(given.ct_eq(token)))
+    }
+}
+
+/// What was read, or the old where reading it is not allowed any more.
+fn or_old<T>(
+    read: Result<T, Error>,
+    old: impl FnOnce() -> T,
+    kept: &mut Vec<Error>,
+) -> Result<T, Error> {
+    match read {
+        Err(Error::Read(path, error)) if error.kind() == ErrorKind::PermissionDenied => {
+            kept.push(Error::Read(path, error));
+            Ok(old())
+        }
+        read => read,
     }
 }
 

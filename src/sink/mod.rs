@@ -73,6 +73,22 @@ const CA: Setting<Settings> = Setting {
     },
 };
 
+const CERT: Setting<Settings> = Setting {
+    name: "cert",
+    set: |settings, said| {
+        settings.cert = Some(said.into());
+        Ok(())
+    },
+};
+
+const KEY: Setting<Settings> = Setting {
+    name: "key",
+    set: |settings, said| {
+        settings.key = Some(said.into());
+        Ok(())
+    },
+};
+
 /// The sinks. Files and streams are the first.
 pub static SINKS: &[Way] = &[
     Way {
@@ -102,7 +118,7 @@ pub static SINKS: &[Way] = &[
     Way {
         scheme: Some("tls"),
         keeps: Keeps::WhatWasTaken,
-        settings: &[CA],
+        settings: &[CA, CERT, KEY],
         open: Open::Host {
             is_tls: true,
             open: socket::open_tls,

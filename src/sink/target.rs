@@ -126,6 +126,9 @@ impl Target {
                 }
             }
         }
+        settings
+            .check()
+            .map_err(|why| Refused::new(format!("`{url}`: {why}")))?;
         Ok(Self {
             said: said.to_owned(),
             encoder,
@@ -168,12 +171,13 @@ impl Target {
         matches!(self.place, Place::Host(_))
     }
 
-    /// The file of trusted certificates, if one is named.
-    pub fn ca(&self) -> Option<&PathBuf> {
-        match &self.place {
-            Place::Host(host) => host.settings.ca.as_ref(),
-            _ => None,
-        }
+    /// The files it is authenticated by: certificates that are trusted, its own, and the key.
+    pub fn credentials(&self) -> impl Iterator<Item = &PathBuf> {
+        let files = match &self.place {
+            Place::Host(Host { settings, .. }) => [&settings.ca, &settings.cert, &settings.key],
+            _ => [&None; 3],
+        };
+        files.into_iter().flatten()
     }
 
     /// Whether it is standard output.
@@ -332,6 +336,16 @@ mod tests {
             (
                 "syslog+tls://c?facility=local4&ca=/x",
                 Ok(("syslog", "tls", "c", 6514)),
+            ),
+            (
+                "ipfix+tls://c?ca=/x&cert=/y&key=/z",
+                Ok(("IPFIX", "tls", "c", 4740)),
+            ),
+            ("ipfix+tls://c?cert=/y", Err("cert needs key=FILE")),
+            ("ipfix+tls://c?key=/z", Err("key needs cert=FILE")),
+            (
+                "ipfix+tcp://c?cert=/y&key=/z",
+                Err("no setting `cert`, expected domain"),
             ),
             ("syslog+tcp://c:601", Ok(("syslog", "tcp", "c", 601))),
             ("json+tcp://c:1", Ok(("JSON Lines", "tcp", "c", 1))),

@@ -48,8 +48,31 @@ impl Live {
         live
     }
 
+    /// Starts it as the user that `more` names, if it does, and waits until it captures.
+    pub(crate) fn start_as_told(
+        folder: tempfile::TempDir,
+        namespace: &Namespace,
+        interface: &str,
+        more: &[&str],
+    ) -> Self {
+        let mut live = Self::spawn(folder, namespace, interface, more);
+        live.wait_until_it_captures();
+        live
+    }
+
     /// Starts it, and waits for nothing.
     pub(crate) fn spawn_in(
+        folder: tempfile::TempDir,
+        namespace: &Namespace,
+        interface: &str,
+        more: &[&str],
+    ) -> Self {
+        // The folders of the test belong to the user who runs it.
+        let more = [&["--user", "root"], more].concat();
+        Self::spawn(folder, namespace, interface, &more)
+    }
+
+    fn spawn(
         folder: tempfile::TempDir,
         namespace: &Namespace,
         interface: &str,
@@ -59,8 +82,6 @@ impl Live {
         let child = namespace.enter(|| {
             Command::new(env!("CARGO_BIN_EXE_ottometer"))
                 .args(["live", "-i", interface, "--format", "json"])
-                // The folders of the test belong to the user who runs it.
-                .args(["--user", "root"])
                 .args(more)
                 .current_dir(folder.path())
                 .stdout(Stdio::piped())

@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 
 /// How much earlier than one before a frame, or the clock, may be that has not been set back:
 /// several processors stamp frames, and a clock that is a little ahead is slowed down.
-const DISORDER: Duration = Duration::from_secs(1);
+pub(super) const DISORDER: Duration = Duration::from_secs(1);
 
 /// What the kernel stamps frames with: it can be set back.
 #[expect(
@@ -36,25 +36,30 @@ pub(crate) fn steady() -> Instant {
     Instant::now()
 }
 
-/// Whether the clock was set back between `before` and `after`, which was read, or stamped, later.
-pub(super) fn was_set_back(before: Timestamp, after: Timestamp) -> bool {
-    after.after(DISORDER) < before
+/// Whether the clock was set back between `before` and `after`, which was read, or stamped, later, and
+/// may be earlier by `disorder`.
+pub(super) fn was_set_back(before: Timestamp, after: Timestamp, disorder: Duration) -> bool {
+    after.after(disorder) < before
 }
 
 /// The first of `frames` that was stamped after the clock had been set back, where they, or those
 /// before, came up to `watermark`.
-pub(super) fn first_set_back(frames: &[FrameRef], mut watermark: Timestamp) -> Option<usize> {
+pub(super) fn first_set_back(
+    frames: &[FrameRef],
+    mut watermark: Timestamp,
+    disorder: Duration,
+) -> Option<usize> {
     frames.iter().position(|frame| {
         let before = watermark;
         watermark = watermark.max(frame.at);
-        was_set_back(before, frame.at)
+        was_set_back(before, frame.at, disorder)
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::LinkType;
+    use crate::capture::{Envelope, LinkType};
 
     #[test]
     fn a_step_back_is_told_from_disorder() {
@@ -80,9 +85,10 @@ mod tests {
                     offset: 0,
                     captured: 0,
                     wire_len: 0,
+                    envelope: Envelope::None,
                 })
                 .collect();
-            let found = first_set_back(&frames, at(watermark));
+            let found = first_set_back(&frames, at(watermark), DISORDER);
             assert_eq!(found, expected, "{watermark} {times:?}");
         }
     }

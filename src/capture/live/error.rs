@@ -1,10 +1,12 @@
-//! Why an interface cannot be captured from.
+//! Why an interface cannot be captured from, or a socket not be had.
 //!
 //! Only opening fails. What happens to an interface later is a state, see
 //! [`LinkState`](super::LinkState).
 
 use std::fmt;
 use std::io;
+
+use crate::capture::error::Error as FileError;
 
 /// Why an interface cannot be opened.
 #[derive(Debug)]
@@ -42,6 +44,13 @@ pub enum Error {
         /// The number of the group.
         group: u16,
         /// What the kernel says.
+        source: io::Error,
+    },
+    /// The system does not give the socket.
+    Socket {
+        /// What was asked for.
+        name: String,
+        /// What the system says.
         source: io::Error,
     },
     /// Anything else libpcap reports.
@@ -86,7 +95,36 @@ impl fmt::Display for Error {
                     _ => Ok(()),
                 }
             }
+            Self::Socket { name, source } => {
+                write!(f, "{name}: {source}")?;
+                match source.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str(
+                        "; another program has this port, or a device of the kernel (`ss -ulnp`, `ip -d link`)",
+                    ),
+                    _ => Ok(()),
+                }
+            }
             Self::Capture { name, message } => write!(f, "{name}: {message}"),
+        }
+    }
+}
+
+impl Error {
+    /// The same of a source that filters by itself.
+    pub(super) fn of_filter(name: &str, error: FileError) -> Self {
+        let name = name.to_owned();
+        match error {
+            FileError::Filter {
+                filter, message, ..
+            } => Self::Filter {
+                name,
+                filter,
+                message,
+            },
+            error => Self::Capture {
+                name,
+                message: error.to_string(),
+            },
         }
     }
 }

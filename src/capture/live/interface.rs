@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
+use super::course::Course;
 use super::error::{Error, message};
 use super::tap::{RETIRE, Tap};
 use super::{Arrival, Counts, LinkState, Options, Source, clock, link};
@@ -25,17 +26,19 @@ use crate::time::Timestamp;
 
 /// How far a quiet link's watermark is behind the clock: a frame is stamped, put into the ring and
 /// handed over in less.
-const LAG: Duration = Duration::from_millis(50);
+pub(super) const LAG: Duration = Duration::from_millis(50);
 
 /// How often a quiet interface is looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How often the counts are asked for while frames keep coming.
-const COUNT_EVERY: Duration = Duration::from_millis(100);
+pub(super) const COUNT_EVERY: Duration = Duration::from_millis(100);
 /// After how many frames they are asked for in any case: libpcap's counters have 32 bits.
 const COUNT_AFTER: u64 = 1 << 30;
 
-const FIRST_RETRY: Duration = Duration::from_millis(200);
-const LAST_RETRY: Duration = Duration::from_secs(5);
+/// How long after a capture has ended another is tried for first.
+pub(super) const FIRST_RETRY: Duration = Duration::from_millis(200);
+/// And how long at most between two attempts.
+pub(super) const LAST_RETRY: Duration = Duration::from_secs(5);
 
 /// A live interface.
 pub struct Interface {
@@ -49,13 +52,7 @@ pub struct Interface {
     stopped: bool,
     /// Whether the last block was [`Arrival::Quiet`]: then the counts are worth asking for.
     quiet: bool,
-    /// When the last frame was captured.
-    newest: Timestamp,
-    next_number: u64,
-    position: u64,
-    watermark: Timestamp,
-    /// Frames that came after the clock had been set back: that is told first.
-    held: Option<Block>,
+    course: Course,
 }
 
 /// Whether libpcap has it tap.
@@ -92,11 +89,7 @@ impl Interface {
             look_now: false,
             stopped: false,
             quiet: true,
-            newest: now,
-            next_number: 1,
-            position: 0,
-            watermark: Timestamp(0),
-            held: None,
+            course: Course::new(options.interface.clone(), clock::DISORDER, now),
         })
     }
 
@@ -231,41 +224,10 @@ impl Interface {
         }
     }
 
-    /// Says that it is `now` again.
-    fn set_back(&mut self, block: &mut Block, now: Timestamp) -> Arrival {
-        let interface = &self.options.interface;
-        let seconds = self.watermark.since(now).as_secs();
-        warn!(
-            interface,
-            seconds, "the clock has been set back; flows and intervals end here"
-        );
-        self.watermark = now;
-        self.newest = now;
-        self.quiet = false;
-        self.finish(block);
-        Arrival::SetBack
-    }
-
     fn count(&mut self) {
         self.counted_at = clock::steady();
         if let Handle::Open(tap) = &mut self.handle {
             tap.count(&mut self.counts);
-        }
-    }
-
-    fn finish(&mut self, block: &mut Block) {
-        block.first_number = self.next_number;
-        self.next_number += block.frames.len() as u64;
-        self.position += block.bytes.len() as u64;
-        block.position = self.position;
-        let latest = block.frames.iter().map(|frame| frame.at).max();
-        self.newest = latest.unwrap_or(self.newest);
-        self.watermark = self.watermark.max(latest.unwrap_or_default());
-        block.watermark = self.watermark;
-        if let Handle::Open(tap) = &self.handle
-            && tap.uncounted() >= COUNT_AFTER
-        {
-            self.count();
         }
     }
 }
@@ -273,55 +235,41 @@ impl Interface {
 impl Source for Interface {
     fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival {
         block.clear();
-        let mut frames = match self.held.take() {
-            Some(held) => {
-                *block = held;
-                block.frames.len()
-            }
-            None => self.fill(block),
-        };
-        if frames == 0 {
+        if !self.course.take_held(block) {
+            self.fill(block);
+        }
+        if block.frames.is_empty() {
             self.wait(wait);
             // Before looking into the ring: what comes later is later than this.
             let now = clock::wall();
-            frames = self.fill(block);
-            if frames == 0 {
+            if self.fill(block) == 0 {
                 self.look_after();
                 let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
                 let passed = Timestamp(now.0.saturating_sub(lag));
-                if clock::was_set_back(self.watermark, passed) {
-                    return self.set_back(block, passed);
-                }
-                self.watermark = self.watermark.max(passed);
+                let arrival = self.course.pass(block, passed);
+                self.quiet = arrival == Arrival::Quiet;
+                return arrival;
             }
         }
-        if let Some(place) = clock::first_set_back(&block.frames, self.watermark) {
-            let later = block.split_off(place);
-            let first = later
-                .frames
-                .first()
-                .map_or(self.watermark, |frame| frame.at);
-            self.held = Some(later);
-            if block.frames.is_empty() {
-                return self.set_back(block, first);
-            }
+        let since = self.course.watermark();
+        let arrival = self.course.hand_over(block, since);
+        self.quiet = false;
+        if let Handle::Open(tap) = &self.handle
+            && tap.uncounted() >= COUNT_AFTER
+        {
+            self.count();
         }
-        self.finish(block);
-        self.quiet = frames == 0;
-        if self.quiet {
-            return Arrival::Quiet;
-        }
-        if self.state.0 != LinkState::Up {
+        if arrival == Arrival::Frames && self.state.0 != LinkState::Up {
             self.look();
         }
-        Arrival::Frames
+        arrival
     }
 
     fn behind(&self) -> Duration {
         if self.quiet {
             return Duration::ZERO;
         }
-        clock::wall().since(self.newest)
+        clock::wall().since(self.course.newest())
     }
 
     fn stop(&mut self) {

@@ -1,26 +1,35 @@
-//! Live interfaces: what every live [`Source`] of blocks offers, whatever is behind it.
+//! Live sources: what every live [`Source`] of blocks offers, whatever is behind it.
 //!
 //! A source belongs to one capture thread. It never waits longer than it is told to, and what it
 //! could not take in is counted where it was lost, see [`Counts`].
 //!
 //! [`Interface`] captures through libpcap, `tap` holds its handle. `fanout` says how the kernel
 //! shares frames between threads, `socket` sets what libpcap does not, `link` asks what has become
-//! of an interface. `limit` ends a run after so many frames.
+//! of an interface. [`Datagrams`] takes frames that a mirror sends as VXLAN or GENEVE,
+//! [`CaptureStream`] a capture that comes over TCP; [`Place`] says which it is. `course` numbers frames
+//! and keeps the time for all of them, `limit` ends a run after so many frames.
 
 mod clock;
+mod course;
+mod datagrams;
 mod error;
 mod fanout;
 mod interface;
 mod limit;
 mod link;
+mod place;
 mod socket;
+mod stream;
 mod tap;
 
 use std::time::Duration;
 
+pub use datagrams::Datagrams;
 pub use error::Error;
 pub use interface::Interface;
 pub use limit::{Budget, Limited};
+pub use place::{Host, Mirror, Place};
+pub use stream::{CaptureStream, From};
 
 pub(crate) use clock::{steady, wall as now};
 
@@ -33,15 +42,16 @@ use crate::time::Timestamp;
 /// How one interface is captured by one thread.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// The interface's name, or `any`.
+    /// The interface's name, `any`, or what else a [`Place`] is said by.
     pub interface: String,
     /// Take in frames for other hosts as well, as a mirror port needs.
     pub promiscuous: bool,
     /// Bytes of each frame that are taken in.
     pub snap_len: u32,
-    /// Bytes of the ring the kernel fills; each capture thread has one.
+    /// Bytes of the ring the kernel fills, or of a socket's buffer; each capture thread has one.
     pub ring_bytes: u32,
-    /// Frames that do not pass this BPF filter stay in the kernel (`pcap-filter(7)`).
+    /// Frames that do not pass this BPF filter stay in the kernel (`pcap-filter(7)`), or are left out
+    /// uncounted by those who take frames from sockets.
     ///
     /// Tests of direction (`inbound`, `outbound`) leave out too much at the very start on an
     /// Ethernet interface: libpcap filters the ring's first block a second time, without knowing.
@@ -101,10 +111,10 @@ impl LinkState {
 pub struct Counts {
     /// Frames the kernel offered to this source: those it handed over and those it dropped.
     pub received: u64,
-    /// Frames dropped because the ring was full.
+    /// Frames dropped because the ring, or the socket's buffer, was full.
     pub dropped_ring: u64,
     /// Frames the interface or its driver dropped before, where they tell. They are those of the
-    /// whole interface: each member of a fanout counts the same.
+    /// whole interface: each member of a fanout counts the same. Of a stream: records that it broke at.
     pub dropped_interface: u64,
 }
 

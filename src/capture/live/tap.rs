@@ -19,13 +19,13 @@ use super::error::{Error, message};
 use super::link;
 use super::{Counts, Options, fanout, socket};
 use crate::capture::listing::MAX_FRAME;
-use crate::capture::{Block, FrameRef, LinkType};
+use crate::capture::{Block, Envelope, FrameRef, LinkType};
 use crate::time::Timestamp;
 
 /// A block is full with so many bytes; the last frame may go beyond.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
 /// And with so many frames.
-const BLOCK_FRAMES: usize = 4096;
+pub(super) const BLOCK_FRAMES: usize = 4096;
 /// How old a block of the ring may get before the kernel hands it over as it is.
 pub(super) const RETIRE: Duration = Duration::from_millis(10);
 /// The smallest ring: two of libpcap's blocks.
@@ -188,6 +188,7 @@ impl Tap {
                 } else {
                     captured
                 },
+                envelope: Envelope::None,
             });
             bytes.extend_from_slice(packet.data);
             if bytes.len() >= BLOCK_BYTES {

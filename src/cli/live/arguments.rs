@@ -17,6 +17,8 @@ Examples:
   sudo ottometer live -i eth1 -i eth2 --threads 2 --flows /var/log/ottometer/flows.jsonl \\
        --rotate-every 1h --compress zstd --keep 48
   sudo ottometer live -i eth1 --out flows=ipfix+udp://collector --out usage=syslog+tls://logs.example
+  ottometer live -i vxlan://0.0.0.0:4789 --listen 9469     frames that a mirror in a cloud sends
+  ottometer live -i pcap://sensor.example:57012 --tui      a capture that another host sends
   sudo ottometer live --config /etc/ottometer.toml
   sudo ottometer live -i eth1 --duration 10m --format json > report.json
   sudo ottometer live -i eth1 --count 100000 --filter 'udp port 443'

@@ -24,7 +24,9 @@ use super::outputs::Files;
 use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
-use crate::capture::live::{Budget, Error, Fanout, Interface, Limited, Options, Source};
+use crate::capture::live::{
+    Budget, CaptureStream, Datagrams, Error, Fanout, From, Interface, Limited, Options, Place, Source,
+};
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
 use crate::export::snapshot::Snapshot;
@@ -97,17 +99,28 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         sources = sources.into_iter().map(limited).collect();
     }
     let prepared = prepare(&settings)?;
+    let server = server.map(Server::prepare).transpose()?;
     let granted = privilege::drop(&privileges(&settings, arguments.config.as_ref()))?;
     tracing::info!("{granted}");
     let (outputs, to_stdout) = outputs(&settings, prepared, started)?;
     let server = server
-        .map(|server| Server::start(server, control.latest()))
+        .map(|server| server.start(control.latest()))
         .transpose()?;
     if let Some(server) = &server {
         tracing::info!(address = %server.address(), "metrics are served");
     }
     let ring = u64::from(settings.capture.options.ring_bytes);
-    let memory = Memory::of_live(&config, &control.set(), sources.len(), ring);
+    let mut memory = Memory::of_live(&config, &control.set(), sources.len(), ring);
+    let sockets = settings.capture.places();
+    let sockets = sockets.iter().map(|place| match place {
+        Place::Interface(_) => 0,
+        Place::Datagrams(..) => Datagrams::MEMORY + settings.capture.options.ring_bytes as usize,
+        Place::Sender(_) | Place::Listener(_) => CaptureStream::MEMORY,
+    });
+    match sockets.sum() {
+        0 => {}
+        bytes => memory.add("sockets", bytes),
+    }
     tracing::info!("{memory}");
     let interfaces = settings.capture.interfaces.join(",");
     let serves = settings.metrics.is_some() || !settings.records.outs.is_empty();
@@ -193,7 +206,8 @@ fn files(settings: &Settings, config: Option<&PathBuf>) -> Files {
     }
     let outs = &settings.records.outs;
     files.write_records(outs);
-    outs.iter().for_each(|out| files.read(out.target.ca()));
+    let credentials = outs.iter().flat_map(|out| out.target.credentials());
+    credentials.for_each(|path| files.read(Some(path)));
     files
 }
 
@@ -251,31 +265,52 @@ fn loader(settings: &Settings) -> Loader {
     }
 }
 
-/// Opens each interface as often as it has threads.
+/// Opens each interface as often as it has threads, and all that is no interface once.
 fn open(
     settings: &Settings,
     words: &[OsString],
     now: Timestamp,
 ) -> anyhow::Result<Vec<Box<dyn Source>>> {
-    privilege::check_capture(words)?;
     let capture = &settings.capture;
+    let places = capture.places();
+    // Sockets take no right to capture.
+    if places.iter().any(Place::is_interface) {
+        privilege::check_capture(words)?;
+    }
     let members = u16::try_from(capture.threads).context("too many capture threads")?;
     // Groups are known in the whole network namespace: other runs have other numbers.
     let groups = u32::try_from(capture.interfaces.len().next_power_of_two().max(16))?;
     let first_group = std::process::id().wrapping_mul(groups);
     let mut sources: Vec<Box<dyn Source>> = Vec::new();
-    for (number, interface) in (0..).zip(&capture.interfaces) {
+    for (number, (interface, place)) in (0..).zip(capture.interfaces.iter().zip(&places)) {
         let fanout = (members > 1).then_some(Fanout {
             // The low half: as many processes in a row have groups of their own as fit.
             group: (first_group.wrapping_add(number) & 0xffff) as u16,
             members,
         });
+        let options = Options {
+            interface: interface.clone(),
+            fanout,
+            ..capture.options.clone()
+        };
+        match place {
+            Place::Interface(_) => {}
+            &Place::Datagrams(mirror, address) => {
+                sources.push(Box::new(Datagrams::open(&options, mirror, address, now)?));
+                continue;
+            }
+            Place::Sender(host) => {
+                let from = From::Host(host);
+                sources.push(Box::new(CaptureStream::open(&options, from, now)?));
+                continue;
+            }
+            &Place::Listener(address) => {
+                let from = From::Listener(address);
+                sources.push(Box::new(CaptureStream::open(&options, from, now)?));
+                continue;
+            }
+        }
         for _ in 0..members {
-            let options = Options {
-                interface: interface.clone(),
-                fanout,
-                ..capture.options.clone()
-            };
             match Interface::open(&options, now) {
                 Ok(source) => sources.push(Box::new(source)),
                 Err(Error::PermissionDenied { .. }) => bail!(privilege::Denied::new(words)),
@@ -287,18 +322,12 @@ fn open(
 }
 
 fn privileges(settings: &Settings, file: Option<&PathBuf>) -> privilege::Options {
+    let places = settings.capture.places();
     let outs = settings.records.outs.iter();
     let written = outs.filter_map(|out| out.target.path());
     let written = written.filter(|path| !is_dash(path));
-    let metrics = settings.metrics.as_ref();
-    let tls = metrics.and_then(|metrics| metrics.tls.as_ref());
-    let read = [
-        file,
-        settings.signatures.dir.as_ref(),
-        tls.map(|tls| &tls.certificate),
-        tls.map(|tls| &tls.key),
-        metrics.and_then(|metrics| metrics.token_file.as_ref()),
-    ];
+    // Not certificate, key and token: those that are in use stay where they cannot be read again.
+    let read = [file, settings.signatures.dir.as_ref()];
     privilege::Options {
         user: settings.privilege.user.clone(),
         seccomp: settings.privilege.seccomp,
@@ -310,7 +339,9 @@ fn privileges(settings: &Settings, file: Option<&PathBuf>) -> privilege::Options
             .records
             .outs
             .iter()
-            .any(|out| out.target.connects()),
+            .any(|out| out.target.connects())
+            || places.iter().any(Place::connects),
+        captures: places.iter().any(Place::is_interface),
     }
 }
 

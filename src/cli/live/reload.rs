@@ -82,8 +82,18 @@ impl Reload {
                 return refuse(control, count, "signatures", &lines(&findings));
             }
         };
-        if let Some(Err(error)) = self.server.as_ref().map(serve::Handle::reload) {
-            return refuse(control, count, "certificate or token", &error.to_string());
+        match self.server.as_ref().map(serve::Handle::reload) {
+            Some(Err(error)) => {
+                return refuse(control, count, "certificate or token", &error.to_string());
+            }
+            Some(Ok(kept)) => {
+                for error in kept {
+                    tracing::warn!(
+                        "reload {count}: {error}: what was read at the start is used on"
+                    );
+                }
+            }
+            None => {}
         }
         super::warn_of(&loader);
         let is_same = settings == self.settings;

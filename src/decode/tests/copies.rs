@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::capture::{Frame, LinkType};
+use crate::capture::{Envelope, Frame, LinkType};
 use crate::decode::Copies;
 use crate::time::Timestamp;
 
@@ -52,6 +52,7 @@ fn frame(at_micros: u64, bytes: &[u8]) -> Frame<'_> {
         link: LinkType::ETHERNET,
         wire_len: u32::try_from(bytes.len()).unwrap(),
         frames: 1,
+        envelope: Envelope::None,
         bytes,
     }
 }

@@ -23,7 +23,7 @@ mod tunnels;
 
 use std::net::IpAddr;
 
-use crate::capture::{Frame, LinkType};
+use crate::capture::{Envelope, Frame, LinkType};
 use crate::time::Timestamp;
 
 use super::{Config, Decoded, Decoder, DropReason, Packet};
@@ -36,6 +36,7 @@ fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
         link,
         wire_len: bytes.len() as u32,
         frames: 1,
+        envelope: Envelope::None,
         bytes,
     }
 }

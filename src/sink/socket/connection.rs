@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_rustls::rustls::pki_types::ServerName;
-use tokio_rustls::rustls::{ClientConfig, ClientConnection, StreamOwned};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
 use super::super::{Opening, Sink};
 use super::Means;
@@ -26,6 +26,8 @@ const WAITING: usize = 1 << 20;
 const AT_A_TIME: usize = 1 << 16;
 /// How long a host may take to answer.
 const CONNECTING: Duration = Duration::from_secs(5);
+/// How long a server's first word is waited for: more than a message takes round the earth.
+const LOOKING: Duration = Duration::from_secs(1);
 /// How long it may take nothing, in a live run: then it is tried again.
 const TAKING: Duration = Duration::from_secs(2);
 /// The same where the input can wait.
@@ -355,10 +357,31 @@ fn shake_hands(
     let server = ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
     let mut session =
         ClientConnection::new(Arc::clone(config), server).map_err(io::Error::other)?;
-    while session.is_handshaking() {
+    while session.is_handshaking() || session.wants_write() {
         session.complete_io(&mut stream)?;
     }
+    if session.protocol_version() == Some(ProtocolVersion::TLSv1_3) {
+        is_welcome(&mut session, &mut stream)?;
+    }
     Ok(StreamOwned::new(session, stream))
+}
+
+/// Whether the other side takes what it was shown. In TLS 1.3 the client is done before the server
+/// has looked at the client's certificate, or missed it (RFC 8446, appendix E.1.2): records would
+/// go to one that has refused. Servers say something at once, an alert or tickets for a later
+/// session; of one that says nothing the best is assumed after [`LOOKING`].
+fn is_welcome(session: &mut ClientConnection, stream: &mut TcpStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(LOOKING))?;
+    match session.read_tls(stream) {
+        Ok(0) => return Err(ErrorKind::ConnectionReset.into()),
+        Ok(_) => {
+            let seen = session.process_new_packets();
+            seen.map_err(|error| io::Error::new(ErrorKind::ConnectionRefused, error))?;
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+        Err(error) => return Err(error),
+    }
+    stream.set_read_timeout(Some(CONNECTING))
 }
 
 impl Link for Encrypted {

@@ -37,6 +37,21 @@ pub struct Settings {
     pub refresh: Duration,
     /// PEM file of certificates that are trusted, in place of the well-known ones.
     pub ca: Option<PathBuf>,
+    /// PEM file of the certificate this side shows, with those between it and the root.
+    pub cert: Option<PathBuf>,
+    /// PEM file of its private key.
+    pub key: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Whether they go together.
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match (&self.cert, &self.key) {
+            (Some(_), None) => Err("cert needs key=FILE as well"),
+            (None, Some(_)) => Err("key needs cert=FILE as well"),
+            _ => Ok(()),
+        }
+    }
 }
 
 impl Default for Settings {
@@ -44,6 +59,8 @@ impl Default for Settings {
         Self {
             refresh: Duration::from_secs(600),
             ca: None,
+            cert: None,
+            key: None,
         }
     }
 }
