@@ -3,8 +3,8 @@
 //! The modules stand in the order a packet meets them: [`capture`] brings frames in, [`decode`]
 //! finds the innermost packet, `flow` keeps its conversation, [`dissect`] reads the opening,
 //! `signature` holds the rules, `classify` decides, `usage` counts, `record` says it, `encode` turns it
-//! into bytes, `sink` takes these where they go, `export` shows and hands on, and `pipeline` runs it
-//! all on threads. Each imports only those above it.
+//! into bytes, `sink` takes these where they go, `view` computes what people look at, and `pipeline`
+//! runs it all on threads. Each imports only those above it.
 
 pub mod time;
 
@@ -34,7 +34,7 @@ pub mod encode;
 
 pub mod sink;
 
-pub mod export;
+pub mod view;
 
 pub mod pipeline;
 

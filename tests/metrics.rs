@@ -13,14 +13,15 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use ottometer::app::{AppId, Proto, Service};
 use ottometer::classify::UnknownReason;
-use ottometer::export::prometheus::{Descriptor, Format, Kind, Metrics, descriptors};
-use ottometer::export::snapshot::{Snapshot, SourceReport};
+use ottometer::encode::prometheus::{Descriptor, Format, Kind};
 use ottometer::flow::{Counters, PerSide};
 use ottometer::serve::{Config, Server, Tls};
 use ottometer::signature::SignatureSet;
 use ottometer::time::Timestamp;
 use ottometer::usage::{CellKey, Totals};
 use ottometer::verdict::Evidence;
+use ottometer::view::metrics::{Metrics, descriptors};
+use ottometer::view::snapshot::{Snapshot, SourceReport};
 use serde_json::Value;
 
 use crate::support;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::export::summary;
 use crate::usage::Subjects;
 use crate::usage::subject::End;
+use crate::view::summary;
 
 /// What rows of the summary are of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -12,11 +12,12 @@ use super::select::{Ends, Selection};
 use super::settings::{Input, Signatures, checked};
 use crate::classify::explain::{Keep, MAX_KEPT};
 use crate::config::{FlowOptions, Size};
-use crate::export::{Exporter, opening, reason};
 use crate::pipeline::{self, Config, Failure};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
+use crate::sink::Exporter;
 use crate::usage::Closed;
+use crate::view::{opening, reason};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -21,10 +21,10 @@ use crate::capture::Block;
 use crate::capture::stop::Stop;
 use crate::capture::writer::{Error, Format, Writer};
 use crate::decode;
-use crate::export::Exporter;
 use crate::pipeline::{self, Config, Failure, FlowIds};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
+use crate::sink::Exporter;
 use crate::usage::{self, Closed};
 
 /// Flows whose frames can be asked for: what is kept of them is 64 MiB or so.

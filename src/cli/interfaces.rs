@@ -13,7 +13,7 @@ use pnet::datalink::NetworkInterface;
 use serde::Serialize;
 
 use super::screen;
-use crate::export::table::{Column, draw};
+use crate::view::table::{Column, draw};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

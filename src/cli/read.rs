@@ -23,16 +23,17 @@ use crate::classify::explain::Keep;
 use crate::config::{
     AccountOptions, Every, FlowOptions, Kinds, Out, TimeZone, line_and_column, only,
 };
-use crate::export::number::grouped;
-use crate::export::{Exporter, summary};
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
 use crate::record::{FlowRecord, Intervals, KeptBack, Only, Records};
 use crate::signature::SignatureSet;
+use crate::sink::Exporter;
 use crate::sink::stream::Stream;
 use crate::sink::{Opening, Sink};
 use crate::time::{IntervalLength, Zone};
 use crate::usage::{self, Closed};
+use crate::view::number::grouped;
+use crate::view::summary;
 
 const EXAMPLES: &str = "\
 Examples:

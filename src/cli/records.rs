@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use crate::config::Out;
 use crate::encode::Options;
-use crate::export::Exporter;
-use crate::export::encoded::Encoded;
 use crate::record::{Intervals, Only, Records};
+use crate::sink::Exporter;
 use crate::sink::Sink;
+use crate::sink::encoded::Encoded;
 
 /// What `out` asks for into `sink`, those records that `only` takes; `intervals` are those of usage records.
 pub(super) fn exporter(

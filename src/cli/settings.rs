@@ -12,10 +12,10 @@ use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file, paths};
 use crate::config::{Every, File, Period, Problem, Settings, option_of};
-use crate::export::number::grouped;
 use crate::pipeline::Duplicates;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::usage::ledger::Ledger;
+use crate::view::number::grouped;
 
 /// What is read.
 #[derive(Debug, Args)]

@@ -15,16 +15,16 @@ use super::settings::lines;
 use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
 use crate::config::{closest, did_you_mean};
-use crate::export::Exporter;
-use crate::export::table::{Column, draw};
 use crate::pipeline::trial::{Trial, observed};
 use crate::pipeline::{self, Config};
 use crate::record::FlowRecord;
 use crate::signature::{
     self, Conversation, Fate, ListRow, Observed, Runner, Severity, SignatureSet, SourceFile,
 };
+use crate::sink::Exporter;
 use crate::usage::Closed;
 use crate::verdict::RuleId;
+use crate::view::table::{Column, draw};
 
 const LIST_EXAMPLES: &str = "\
 Examples:

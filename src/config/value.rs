@@ -10,8 +10,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 
 use super::closest::{closest, did_you_mean};
-use crate::export::number;
 use crate::time::{IntervalLength, Unit, Zone};
+use crate::view::number;
 
 /// Bytes: a number, or a number with a unit in quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ pub mod ipfix;
 pub mod json;
 #[cfg(feature = "parquet")]
 pub mod parquet;
+pub mod prometheus;
 pub mod syslog;
 
 pub use framing::Framing;

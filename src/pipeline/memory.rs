@@ -8,11 +8,11 @@ use std::fmt;
 use crate::capture::file::MAX_RECORD;
 use crate::capture::live::MAX_BLOCK;
 use crate::classify::Classifier;
-use crate::export::number::size;
 use crate::flow::FlowTable;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::usage::{CellKey, Totals, Usage};
+use crate::view::number::size;
 
 use super::halves::Matcher;
 use super::worker::State;

@@ -35,10 +35,10 @@ use crate::classify::Classifier;
 use crate::classify::explain::Keep;
 use crate::classify::names::Learning;
 use crate::decode;
-use crate::export::Exporter;
 use crate::flow;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
+use crate::sink::Exporter;
 use crate::time::Timestamp;
 use crate::usage::{self, Closed, Stats, Summary};
 

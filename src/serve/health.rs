@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 
 use super::Shared;
-use crate::export::snapshot::Snapshot;
+use crate::view::snapshot::Snapshot;
 
 /// Looks at the latest snapshot in the time it may be old.
 const LOOKS: u32 = 10;

@@ -29,10 +29,9 @@ use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use self::health::Health;
-use self::routes::Pages;
 use self::secrets::Secrets;
-use crate::export::prometheus::DEFAULT_SERIES_LIMIT;
-use crate::export::snapshot::Snapshot;
+use crate::view::metrics::{DEFAULT_SERIES_LIMIT, Pages};
+use crate::view::snapshot::Snapshot;
 
 /// Where to listen and what is asked of those who connect.
 #[derive(Clone, Debug, PartialEq, Eq)]

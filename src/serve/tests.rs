@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, Stream};
 
 use super::*;
-use crate::export::snapshot::SourceReport;
+use crate::view::snapshot::SourceReport;
 
 const TOKEN: &str = "a-token-for-tests-only";
 

@@ -3,11 +3,15 @@
 //! A sink knows of records only how they stand one behind the other: their
 //! [`Framing`](crate::encode::Framing). A new one is a file here and a row in [`SINKS`].
 
+pub mod encoded;
 pub mod file;
 pub mod socket;
 pub mod stream;
 pub mod target;
 
+mod exporter;
+
+pub use exporter::Exporter;
 pub use target::{Refused, Target};
 
 use std::fs::File;

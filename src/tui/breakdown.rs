@@ -7,8 +7,8 @@ use super::View;
 use super::history::{KINDS, Row};
 use super::layout::{Column, Columns, sparkline};
 use super::text::{clean, cut, fit, wrap};
-use crate::export::number::{bits_per_second, bytes, grouped, percent, short};
 use crate::verdict::Evidence;
+use crate::view::number::{bits_per_second, bytes, grouped, percent, short};
 use ratatui::layout::Alignment;
 
 /// Columns of a table by name.

@@ -10,14 +10,14 @@ use super::View;
 use super::breakdown::rule;
 use super::layout::{Column, Columns};
 use super::text::{clean, cut, wrap};
-use crate::export::number::bytes;
-use crate::export::reason;
-use crate::export::snapshot::Snapshot;
-use crate::export::summary::{By, label};
 use crate::record::{FlowRecord, transport_name};
 use crate::signature::SignatureSet;
 use crate::usage::CellKey;
 use crate::verdict::Evidence;
+use crate::view::number::bytes;
+use crate::view::reason;
+use crate::view::snapshot::Snapshot;
+use crate::view::summary::{By, label};
 
 const COLUMNS: &[Column] = &[
     Column::left("last", 8, 8, 5),

@@ -7,12 +7,12 @@ use super::View;
 use super::history::SAMPLES;
 use super::layout::{pack, sparkline};
 use super::text::clean;
-use crate::export::number::{
+use crate::usage::Ledger;
+use crate::view::number::{
     bits_per_second, brief_percent, clock, grouped, packets_per_second, per_second, short,
 };
-use crate::export::snapshot::Snapshot;
-use crate::export::status::{Losses, links, unknown};
-use crate::usage::Ledger;
+use crate::view::snapshot::Snapshot;
+use crate::view::status::{Losses, links, unknown};
 
 type Segments = Vec<(String, Style)>;
 

@@ -11,9 +11,9 @@ use super::breakdown::rule;
 use super::layout::{Column, Columns};
 use super::text::{clean, fit, wrap};
 use crate::classify::UnknownReason;
-use crate::export::number::{bits_per_second, bytes, grouped, percent};
 use crate::usage::Ledger;
 use crate::usage::ledger::Volume;
+use crate::view::number::{bits_per_second, bytes, grouped, percent};
 
 const LEDGER: &[Column] = &[
     Column::left("where every byte went", 22, 30, 0),

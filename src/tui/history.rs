@@ -6,12 +6,12 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
-use crate::export::snapshot::Snapshot;
-use crate::export::status::Losses;
-use crate::export::summary::{By, Kind, label};
 use crate::time::Timestamp;
 use crate::usage::{Ledger, Totals};
 use crate::verdict::Evidence;
+use crate::view::snapshot::Snapshot;
+use crate::view::status::Losses;
+use crate::view::summary::{By, Kind, label};
 
 /// Samples of a series: two minutes.
 pub(super) const SAMPLES: usize = 120;

@@ -47,8 +47,8 @@ use self::cursor::{Cursor, Motion};
 use self::history::{History, KINDS};
 use self::input::{Action, Pane, Search};
 use self::terminal::{Arrival, Screen};
-use crate::export::snapshot::Snapshot;
 use crate::record::FlowRecord;
+use crate::view::snapshot::Snapshot;
 
 /// How often the view looks for a new snapshot, a stop or a new window size.
 const TICK: Duration = Duration::from_millis(200);

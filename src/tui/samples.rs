@@ -6,13 +6,13 @@ use crate::app::{Proto, Service};
 use crate::classify::{Decider, Named, UnknownReason};
 use crate::decode::{DropReason, IpProtocol, Vlans};
 use crate::dissect::{Facts, Tls};
-use crate::export::snapshot::{Reloads, Snapshot, SourceReport};
 use crate::flow::{Counters, EndReason, PerSide};
 use crate::record::FlowRecord;
 use crate::signature::{SignatureSet, SourceFile};
 use crate::time::Timestamp;
 use crate::usage::{CellKey, Cells, Ledger, Totals};
 use crate::verdict::Evidence;
+use crate::view::snapshot::{Reloads, Snapshot, SourceReport};
 
 /// 2026-01-01T12:00:00Z.
 const NOON: u64 = 1_767_268_800;

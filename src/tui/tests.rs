@@ -7,7 +7,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use super::samples;
 use super::{Picture, Theme, View};
-use crate::export::snapshot::Snapshot;
+use crate::view::snapshot::Snapshot;
 
 /// A view that saw the second and the twelfth second of `of`.
 fn view_of(theme: Theme, of: impl Fn(u64) -> Snapshot) -> View {

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::Span;
 
 use super::theme::Theme;
-use crate::export::text::harmless;
+use crate::view::text::harmless;
 
 /// Cells `text` takes.
 pub(super) fn width(text: &str) -> usize {

@@ -1,7 +1,7 @@
 //! Stage 8, settled flows to counters: bytes by application, service, protocol and evidence, per
 //! interval of capture time; and the ledger that proves nothing was lost.
 //!
-//! The next stages, `record`, `encode` and `export`, write them.
+//! The next stages, `record`, `encode` and `sink`, write them; `view` shows them.
 
 pub mod accounts;
 pub mod health;

@@ -10,9 +10,9 @@ use super::Arguments;
 use super::reload::Reload;
 use super::signals::{Ends, Listener, Reloads};
 use crate::capture::live::steady;
-use crate::export::status;
 use crate::pipeline::live::Control;
 use crate::tui::{Quit, View};
+use crate::view::status;
 
 /// How often the end, reloads and changed files are looked for: what an operator does not notice.
 const LOOK: Duration = Duration::from_millis(20);

@@ -29,8 +29,6 @@ use crate::capture::live::{
 };
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
-use crate::export::snapshot::Snapshot;
-use crate::export::summary;
 use crate::pipeline;
 use crate::pipeline::live::{self, Control, Output, Steering};
 use crate::pipeline::memory::Memory;
@@ -42,6 +40,8 @@ use crate::sink::{Opened, Opening, Prepared};
 use crate::time::Timestamp;
 use crate::tui::View;
 use crate::usage;
+use crate::view::snapshot::Snapshot;
+use crate::view::summary;
 
 pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<ExitCode> {
     // The first of all: a reload or an end may be asked for while the run still starts.

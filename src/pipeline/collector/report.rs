@@ -1,11 +1,11 @@
 //! What a thread tells the collector: after a block of a capture, about once a second of a live run.
 
-use crate::export::snapshot::SourceReport;
 use crate::pipeline::halves::Halves;
 use crate::record::FlowRecord;
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
 use crate::usage::{Cells, Health, Stats};
+use crate::view::snapshot::SourceReport;
 
 /// What one thread says. It balances: what it has counted as read it has also counted under a
 /// name or a reason, here or in intervals it has closed before.

@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::capture::live::now;
-use crate::export::snapshot::{Reloads, Snapshot};
 use crate::flow;
 use crate::pipeline::worker::Worker;
 use crate::signature::SignatureSet;
+use crate::view::snapshot::{Reloads, Snapshot};
 
 /// Shared by all threads; nothing here is touched for a packet.
 #[derive(Debug)]

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use crate::capture::Block;
 use crate::capture::live::{Arrival, Source, steady};
-use crate::export::snapshot::SourceReport;
 use crate::pipeline::CAPTURE_THREADS;
 use crate::pipeline::duplicates::Deduplicator;
 use crate::time::Timestamp;
 use crate::usage::Stats;
 use crate::usage::ledger::Volume;
+use crate::view::snapshot::SourceReport;
 
 use super::Control;
 use super::load::Load;

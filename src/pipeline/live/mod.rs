@@ -33,8 +33,8 @@ use crossbeam::channel::{Sender, bounded};
 use crate::capture::Block;
 use crate::capture::live::Source;
 use crate::classify::Classifier;
-use crate::export::snapshot::Snapshot;
 use crate::record::Only;
+use crate::view::snapshot::Snapshot;
 
 use self::capture_worker::{CaptureWorker, Shared};
 use self::intake::Intake;

@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture::live::now;
-use crate::export::health;
-use crate::export::snapshot::{Snapshot, SourceReport};
 use crate::pipeline::collector::{Counted, Order, Outlet};
 use crate::pipeline::watch::Recent;
 use crate::record::{FlowRecord, Only, RunEnd, RunRecord};
 use crate::time::Timestamp;
 use crate::usage::health::Fault;
 use crate::usage::{Cells, Closed};
+use crate::view::health;
+use crate::view::snapshot::{Snapshot, SourceReport};
 
 use super::Control;
 use super::outbox::RecordBudget;

@@ -9,9 +9,9 @@ use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
 use crate::capture::live::{Arrival, Counts, LinkState};
 use crate::decode::{Decoded, Decoder};
-use crate::export::Exporter;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
+use crate::sink::Exporter;
 use crate::time::Timestamp;
 use crate::usage::{CellKey, Cells, Closed, Totals};
 

@@ -18,10 +18,10 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 
 use crate::capture::live::steady;
-use crate::export::Exporter;
 pub use crate::record::Records;
 use crate::record::{self, FlowRecord, RunEnd, RunRecord};
 use crate::signature::SignatureSet;
+use crate::sink::Exporter;
 use crate::time::Timestamp;
 use crate::usage::{self, CellKey, Closed, Totals};
 

@@ -3,9 +3,9 @@
 use super::*;
 use crate::classify::UnknownReason;
 use crate::encode::{ENCODERS, Options};
-use crate::export::encoded::Encoded;
 use crate::record::Intervals;
 use crate::sink::Sink;
+use crate::sink::encoded::Encoded;
 use crate::usage::Closed;
 
 /// Takes so many lines, then none until the next tick; what it took it holds until then.

@@ -3,33 +3,33 @@
 use hdrhistogram::Histogram;
 
 /// Bytes of a frame: the classes of RMON (RFC 2819), then larger frames.
-pub(super) const PACKET_SIZE: &[f64] = &[
+pub(crate) const PACKET_SIZE: &[f64] = &[
     64.0, 127.0, 255.0, 511.0, 1023.0, 1518.0, 2047.0, 4095.0, 9216.0, 65535.0,
 ];
 
 /// Packets of a flow: an opening ends after 32 of each side at most.
-pub(super) const SETTLE_PACKETS: &[f64] = &[
+pub(crate) const SETTLE_PACKETS: &[f64] = &[
     1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0, 12.0, 16.0, 24.0, 32.0, 64.0,
 ];
 
 /// Bytes of a flow: an opening ends after 16 KiB of each side at most.
-pub(super) const SETTLE_BYTES: &[f64] = &[
+pub(crate) const SETTLE_BYTES: &[f64] = &[
     128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16384.0, 32768.0, 65536.0,
 ];
 
 /// Seconds for a batch of frames.
-pub(super) const BATCH_SECONDS: &[f64] = &[
+pub(crate) const BATCH_SECONDS: &[f64] = &[
     0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
     0.1, 0.25, 1.0,
 ];
 
 /// How many values lie in each bucket, and their sum.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Buckets {
+pub(crate) struct Buckets {
     /// Upper bounds, the last infinite, and the values between a bound and the one before.
-    pub(super) counts: Vec<(f64, u64)>,
+    pub(crate) counts: Vec<(f64, u64)>,
     /// The sum of all values, as exact as the histogram is (1 %).
-    pub(super) sum: f64,
+    pub(crate) sum: f64,
 }
 
 impl Buckets {
@@ -42,7 +42,7 @@ impl Buckets {
         clippy::cast_precision_loss,
         reason = "a double is what the formats carry"
     )]
-    pub(super) fn new(histogram: &Histogram<u64>, bounds: &[f64], divisor: f64) -> Self {
+    pub(crate) fn new(histogram: &Histogram<u64>, bounds: &[f64], divisor: f64) -> Self {
         let bounds = bounds.iter().copied().chain([f64::INFINITY]);
         let mut counts: Vec<(f64, u64)> = bounds.map(|bound| (bound, 0)).collect();
         let mut sum = 0_u128;

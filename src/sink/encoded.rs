@@ -3,14 +3,14 @@
 use std::io;
 use std::sync::Arc;
 
-use super::{Exporter, Rest};
+use super::Sink;
+use super::exporter::{Exporter, Rest};
 use crate::encode::{Encode, Encoder, Options};
 use crate::record::{
     FlowRecord, FlowView, Interval, Intervals, KeptBack, Only, Records, RunEnd, RunRecord,
     UsageRecord,
 };
 use crate::signature::SignatureSet;
-use crate::sink::Sink;
 use crate::time::Timestamp;
 use crate::usage::Closed;
 

@@ -1,5 +1,9 @@
 //! Metric families as data, and their two text forms: Prometheus text 0.0.4, written here, and
 //! OpenMetrics 1.0, written by `prometheus-client`.
+//!
+//! Which families there are, `view::metrics` says. `buckets` makes histograms.
+
+pub(crate) mod buckets;
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -11,7 +15,7 @@ use prometheus_client::encoding::{LabelSetEncoder, MetricEncoder, NoLabelSet, te
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{self, Registry};
 
-use super::buckets::Buckets;
+use self::buckets::Buckets;
 
 /// A text form of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +32,40 @@ impl Format {
         match self {
             Self::Text => "text/plain; version=0.0.4; charset=utf-8",
             Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        }
+    }
+
+    /// The form an `Accept` header (RFC 9110 section 12.5.1) likes best: OpenMetrics where it is named
+    /// and no less wanted than text, else text, which is what everything understands.
+    pub fn accepted<'a>(accept: impl Iterator<Item = &'a str>) -> Self {
+        let (mut open_metrics, mut text) = (0.0_f32, 0.0_f32);
+        for range in accept.flat_map(|value| value.split(',')) {
+            let mut parts = range.split(';').map(str::trim);
+            let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let (mut quality, mut version) = (1.0_f32, None);
+            for parameter in parts {
+                match parameter.split_once('=') {
+                    Some((name, value)) if name.eq_ignore_ascii_case("q") => {
+                        quality = value.parse().unwrap_or(0.0);
+                    }
+                    Some((name, value)) if name.eq_ignore_ascii_case("version") => {
+                        version = Some(value.trim_matches('"'));
+                    }
+                    _ => {}
+                }
+            }
+            match (kind.as_str(), version) {
+                ("application/openmetrics-text", None | Some("1.0.0")) => {
+                    open_metrics = open_metrics.max(quality);
+                }
+                ("text/plain", _) => text = text.max(quality),
+                _ => {}
+            }
+        }
+        if open_metrics > 0.0 && open_metrics >= text {
+            Self::OpenMetrics
+        } else {
+            Self::Text
         }
     }
 }
@@ -106,18 +144,18 @@ impl Descriptor {
 }
 
 /// Label values, in the order of [`Descriptor::labels`].
-pub(super) type Labels = Arc<[Cow<'static, str>]>;
+pub(crate) type Labels = Arc<[Cow<'static, str>]>;
 
 /// One value of a family.
 #[derive(Clone, Debug)]
-pub(super) struct Sample {
-    pub(super) labels: Labels,
-    pub(super) value: Value,
+pub(crate) struct Sample {
+    pub(crate) labels: Labels,
+    pub(crate) value: Value,
 }
 
 /// What was counted or measured.
 #[derive(Clone, Debug)]
-pub(super) enum Value {
+pub(crate) enum Value {
     Whole(u64),
     Real(f64),
     Distribution(Buckets),
@@ -125,14 +163,14 @@ pub(super) enum Value {
 
 /// A family and its values at one moment.
 #[derive(Clone, Debug)]
-pub(super) struct Family {
-    pub(super) descriptor: Descriptor,
-    pub(super) samples: Vec<Sample>,
+pub(crate) struct Family {
+    pub(crate) descriptor: Descriptor,
+    pub(crate) samples: Vec<Sample>,
 }
 
 /// All families of one moment.
 #[derive(Clone, Debug)]
-pub struct Families(pub(super) Vec<Family>);
+pub struct Families(pub(crate) Vec<Family>);
 
 impl Families {
     /// The families in this form.
@@ -301,5 +339,56 @@ impl EncodeLabelSet for Pairs<'_> {
             (name, &**value).encode(encoder.encode_label())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negotiates_the_form() {
+        let prometheus_2 = "application/openmetrics-text;version=1.0.0,\
+            application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let prometheus_3 = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,\
+            application/openmetrics-text;version=0.0.1;q=0.5,text/plain;version=1.0.0;q=0.4,\
+            text/plain;version=0.0.4;q=0.3,*/*;q=0.2";
+        let cases = [
+            (&[] as &[&str], Format::Text),
+            (&["*/*"], Format::Text),
+            (&["text/html", "*/*"], Format::Text),
+            (&[prometheus_2], Format::OpenMetrics),
+            (&[prometheus_3], Format::OpenMetrics),
+            (&["Application/OpenMetrics-Text"], Format::OpenMetrics),
+            (
+                &["application/openmetrics-text; version=\"1.0.0\""],
+                Format::OpenMetrics,
+            ),
+            (
+                &["application/openmetrics-text;version=0.0.1"],
+                Format::Text,
+            ),
+            (&["application/openmetrics-text;q=0"], Format::Text),
+            (&["application/openmetrics-text;q=x"], Format::Text),
+            (
+                &[
+                    "text/plain;version=0.0.4",
+                    "application/openmetrics-text;q=0.5",
+                ],
+                Format::Text,
+            ),
+            (
+                &["text/plain;q=0.5", "application/openmetrics-text"],
+                Format::OpenMetrics,
+            ),
+            (&[";;=,,q=,"], Format::Text),
+        ];
+        for (accept, format) in cases {
+            assert_eq!(
+                Format::accepted(accept.iter().copied()),
+                format,
+                "{accept:?}"
+            );
+        }
     }
 }

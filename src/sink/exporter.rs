@@ -1,20 +1,4 @@
-//! Stage 12, what leaves: encoded records into sinks, metrics, the summary.
-//!
-//! An [`Exporter`] is driven by the pipeline's collector, in the order the capture decides.
-
-pub mod encoded;
-pub mod health;
-pub mod prometheus;
-pub mod snapshot;
-pub mod status;
-pub mod summary;
-
-mod draft;
-pub(crate) mod number;
-pub(crate) mod opening;
-pub(crate) mod reason;
-pub(crate) mod table;
-pub(crate) mod text;
+//! What the pipeline drives, in the order the capture decides: where its records go.
 
 use std::io;
 

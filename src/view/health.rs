@@ -4,12 +4,12 @@ use super::number::{grouped, percent};
 use crate::usage::health::{Checked, Fault, Health};
 
 /// Each fault that is clear: what it is, and what to do, in a line of its own without its end.
-pub fn lines(health: &Health) -> impl Iterator<Item = String> {
+pub(crate) fn lines(health: &Health) -> impl Iterator<Item = String> {
     health.faults().map(|(fault, checked)| line(fault, checked))
 }
 
 /// A fault, and what to do.
-pub fn line(fault: Fault, Checked { checked, found }: Checked) -> String {
+pub(crate) fn line(fault: Fault, Checked { checked, found }: Checked) -> String {
     let share = percent(found, checked);
     let (found, checked) = (grouped(found), grouped(checked));
     match fault {

@@ -2,14 +2,13 @@
 //! way knows of it.
 //!
 //! `series` keeps volume by name to a bounded number of series that never go back, `scrapers` has them
-//! begin at 0 for all who scrape, `buckets` makes histograms, `process` asks the kernel of this
-//! process, `family` writes both text forms. [`descriptors`] lists what there is; the table
+//! begin at 0 for all who scrape, `process` asks the kernel of this process, `pages` has the encoder
+//! [`prometheus`](crate::encode::prometheus) write what is shown. [`descriptors`] lists what there is; the table
 //! `ROWS` here is where a new family goes. `docs/metrics.md` is held against it by a test.
 //!
 //! No label ever carries an address or a host name.
 
-mod buckets;
-mod family;
+mod pages;
 mod process;
 mod scrapers;
 mod series;
@@ -22,21 +21,21 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use self::family::{Descriptor, Families, Format, Kind, Unit};
+pub use self::pages::{Page, Pages};
 
 use self::Kind::{Counter, Gauge, Histogram, Info};
 use self::Unit::{Bytes, Seconds};
-use self::buckets::Buckets;
-use self::family::{Family, Labels, Sample, Value};
 use self::process::Process;
 use self::scrapers::Scrapers;
 use self::series::{FLOW_LABELS, SeriesSet, VOLUME_LABELS};
-use super::snapshot::{Snapshot, SourceReport};
 use crate::classify::UnknownReason;
+use crate::encode::prometheus::buckets::{self, Buckets};
+use crate::encode::prometheus::{Descriptor, Families, Family, Kind, Labels, Sample, Unit, Value};
 use crate::flow::Counters;
 use crate::time::Timestamp;
 use crate::usage::health::Checked;
 use crate::usage::ledger::Volume;
+use crate::view::snapshot::{Snapshot, SourceReport};
 
 /// Label sets of volume by name that get series of their own unless told otherwise.
 pub const DEFAULT_SERIES_LIMIT: usize = 10_000;

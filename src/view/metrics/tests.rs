@@ -8,6 +8,7 @@ use super::*;
 use crate::app::{Proto, Service};
 use crate::classify::UnknownReason;
 use crate::decode::DropReason;
+use crate::encode::prometheus::Format;
 use crate::flow::PerSide;
 use crate::signature::{SignatureSet, SourceFile};
 use crate::usage::{CellKey, Cells, Totals};

@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::family::Labels;
 use crate::app::Service;
+use crate::encode::prometheus::Labels;
 use crate::flow::{Counters, PerSide};
 use crate::signature::SignatureSet;
 use crate::usage::{Cells, Totals};
