@@ -1,5 +1,6 @@
-//! `ottometer signatures check|test|list|show|next-id|new|schema`.
+//! `ottometer signatures check|test|list|show|name|next-id|new|schema`.
 
+mod name;
 mod new;
 
 use std::collections::BTreeSet;
@@ -92,6 +93,9 @@ enum Command {
         #[arg(value_name = "DIR")]
         folder: Option<PathBuf>,
     },
+    /// Say whose host names are: application, service and rule, as a flow of TLS to them shows.
+    #[command(after_help = name::EXAMPLES)]
+    Name(name::Arguments),
     /// Print ids that new files may have: never one that is, or was, another's.
     NextId(NextId),
     /// Write a file for a new application, with the next id.
@@ -120,6 +124,7 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             list(&mut out, &rows, *json)?
         }
         Command::Show { name, folder } => show(&mut out, &files(folder.as_deref())?, name)?,
+        Command::Name(arguments) => name::run(&mut out, arguments)?,
         Command::NextId(arguments) => new::next_id(&mut out, arguments)?,
         Command::New(arguments) => new::new(&mut out, arguments)?,
         Command::Schema => {

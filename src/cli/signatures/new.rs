@@ -8,10 +8,9 @@ use std::process::ExitCode;
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::files;
 use crate::cli::settings::lines;
 use crate::config::{closest, did_you_mean};
-use crate::signature::{self, Draft, Ids, Severity, SourceFile};
+use crate::signature::{self, Diagnostic, Draft, Ids, Severity, SourceFile};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
@@ -115,9 +114,14 @@ pub(super) fn new(out: &mut dyn Write, arguments: &New) -> anyhow::Result<ExitCo
 
 impl Place {
     fn read(&self) -> anyhow::Result<(Vec<SourceFile>, Ids)> {
-        let ids =
-            Ids::of_folder(&self.dir).map_err(|faults| anyhow::anyhow!("{}", lines(&faults)))?;
-        Ok((files(Some(&self.dir))?, ids))
+        let told = |faults: Vec<Diagnostic>| anyhow::anyhow!("{}", lines(&faults));
+        let shown = self.dir.display();
+        ensure!(
+            self.dir.is_dir(),
+            "{shown}: no such folder (another one: --dir)"
+        );
+        let ids = Ids::of_folder(&self.dir).map_err(told)?;
+        Ok((signature::files_in(&self.dir).map_err(told)?, ids))
     }
 }
 
@@ -128,8 +132,8 @@ fn check_category(category: &str, dir: &Path) -> anyhow::Result<()> {
     }
     let known = signature::CATEGORIES.map(|(slug, _)| slug);
     bail!(
-        "no category is called `{category}`{}: make the folder {} for one of your own",
+        "no category is called `{category}` (for one of your own make the folder {}){}",
+        dir.join(category).display(),
         did_you_mean(closest(category, known)),
-        dir.join(category).display()
     );
 }
