@@ -6,6 +6,7 @@
 
 mod answer;
 mod behind;
+pub mod by_name;
 pub mod calls;
 pub mod explain;
 mod generations;

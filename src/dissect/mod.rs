@@ -16,7 +16,7 @@ mod facts;
 mod framed;
 mod ftp;
 pub mod ftp_data;
-mod host;
+pub(crate) mod host;
 mod http;
 mod http2;
 mod ike;

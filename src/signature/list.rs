@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::compile::{Parsed, parse_all};
+use super::domain;
 use super::file::SignatureFile;
 use super::rule::RuleKind;
 use super::source::SourceFile;
@@ -59,10 +60,7 @@ impl ListRow {
     pub fn fits(&self, text: &str) -> bool {
         let text = text.to_lowercase();
         let is_in = |field: &String| field.to_lowercase().contains(&text);
-        let is_under = |domain: &String| {
-            let host = text.strip_suffix(domain.as_str());
-            host.is_some_and(|host| host.ends_with('.'))
-        };
+        let is_under = |domain: &String| domain::covers(domain, &text);
         [&self.name, &self.title, &self.owner]
             .into_iter()
             .any(is_in)
@@ -174,7 +172,7 @@ mod tests {
         category = "messaging"
         owner = "Acme Inc."
         [[domain]]
-        suffix = ["acme.example", "acme.test"]
+        suffix = ["acme.example", "acme.test", "apex.*"]
         service = "chat"
         [[http]]
         user_agent = ["Acme/*"]
@@ -192,14 +190,16 @@ mod tests {
             .iter()
             .map(|(kind, count)| (kind.slug(), *count))
             .collect();
-        assert_eq!(counts, [("domain", 2), ("http", 1)]);
-        assert_eq!(rows[0].domains, ["acme.example", "acme.test"]);
+        assert_eq!(counts, [("domain", 3), ("http", 1)]);
+        assert_eq!(rows[0].domains, ["acme.example", "acme.test", "apex.*"]);
         for (text, expected) in [
             ("acme", true),
             ("CME", true),
             ("acme.example", true),
             ("www.acme.example", true),
             ("Acme Inc.", true),
+            ("www.apex.co.uk", true),
+            ("apex.evil.com", false),
             ("messaging", false),
             ("notacme.test", false),
             ("other", false),
@@ -215,12 +215,13 @@ mod tests {
             [
                 "acme/domain:acme.example",
                 "acme/domain:acme.test",
+                "acme/domain:apex.*",
                 "acme/http:user_agent=Acme/*"
             ]
         );
         assert_eq!(shown[0].service, Some(Service::Chat));
         assert_eq!(
-            (shown[2].evidence, shown[2].source.as_str()),
+            (shown[3].evidence, shown[3].source.as_str()),
             (Evidence::Payload, "its documents")
         );
         assert_eq!(show(&set, "other"), []);

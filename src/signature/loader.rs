@@ -64,7 +64,11 @@ impl Loader {
 
     /// All files, read to their end. A file of the folder takes the place of the built-in one of
     /// the same folder and name.
-    pub(super) fn files(&self) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {
+    ///
+    /// # Errors
+    ///
+    /// What could not be read, and that there is none.
+    pub fn files(&self) -> Result<Vec<SourceFile>, Vec<Diagnostic>> {
         let Some(dir) = &self.dir else {
             return Ok(builtin_files());
         };

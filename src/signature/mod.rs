@@ -11,6 +11,7 @@
 //! [`list`] serve those who write signatures.
 
 mod address;
+mod category;
 mod check;
 mod compile;
 pub(crate) mod condition;
@@ -20,12 +21,14 @@ mod facts;
 pub mod file;
 mod flow;
 mod glob;
+mod ids;
 mod index;
 mod list;
 mod loader;
 mod needles;
 mod pattern;
 mod payload;
+mod places;
 mod port;
 mod rule;
 mod schema;
@@ -33,11 +36,14 @@ mod source;
 mod syntax;
 mod test;
 
+pub use category::{CATEGORIES, is_known as is_known_category};
 pub use check::check;
 pub use diagnostic::{Diagnostic, Severity};
+pub use ids::{Draft, FIRST_OF_SITES, Ids};
 pub use list::{ListRow, ShowRow, list, show};
 pub use loader::{Loader, with_built_in};
 pub use payload::{Missing, Near};
+pub use places::{Place, Places};
 pub use rule::RuleKind;
 pub use schema::schema;
 pub use source::{SourceFile, builtin_files, files_in, look_in};

@@ -7,6 +7,7 @@ use std::path::Path;
 use ring::digest;
 
 use super::diagnostic::Diagnostic;
+use super::ids;
 
 include!(concat!(env!("OUT_DIR"), "/signatures.rs"));
 
@@ -79,7 +80,8 @@ pub fn look_in(dir: &Path) -> (Vec<SourceFile>, Vec<Diagnostic>) {
     let mut deeper = Vec::new();
     for path in entries(dir, &mut errors) {
         if !path.is_dir() {
-            errors.extend(misplaced(&path));
+            let is_rules = path.file_name().is_none_or(|name| name != ids::FILE);
+            errors.extend(is_rules.then(|| misplaced(&path)).flatten());
             continue;
         }
         for path in entries(&path, &mut errors) {
@@ -192,6 +194,8 @@ mod tests {
             ("acme.toml", false, true),
             ("chat/more/acme.toml", false, true),
             ("chat/more/and/more/acme.toml", false, true),
+            ("tombstones.toml", false, false),
+            ("chat/more/tombstones.toml", false, true),
             ("README.md", false, false),
             ("chat/README.md", false, false),
             ("schema.json", false, false),

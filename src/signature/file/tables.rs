@@ -21,7 +21,7 @@ pub struct AppTable {
     /// The name people know.
     pub title: String,
     /// What kind of application it is; also the folder's name.
-    #[schemars(with = "String")]
+    #[schemars(schema_with = "super::super::category::schema")]
     pub category: Spanned<String>,
     /// Who runs it.
     pub owner: String,
@@ -46,10 +46,10 @@ pub struct ProtocolTable {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DomainTable {
-    /// These names and everything below them.
+    /// These names and everything below them. `brand.*`: the label under every public suffix.
     #[schemars(with = "Vec<String>")]
     pub suffix: Vec<Spanned<String>>,
-    /// Exactly these names.
+    /// Exactly these names; `brand.*` as in `suffix`.
     #[schemars(with = "Vec<String>")]
     pub exact: Vec<Spanned<String>>,
     /// Public names of encrypted ClientHellos (RFC 9849): outside one, they stand for the name inside.
