@@ -13,7 +13,7 @@ use crate::classify::Decider;
 use crate::classify::by_name::{Answer, ByName};
 use crate::cli::screen;
 use crate::cli::settings::lines;
-use crate::export::table::{Column, draw};
+use crate::view::table::{Column, draw};
 use crate::signature::{Loader, Places, SignatureSet};
 
 pub(super) const EXAMPLES: &str = "\
