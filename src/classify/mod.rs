@@ -110,12 +110,11 @@ pub struct Named {
     pub remembered: bool,
 }
 
-/// Whether a flow has its name. Written once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Whether a flow has its name, and what is needed until then. Written once.
+#[derive(Debug)]
 pub enum Verdict {
     /// The opening is still read; bytes wait.
-    #[default]
-    Pending,
+    Pending(Pending),
     /// Final.
     Settled {
         /// What the flow is.
@@ -125,13 +124,15 @@ pub enum Verdict {
     },
 }
 
-/// What classification keeps of a flow.
+impl Default for Verdict {
+    fn default() -> Self {
+        Self::Pending(Pending::default())
+    }
+}
+
+/// What a flow's name is looked for with.
 #[derive(Debug, Default)]
-pub struct Classification {
-    /// The verdict.
-    pub verdict: Verdict,
-    /// What was read in the opening, if a dissector recognised it.
-    pub facts: Option<Box<Facts>>,
+pub struct Pending {
     inspection: Option<Box<Inspection>>,
     /// A SYN showed who is the client.
     is_syn_seen: bool,
@@ -139,6 +140,15 @@ pub struct Classification {
     is_unheard_of: bool,
     /// The link-layer address the client's first packet came from.
     client_mac: Option<Mac>,
+}
+
+/// What classification keeps of a flow.
+#[derive(Debug, Default)]
+pub struct Classification {
+    /// The verdict.
+    pub verdict: Verdict,
+    /// What was read in the opening, if a dissector recognised it.
+    pub facts: Option<Box<Facts>>,
     /// What happened on the way, when the classifier was asked to remember.
     pub steps: Option<Box<Trace>>,
 }
@@ -161,12 +171,24 @@ impl Attachment for Classification {
 }
 
 impl Classification {
-    /// A classification that has come to `verdict`, out of `facts`.
-    pub fn settled_as(verdict: Verdict, facts: Option<Box<Facts>>) -> Self {
+    /// As far as it has come, out of `facts`: for a record of a flow that goes on.
+    pub fn so_far(&self, facts: Option<Box<Facts>>) -> Self {
+        let verdict = match self.verdict {
+            Verdict::Pending(_) => Verdict::default(),
+            Verdict::Settled { named, at_packet } => Verdict::Settled { named, at_packet },
+        };
         Self {
             verdict,
             facts,
             ..Self::default()
+        }
+    }
+
+    /// What its name is looked for with, as long as it has none.
+    const fn pending(&mut self) -> Option<&mut Pending> {
+        match &mut self.verdict {
+            Verdict::Pending(pending) => Some(pending),
+            Verdict::Settled { .. } => None,
         }
     }
 
@@ -194,8 +216,12 @@ impl Classification {
 
     /// Bytes of all that hangs on it, about.
     pub fn memory(&self) -> usize {
+        let inspection = match &self.verdict {
+            Verdict::Pending(pending) => pending.inspection.as_deref(),
+            Verdict::Settled { .. } => None,
+        };
         self.facts.as_deref().map_or(0, Facts::memory)
-            + self.inspection.as_deref().map_or(0, Inspection::memory)
+            + inspection.map_or(0, Inspection::memory)
             + self.steps.as_deref().map_or(0, Trace::memory)
     }
 
@@ -331,7 +357,9 @@ impl Classifier {
             return false;
         }
         let turns = self.remembered.turn(flow);
-        flow.class.as_mut().is_unheard_of = turns.is_none();
+        if let Some(pending) = flow.class.as_mut().pending() {
+            pending.is_unheard_of = turns.is_none();
+        }
         turns == Some(true)
     }
 
@@ -360,10 +388,12 @@ impl Classifier {
             settle(flow, names);
             return true;
         }
-        let state = flow.class.as_mut();
-        state.is_syn_seen |= roles::shows_client(packet, side);
+        let Some(pending) = flow.class.as_mut().pending() else {
+            return false;
+        };
+        pending.is_syn_seen |= roles::shows_client(packet, side);
         if side == Side::Client {
-            state.client_mac = state.client_mac.or_else(|| packet.source_mac.copied());
+            pending.client_mac = pending.client_mac.or_else(|| packet.source_mac.copied());
         }
         if packet.payload.is_empty() {
             // Nothing to inspect; a SYN still tells where its stream begins.
@@ -374,10 +404,12 @@ impl Classifier {
             settle(flow, transfer());
             return true;
         }
-        let inspection = flow.class.as_mut().inspection.take();
+        let class = flow.class.as_mut();
+        let inspection = class
+            .pending()
+            .and_then(|pending| pending.inspection.take());
         let mut inspection = inspection.or_else(|| self.spare.pop()).unwrap_or_default();
-        let mut facts = flow.class.as_mut().facts.take();
-        let mut steps = flow.class.as_mut().steps.take();
+        let (mut facts, mut steps) = (class.facts.take(), class.steps.take());
         if self.remember_steps && steps.is_none() {
             steps = Some(Box::default());
         }
@@ -411,12 +443,14 @@ impl Classifier {
         }
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
         let swapped = inspection.is_swapped(facts.as_deref());
-        let state = flow.class.as_mut();
-        state.inspection = Some(inspection);
-        state.facts = facts;
-        state.steps = steps;
+        let class = flow.class.as_mut();
+        if let Some(pending) = class.pending() {
+            pending.inspection = Some(inspection);
+        }
+        class.facts = facts;
+        class.steps = steps;
         if swapped && settled_by.is_some() {
-            state.steps.iter_mut().for_each(|trace| trace.swap_sides());
+            class.steps.iter_mut().for_each(|trace| trace.swap_sides());
             flow.swap_sides();
         }
         if let Some(mut names) = settled_by {
@@ -437,10 +471,12 @@ impl Classifier {
         flow: &mut Flow<T>,
         at: crate::time::Timestamp,
     ) {
-        let inspection = flow.class.as_mut().inspection.take();
+        let class = flow.class.as_mut();
+        let inspection = class
+            .pending()
+            .and_then(|pending| pending.inspection.take());
         let mut inspection = inspection.or_else(|| self.spare.pop()).unwrap_or_default();
-        let mut facts = flow.class.as_mut().facts.take();
-        let mut steps = flow.class.as_mut().steps.take();
+        let (mut facts, mut steps) = (class.facts.take(), class.steps.take());
         let number = packets(flow);
         let had_payload = flow.payload_packets() > 0;
         let mut names = match flow.last_look() {
@@ -472,12 +508,14 @@ impl Classifier {
         behind::merge(&mut facts, &mut inspection);
         let swapped = inspection.is_swapped(facts.as_deref());
         let mid_stream = inspection.mid_stream;
-        let state = flow.class.as_mut();
-        state.inspection = Some(inspection);
-        state.facts = facts;
-        state.steps = steps;
+        let class = flow.class.as_mut();
+        if let Some(pending) = class.pending() {
+            pending.inspection = Some(inspection);
+        }
+        class.facts = facts;
+        class.steps = steps;
         if swapped {
-            state.steps.iter_mut().for_each(|trace| trace.swap_sides());
+            class.steps.iter_mut().for_each(|trace| trace.swap_sides());
             flow.swap_sides();
         }
         self.add_weak(flow, &mut names, at);
@@ -506,7 +544,8 @@ impl Classifier {
     /// Settles a flow that was inspected. What it was inspected with is used for the next one.
     fn settle<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>, named: Named) {
         if self.spare.len() < SPARES
-            && let Some(mut spare) = flow.class.as_mut().inspection.take()
+            && let Some(pending) = flow.class.as_mut().pending()
+            && let Some(mut spare) = pending.inspection.take()
         {
             spare.reset();
             self.spare.push(spare);
@@ -518,9 +557,7 @@ impl Classifier {
 fn settle<T: AsMut<Classification>>(flow: &mut Flow<T>, named: Named) {
     let at_packet = packets(flow);
     flow.close_opening();
-    let state = flow.class.as_mut();
-    state.inspection = None;
-    state.verdict = Verdict::Settled { named, at_packet };
+    flow.class.as_mut().verdict = Verdict::Settled { named, at_packet };
 }
 
 /// The names of a data connection that FTP's control connection spoke of: what is carried does not

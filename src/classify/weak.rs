@@ -1,7 +1,10 @@
 //! Names that do not come from a flow's own opening: by what other flows taught, by address, by port.
 
 use super::explain::Step;
-use super::{Classification, Classifier, Decider, Named, ladder, packets, remembered, roles};
+use super::{
+    Classification, Classifier, Decider, Named, Pending, Verdict, ladder, packets, remembered,
+    roles,
+};
 use crate::flow::{Flow, Side};
 use crate::verdict::{Evidence, Tag};
 
@@ -21,8 +24,15 @@ impl Classifier {
         let dissected = facts.and_then(|facts| facts.proto);
         // Behind a proxy the address it was told counts, not its own.
         let behind = facts.and_then(|facts| facts.destination.as_deref()?.ip);
-        let (is_syn_seen, client_mac) = (state.is_syn_seen, state.client_mac);
-        let is_unheard_of = state.is_unheard_of;
+        let Verdict::Pending(Pending {
+            is_syn_seen,
+            is_unheard_of,
+            client_mac,
+            ..
+        }) = state.verdict
+        else {
+            return;
+        };
         let number = packets(flow);
         let before = (!is_unheard_of).then(|| self.remembered.of(flow)).flatten();
         let before = before.filter(|before| {

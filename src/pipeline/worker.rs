@@ -617,7 +617,7 @@ impl FlowHandler {
         };
         match &mut self.watch {
             Some(watch) => {
-                let class = Classification::settled_as(flow.class.class.verdict, facts);
+                let class = flow.class.class.so_far(facts);
                 watch.settled(flow, class);
             }
             None => self.classifier.reuse(facts),

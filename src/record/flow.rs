@@ -66,7 +66,7 @@ impl FlowRecord {
 
     /// The record of a flow that goes on, as far as it came.
     pub fn ongoing<T>(flow: &Flow<T>, class: &Classification) -> Self {
-        let class = Classification::settled_as(class.verdict, class.facts.clone());
+        let class = class.so_far(class.facts.clone());
         Self::new(flow, class, EndReason::Ongoing)
     }
 
@@ -74,7 +74,7 @@ impl FlowRecord {
     pub fn new<T>(flow: &Flow<T>, class: Classification, reason: EndReason) -> Self {
         let (named, settled_at_packet) = match class.verdict {
             Verdict::Settled { named, at_packet } => (named, at_packet),
-            Verdict::Pending => (Named::default(), 0),
+            Verdict::Pending(_) => (Named::default(), 0),
         };
         Self {
             flow_id: flow.first_number,

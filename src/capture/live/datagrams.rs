@@ -157,7 +157,11 @@ impl Datagrams {
                 let bytes = slot.get(..datagram.len).unwrap_or(slot);
                 let mut frame = unwrapped(self.mirror, bytes, datagram.len);
                 frame.bytes = frame.bytes.get(..self.snap_len).unwrap_or(frame.bytes);
-                if self.filter.as_ref().is_none_or(|filter| filter.wants(&frame)) {
+                if self
+                    .filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.wants(&frame))
+                {
                     frame.add_to(block, datagram.at);
                 }
                 if block.bytes.len() >= BLOCK_BYTES {
@@ -286,7 +290,11 @@ impl Source for Datagrams {
 impl Programs {
     fn new(name: &str, text: &str) -> Result<Self, Error> {
         let mut filter = Filter::new(Path::new(name), text);
-        let mut program = |link| filter.program(link).map_err(|error| Error::of_filter(name, error));
+        let mut program = |link| {
+            filter
+                .program(link)
+                .map_err(|error| Error::of_filter(name, error))
+        };
         Ok(Self {
             ethernet: program(LinkType::ETHERNET)?,
             ip: program(LinkType::RAW)?,
@@ -492,15 +500,50 @@ mod tests {
             (Mirror::Vxlan, vxlan(0x0c, 1), 0x02, (in_vxlan, ethernet, 8)),
             (Mirror::Vxlan, vxlan(0x00, 0), 0x02, (malformed, ip, 0)),
             (Mirror::Vxlan, vec![8; 3], 0x02, (malformed, ip, 0)),
-            (Mirror::Geneve, geneve(0, 0, 0x6558, 0), 2, (in_geneve, ethernet, 8)),
-            (Mirror::Geneve, geneve(2, 0, 0x6558, 2), 2, (in_geneve, ethernet, 16)),
-            (Mirror::Geneve, geneve(63, 0, 0x0800, 63), 0x45, (in_geneve, ip, 260)),
-            (Mirror::Geneve, geneve(0, 0, 0x86dd, 0), 0x60, (in_geneve, ip, 8)),
+            (
+                Mirror::Geneve,
+                geneve(0, 0, 0x6558, 0),
+                2,
+                (in_geneve, ethernet, 8),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(2, 0, 0x6558, 2),
+                2,
+                (in_geneve, ethernet, 16),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(63, 0, 0x0800, 63),
+                0x45,
+                (in_geneve, ip, 260),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(0, 0, 0x86dd, 0),
+                0x60,
+                (in_geneve, ip, 8),
+            ),
             (Mirror::Geneve, geneve(0, 0, 0x0806, 0), 0, (other, ip, 0)),
-            (Mirror::Geneve, geneve(0, 0x80, 0x6558, 0), 0, (other, ip, 0)),
-            (Mirror::Geneve, geneve(0x40, 0, 0x6558, 0), 0, (malformed, ip, 0)),
+            (
+                Mirror::Geneve,
+                geneve(0, 0x80, 0x6558, 0),
+                0,
+                (other, ip, 0),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(0x40, 0, 0x6558, 0),
+                0,
+                (malformed, ip, 0),
+            ),
             // Options that are not there.
-            (Mirror::Geneve, geneve(63, 0, 0x6558, 1), 0, (malformed, ip, 0)),
+            (
+                Mirror::Geneve,
+                geneve(63, 0, 0x6558, 1),
+                0,
+                (malformed, ip, 0),
+            ),
             (Mirror::Geneve, vec![], 0, (malformed, ip, 0)),
         ];
         for (mirror, header, first, (envelope, link, len)) in rows {
@@ -516,7 +559,13 @@ mod tests {
             // Of a longer one that was cut as much is known.
             let found = unwrapped(mirror, &datagram, datagram.len() + 1000);
             let wire_len = expected.wire_len + 1000;
-            assert_eq!(found, Unwrapped { wire_len, ..expected });
+            assert_eq!(
+                found,
+                Unwrapped {
+                    wire_len,
+                    ..expected
+                }
+            );
             for len in 0..datagram.len() {
                 let cut = datagram.get(..len).unwrap();
                 let found = unwrapped(mirror, cut, len);

@@ -30,8 +30,8 @@ use super::interface::{FIRST_RETRY, LAST_RETRY};
 use super::place::Host;
 use super::tap::BLOCK_BYTES;
 use super::{Arrival, Counts, LinkState, MAX_BLOCK, Options, Source, clock};
-use crate::capture::filter::Filter;
 use crate::capture::file::{self, Reader};
+use crate::capture::filter::Filter;
 use crate::capture::stop::Stop;
 use crate::capture::{Block, LinkType};
 use crate::time::Timestamp;
@@ -123,9 +123,7 @@ impl CaptureStream {
             check_filter(&name, text)?;
         }
         let place = match from {
-            From::Host(host) => {
-                PeerPlace::Host(host.clone(), addresses(host).map_err(system)?)
-            }
+            From::Host(host) => PeerPlace::Host(host.clone(), addresses(host).map_err(system)?),
             From::Listener(address) => {
                 let listener = TcpListener::bind(address).map_err(system)?;
                 listener.set_nonblocking(true).map_err(system)?;
@@ -284,7 +282,10 @@ impl Peer {
                     // Said once, however often it is tried.
                     let error = error.to_string();
                     if error != failing {
-                        warn!(interface = self.name, error, "no connection; it is tried again");
+                        warn!(
+                            interface = self.name,
+                            error, "no connection; it is tried again"
+                        );
                         failing = error;
                     }
                 }
@@ -374,13 +375,20 @@ impl Peer {
                 has_frames = counts.frames > 0;
                 if counts.lying_lengths > 0 {
                     let records = counts.lying_lengths;
-                    warn!(interface, records, "their original lengths cannot be true: they count as captured");
+                    warn!(
+                        interface,
+                        records, "their original lengths cannot be true: they count as captured"
+                    );
                 }
                 if let Some(damage) = reader.damage() {
                     is_damaged = true;
                     warn!(interface, reason = %damage, "capture interrupted");
                 } else if !self.options.stop.is_asked() {
-                    warn!(interface, reason = "the stream has ended", "capture interrupted");
+                    warn!(
+                        interface,
+                        reason = "the stream has ended",
+                        "capture interrupted"
+                    );
                 }
             }
         }

@@ -25,7 +25,8 @@ use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
 use crate::capture::live::{
-    Budget, CaptureStream, Datagrams, Error, Fanout, From, Interface, Limited, Options, Place, Source,
+    Budget, CaptureStream, Datagrams, Error, Fanout, From, Interface, Limited, Options, Place,
+    Source,
 };
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};

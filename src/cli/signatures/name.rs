@@ -13,8 +13,8 @@ use crate::classify::Decider;
 use crate::classify::by_name::{Answer, ByName};
 use crate::cli::screen;
 use crate::cli::settings::lines;
-use crate::view::table::{Column, draw};
 use crate::signature::{Loader, Places, SignatureSet};
+use crate::view::table::{Column, draw};
 
 pub(super) const EXAMPLES: &str = "\
 Examples:
