@@ -238,7 +238,7 @@ fn around(envelope: Envelope) -> Result<Around, DropReason> {
 
 /// Who sent an Ethernet frame.
 #[inline]
-fn source_mac(frame: Frame<'_>) -> Option<&[u8; 6]> {
+pub(super) fn source_mac(frame: Frame<'_>) -> Option<&[u8; 6]> {
     if frame.link != LinkType::ETHERNET {
         return None;
     }

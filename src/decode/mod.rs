@@ -8,7 +8,7 @@
 //! `tag` passes the tags of switches, `device` what capture devices add, `pseudowire` weighs what no
 //! header names, `network` says how sure an IP packet is), `ip` reads it and its transport header,
 //! `tunnel` looks for a packet inside, `fragment` holds parts of datagrams. [`Decoder`] joins them.
-//! [`Copies`] tells frames of which a copy came just before.
+//! [`Placed`] is what it finds without the bytes; [`Copies`] tells frames of which a copy came just before.
 #![deny(clippy::indexing_slicing)]
 
 mod copies;
@@ -35,11 +35,14 @@ mod fragment;
 
 mod span;
 
+mod placed;
+
 #[cfg(test)]
 mod tests;
 
 pub use copies::Copies;
 pub use decoder::Decoder;
+pub use placed::Placed;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

@@ -104,7 +104,7 @@ impl Deduplicator {
             return;
         }
         entries.retain(|entry| {
-            let Entry::Frame(place) = *entry else {
+            let Entry::Frame(place, _) = *entry else {
                 return true;
             };
             let Some(frame) = block.frame(place as usize) else {

@@ -22,8 +22,8 @@ use super::{BLOCKS_A_WORKER, Config, duplicates, live};
 /// allocation that grows exists twice for a moment), and what can be read in it.
 const AT_ONCE: usize = 2 * (64 << 10) + (128 << 10);
 
-/// Lists of frames beside the bytes of a block, each worker's share of it included.
-const BLOCK_LISTS: usize = 2 << 20;
+/// Lists of frames beside the bytes of a block, and of what they were decoded to for each worker's share.
+const BLOCK_LISTS: usize = 4 << 20;
 
 /// The memory of a run, by what takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,17 +8,17 @@ use std::hash::BuildHasher;
 
 use crate::capture::{Block, Frame, FrameRef};
 use crate::classify::Classifier;
-use crate::decode::{self, Datagram, Decoded, Decoder, DropReason, Packet};
+use crate::decode::{self, Datagram, Decoded, Decoder, DropReason, Packet, Placed};
 use crate::time::Timestamp;
 use crate::usage::ledger::{Drops, Volume};
 
 /// One frame of a worker's share.
 #[derive(Debug)]
 pub(super) enum Entry {
-    /// A frame of the block, to be counted.
-    Frame(u32),
+    /// A frame of the block and what it was decoded to, to be counted.
+    Frame(u32, Placed),
     /// A frame of the block that another worker counts: learn from it.
-    Lesson(u32),
+    Lesson(u32, Placed),
     /// A datagram put together from fragments, to be counted.
     Datagram(Box<Datagram>),
     /// A datagram that another worker counts: learn from it.
@@ -29,12 +29,12 @@ impl Entry {
     /// Frames and bytes on the wire it counts for: none, for a lesson.
     pub(super) fn volume(&self, block: &Block) -> (u64, u64) {
         match self {
-            Self::Frame(index) => {
+            Self::Frame(index, _) => {
                 let frame = block.frames.get(*index as usize);
                 (1, frame.map_or(0, |frame| u64::from(frame.wire_len)))
             }
             Self::Datagram(datagram) => (u64::from(datagram.frames), u64::from(datagram.wire_len)),
-            Self::Lesson(_) | Self::DatagramLesson(_) => (0, 0),
+            Self::Lesson(..) | Self::DatagramLesson(_) => (0, 0),
         }
     }
 }
@@ -50,8 +50,8 @@ pub(super) struct Steer {
 
 /// Where packets go once they are decoded.
 trait Sink {
-    /// A packet of the block's frame `index`.
-    fn frame(&mut self, index: u32, packet: &Packet<'_>);
+    /// The packet that the block's frame at `index` is.
+    fn frame(&mut self, index: u32, frame: Frame<'_>, packet: &Packet<'_>);
 
     /// A packet in a datagram that was put together from fragments; `teaches`: others learn from it.
     fn datagram(&mut self, datagram: Box<Datagram>, owner: usize, teaches: bool);
@@ -78,7 +78,6 @@ impl Steer {
     /// All of the block for one worker, and what others learn from it.
     pub(super) fn keep(&mut self, block: &Block) -> (Vec<Entry>, Lessons) {
         let mut kept = Kept {
-            block,
             entries: Vec::with_capacity(block.frames.len()),
             lessons: Lessons::default(),
         };
@@ -122,7 +121,7 @@ impl Steer {
             };
             let index = u32::try_from(index).unwrap_or(u32::MAX);
             match self.decoder.decode(frame) {
-                Decoded::Packet(packet) => sink.frame(index, &packet),
+                Decoded::Packet(packet) => sink.frame(index, frame, &packet),
                 Decoded::Fragment => {}
                 Decoded::Datagram(datagram) => self.walk_datagram(datagram, sink),
                 Decoded::Dropped(reason) => drop_frame(&mut self.drops, reason, frame),
@@ -165,14 +164,17 @@ struct Shares(Vec<Vec<Entry>>);
 
 impl Sink for Shares {
     #[inline]
-    fn frame(&mut self, index: u32, packet: &Packet<'_>) {
+    fn frame(&mut self, index: u32, frame: Frame<'_>, packet: &Packet<'_>) {
         let owner = owner(packet, self.0.len());
-        let teaches = Classifier::teaches(packet);
-        for (worker, share) in self.0.iter_mut().enumerate() {
-            if worker == owner {
-                share.push(Entry::Frame(index));
-            } else if teaches {
-                share.push(Entry::Lesson(index));
+        let placed = Placed::new(packet, &frame);
+        if let Some(share) = self.0.get_mut(owner) {
+            share.push(Entry::Frame(index, placed));
+        }
+        if Classifier::teaches(packet) {
+            for (worker, share) in self.0.iter_mut().enumerate() {
+                if worker != owner {
+                    share.push(Entry::Lesson(index, placed));
+                }
             }
         }
     }
@@ -193,19 +195,17 @@ impl Sink for Shares {
 }
 
 /// All for one, and copies of what others learn from.
-struct Kept<'a> {
-    block: &'a Block,
+struct Kept {
     entries: Vec<Entry>,
     lessons: Lessons,
 }
 
-impl Sink for Kept<'_> {
+impl Sink for Kept {
     #[inline]
-    fn frame(&mut self, index: u32, packet: &Packet<'_>) {
-        self.entries.push(Entry::Frame(index));
-        if Classifier::teaches(packet)
-            && let Some(frame) = self.block.frame(index as usize)
-        {
+    fn frame(&mut self, index: u32, frame: Frame<'_>, packet: &Packet<'_>) {
+        let placed = Placed::new(packet, &frame);
+        self.entries.push(Entry::Frame(index, placed));
+        if Classifier::teaches(packet) {
             self.lessons.add(frame);
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::capture::{Block, Frame};
 use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
-use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet};
+use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet, Placed};
 use crate::flow::{self, Attachment, EndReason, Flow, FlowKey, FlowTable, Side, Touch, Unplaced};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
@@ -83,39 +83,19 @@ impl Teacher for () {
     fn teach(&mut self, _: Timestamp, _: &mut Worker) {}
 }
 
-/// Frames of a block that are run together.
-#[derive(Debug, Default)]
-struct Indices {
-    list: [u32; BATCH],
-    count: usize,
-}
-
-impl Indices {
-    /// Adds one; `false` when there is no room.
-    fn add(&mut self, index: u32) -> bool {
-        let Some(place) = self.list.get_mut(self.count) else {
-            return false;
-        };
-        *place = index;
-        self.count += 1;
-        true
-    }
-
-    fn iter(&self) -> impl Iterator<Item = usize> {
-        let list = self.list.iter().take(self.count);
-        list.map(|&index| index as usize)
-    }
-}
-
 /// The key of a packet, who sent it, and the key's hash.
 type Located = (FlowKey, flow::End, u64);
 
-/// Packets of frames that are run together, and their places: made once for a block, as they are
-/// large. A packet without a place is of a batch before.
+/// Packets that are run together, and their places: made once for a block, as they are large.
 #[derive(Debug, Default)]
 struct Batch<'a> {
     packets: [Option<Packet<'a>>; BATCH],
+    /// Without a place, a packet is of a batch before.
     places: [Option<Located>; BATCH],
+    /// Which of the capture's interfaces each came in by.
+    origins: [Option<u16>; BATCH],
+    /// How many there are.
+    count: usize,
 }
 
 /// One of the pipeline's workers.
@@ -224,15 +204,10 @@ impl Worker {
 
     /// Runs all frames of a block.
     pub(super) fn run_block(&mut self, block: &Block) {
-        let end = u32::try_from(block.frames.len()).unwrap_or(u32::MAX);
         let mut next = 0;
         let mut batch = Batch::default();
-        while next < end {
-            let mut frames = Indices::default();
-            while next < end && frames.add(next) {
-                next += 1;
-            }
-            self.run_frames(block, &mut frames, &mut batch);
+        while next < block.frames.len() {
+            next += self.run_frames(block, next, &mut batch);
         }
     }
 
@@ -243,39 +218,34 @@ impl Worker {
         entries: Vec<Entry>,
         teacher: &mut impl Teacher,
     ) {
-        let (mut frames, mut batch) = (Indices::default(), Batch::default());
+        let mut batch = Batch::default();
         for entry in entries {
             let at = match &entry {
-                Entry::Frame(index) => block.frames.get(*index as usize).map(|frame| frame.at),
+                Entry::Frame(index, _) => block.frames.get(*index as usize).map(|frame| frame.at),
                 Entry::Datagram(datagram) => Some(datagram.at),
-                Entry::Lesson(_) | Entry::DatagramLesson(_) => None,
+                Entry::Lesson(..) | Entry::DatagramLesson(_) => None,
             };
             if let Some(at) = at
                 && teacher.is_due(at)
             {
-                self.run_frames(block, &mut frames, &mut batch);
+                self.run_batch(&mut batch);
                 teacher.teach(at, self);
             }
-            if !matches!(entry, Entry::Frame(_)) {
-                self.run_frames(block, &mut frames, &mut batch);
+            if batch.count == BATCH || !matches!(entry, Entry::Frame(..)) {
+                self.run_batch(&mut batch);
             }
             match entry {
-                Entry::Frame(index) => {
-                    if !frames.add(index) {
-                        self.run_frames(block, &mut frames, &mut batch);
-                        frames.add(index);
-                    }
-                }
-                Entry::Lesson(index) => {
+                Entry::Frame(index, placed) => self.put(block, index, &placed, &mut batch),
+                Entry::Lesson(index, placed) => {
                     if let Some(frame) = block.frame(index as usize) {
-                        self.learn(frame);
+                        self.handler.classifier.learn(&placed.packet(&frame));
                     }
                 }
                 Entry::Datagram(datagram) => self.on_datagram(datagram),
                 Entry::DatagramLesson(datagram) => self.learn_datagram(&datagram),
             }
         }
-        self.run_frames(block, &mut frames, &mut batch);
+        self.run_batch(&mut batch);
     }
 
     /// Learns from a frame that another worker counts.
@@ -421,44 +391,38 @@ impl Worker {
         (produced, totals)
     }
 
-    /// Runs these frames of a block, and empties `frames`.
-    fn run_frames<'b>(&mut self, block: &'b Block, frames: &mut Indices, batch: &mut Batch<'b>) {
+    /// Decodes and runs frames of a block from the one at `first` on. Returns how many, at least one.
+    fn run_frames<'b>(&mut self, block: &'b Block, first: usize, batch: &mut Batch<'b>) -> usize {
+        let last = block.frames.len().min(first + BATCH);
+        let entries = block.frames.get(first..last).unwrap_or_default();
         // Another core wrote the block: fetching the headers of all frames at once takes hardly
         // longer than fetching those of one.
-        let headers = frames.iter().filter_map(|index| block.frames.get(index));
-        let fetched = headers.fold(0u8, |sum, frame| {
+        let fetched = entries.iter().fold(0u8, |sum, frame| {
             let at = frame.offset as usize;
             let line = |ahead: usize| block.bytes.get(at + ahead).copied().unwrap_or_default();
             sum ^ line(12) ^ line(12 + 64)
         });
         std::hint::black_box(fetched);
-        let mut done = 0;
-        while done < frames.count {
-            done += self.run_batch(block, (frames, done), batch);
-        }
-        frames.count = 0;
-    }
-
-    /// Decodes and hashes frames from the `first` of `frames` on, loads their table lines, then
-    /// walks them. Returns how many, at least one.
-    fn run_batch<'b>(
-        &mut self,
-        block: &'b Block,
-        (frames, first): (&Indices, usize),
-        Batch { packets, places }: &mut Batch<'b>,
-    ) -> usize {
         let mut other = None;
-        let mut done = 0;
-        let batch = packets.iter_mut().zip(places.iter_mut());
-        for ((packet, place), index) in batch.zip(frames.iter().skip(first)) {
-            done += 1;
+        let Batch {
+            packets,
+            places,
+            origins,
+            count,
+        } = &mut *batch;
+        let slots = packets.iter_mut().zip(places).zip(origins);
+        for (((packet, place), origin), (index, entry)) in slots.zip((first..).zip(entries)) {
+            *count += 1;
             *place = None;
             // A frame outside its buffer cannot be (the reader checks): pass it all the same.
             let Some(frame) = block.frame(index) else {
                 continue;
             };
             match self.decoder.decode_into(frame, packet) {
-                None => *place = packet.as_ref().map(|packet| self.flows.locate(packet)),
+                None => {
+                    *place = packet.as_ref().map(|packet| self.flows.locate(packet));
+                    *origin = Some(entry.origin);
+                }
                 Some(Aside::Fragment) => {}
                 Some(Aside::Dropped(reason)) => drop_frame(&mut self.drops, reason, frame),
                 Some(Aside::Datagram(datagram)) => {
@@ -468,23 +432,46 @@ impl Worker {
                 }
             }
         }
-        let mut known = 0;
-        let places = places.get(..done).unwrap_or_default();
-        for (_, _, hash) in places.iter().flatten() {
-            known ^= self.flows.warm(*hash);
-        }
-        std::hint::black_box(known);
-        let batch = packets.iter().zip(places);
-        for ((packet, place), index) in batch.zip(frames.iter().skip(first)) {
-            if let (Some(packet), Some(place)) = (packet, place) {
-                let origin = block.frames.get(index).map(|entry| entry.origin);
-                self.on_packet(packet, place, origin);
-            }
-        }
+        let done = *count;
+        self.run_batch(batch);
         if let Some(datagram) = other {
             self.on_datagram(datagram);
         }
         done
+    }
+
+    /// Adds to `batch`, in which there is room, a frame that was decoded to `placed`.
+    #[inline]
+    fn put<'b>(&self, block: &'b Block, index: u32, placed: &Placed, batch: &mut Batch<'b>) {
+        let index = index as usize;
+        let at = batch.count;
+        if let Some(frame) = block.frame(index)
+            && let Some(packet) = batch.packets.get_mut(at)
+            && let Some(place) = batch.places.get_mut(at)
+            && let Some(origin) = batch.origins.get_mut(at)
+        {
+            let packet = packet.insert(placed.packet(&frame));
+            *place = Some(self.flows.locate(packet));
+            *origin = block.frames.get(index).map(|entry| entry.origin);
+            batch.count += 1;
+        }
+    }
+
+    /// Loads the table lines of the packets in `batch`, then walks and empties it.
+    fn run_batch(&mut self, batch: &mut Batch<'_>) {
+        let count = std::mem::take(&mut batch.count);
+        let places = batch.places.get(..count).unwrap_or_default();
+        let known = places
+            .iter()
+            .flatten()
+            .fold(0, |known, (_, _, hash)| known ^ self.flows.warm(*hash));
+        std::hint::black_box(known);
+        let packets = batch.packets.iter().zip(places).zip(&batch.origins);
+        for ((packet, place), origin) in packets {
+            if let (Some(packet), Some(place)) = (packet, place) {
+                self.on_packet(packet, place, *origin);
+            }
+        }
     }
 
     #[inline]
