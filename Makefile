@@ -32,8 +32,8 @@ test: setup
 	@CARGO="$(CARGO)" scripts/test.sh --features "$(FEATURES)"
 
 lint: setup
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets --features "$(FEATURES)" -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets --features "$(FEATURES)" -- -D warnings
 	@# Checking links nothing: any path will do for libFuzzer, and no C++ compiler is needed.
 	CUSTOM_LIBFUZZER_PATH=target/libfuzzer.a $(CARGO) clippy --locked --manifest-path fuzz/Cargo.toml \
 		--target-dir target -- -D warnings
@@ -43,7 +43,7 @@ deny:
 	@scripts/deny.sh
 
 bench: setup
-	$(CARGO) bench --locked
+	$(CARGO) bench --locked --package ottometer-benches
 
 # Builds large captures out of CORPUS and compares with other programs; see docs/benchmarks.md.
 bench-peers: build

@@ -1,6 +1,6 @@
 //! `ottometer interfaces`: what can be captured.
 //!
-//! Names, flags and addresses come from `pnet`; what it does not know (MTU, speed, the kind of
+//! Names, flags and addresses come from `pnet_datalink`; what it does not know (MTU, speed, the kind of
 //! link) from `/sys/class/net`, where there is one.
 
 use std::fs;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
-use pnet::datalink::NetworkInterface;
+use pnet_datalink::NetworkInterface;
 use serde::Serialize;
 
 use super::screen;
@@ -56,7 +56,7 @@ struct Row {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let mut rows: Vec<Row> = pnet::datalink::interfaces()
+    let mut rows: Vec<Row> = pnet_datalink::interfaces()
         .iter()
         .map(|interface| row(interface, Path::new("/sys/class/net")))
         .collect();
@@ -95,7 +95,7 @@ fn row(interface: &NetworkInterface, system: &Path) -> Row {
         link: about("type").map(link_name),
         mac: interface
             .mac
-            .filter(|mac| *mac != pnet::datalink::MacAddr::zero())
+            .filter(|mac| *mac != pnet_datalink::MacAddr::zero())
             .map(|mac| mac.to_string()),
         addresses: interface.ips.iter().map(ToString::to_string).collect(),
         mtu: about("mtu"),
@@ -169,7 +169,7 @@ fn speed(mbit: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use pnet::datalink::MacAddr;
+    use pnet_datalink::MacAddr;
 
     use super::*;
 
