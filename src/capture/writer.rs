@@ -203,8 +203,8 @@ mod tests {
     use std::io::Cursor;
 
     use super::*;
-    use crate::capture::{Block, Envelope};
     use crate::capture::file::{Options, Reader};
+    use crate::capture::{Block, Envelope};
     use crate::time::Timestamp;
 
     fn frame(at: u64, link: LinkType, wire_len: u32, bytes: &[u8]) -> Frame<'_> {

@@ -64,6 +64,8 @@ pub struct Datagrams {
     /// What was received last, and how much of it has been handed over.
     batch: Vec<Received>,
     taken: usize,
+    /// When the last of them came that was looked at.
+    seen: Timestamp,
     counts: Counts,
     counted_at: Instant,
     opened: Timestamp,
@@ -107,10 +109,7 @@ impl Datagrams {
         let name = options.interface.clone();
         let filter = options.filter.as_deref();
         let filter = filter.map(|text| Programs::new(&name, text)).transpose()?;
-        let system = |error: io::Error| Error::Socket {
-            name: name.clone(),
-            source: error,
-        };
+        let system = |error| Error::of_socket(&name, error);
         let socket = UdpSocket::bind(address).map_err(system)?;
         socket.set_nonblocking(true).map_err(system)?;
         setsockopt(&socket, ReceiveTimestampns, &true).map_err(|errno| system(errno.into()))?;
@@ -128,6 +127,7 @@ impl Datagrams {
             slot,
             batch: Vec::with_capacity(AT_ONCE),
             taken: 0,
+            seen: now,
             counts: Counts::default(),
             counted_at: clock::steady(),
             opened: now,
@@ -139,25 +139,32 @@ impl Datagrams {
         })
     }
 
-    /// Takes in what is there, until the block is full.
-    fn fill(&mut self, block: &mut Block) {
-        while block.bytes.len() < BLOCK_BYTES && block.frames.len() < BLOCK_FRAMES {
+    /// Takes in what is there, until the block is full or so much has been looked at that would fill it;
+    /// whether that was all.
+    fn fill(&mut self, block: &mut Block) -> bool {
+        let mut looked_at = 0;
+        while block.bytes.len() < BLOCK_BYTES && looked_at < BLOCK_FRAMES {
             if self.taken == self.batch.len() {
                 if let Err(error) = self.receive() {
                     self.report(&error);
-                    break;
                 }
                 if self.batch.is_empty() {
-                    break;
+                    return true;
                 }
             }
             let slots = self.buffer.chunks_exact(self.slot).zip(&self.batch);
             for (slot, &datagram) in slots.skip(self.taken) {
                 self.taken += 1;
+                self.seen = datagram.at;
+                looked_at += 1;
                 let bytes = slot.get(..datagram.len).unwrap_or(slot);
                 let mut frame = unwrapped(self.mirror, bytes, datagram.len);
                 frame.bytes = frame.bytes.get(..self.snap_len).unwrap_or(frame.bytes);
-                if self.filter.as_ref().is_none_or(|filter| filter.wants(&frame)) {
+                if self
+                    .filter
+                    .as_ref()
+                    .is_none_or(|filter| filter.wants(&frame))
+                {
                     frame.add_to(block, datagram.at);
                 }
                 if block.bytes.len() >= BLOCK_BYTES {
@@ -165,6 +172,7 @@ impl Datagrams {
                 }
             }
         }
+        false
     }
 
     /// Receives as much as one call does.
@@ -235,11 +243,15 @@ impl Source for Datagrams {
             self.wait(wait);
             // Before looking: what comes later is later than this.
             let now = clock::wall();
-            self.fill(block);
+            let is_all = self.fill(block);
             if block.frames.is_empty() {
-                self.quiet = true;
+                self.quiet = is_all;
                 let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
-                let passed = Timestamp(now.0.saturating_sub(lag));
+                let passed = match is_all {
+                    true => Timestamp(now.0.saturating_sub(lag)),
+                    // All that came so far is left out by the filter.
+                    false => self.seen,
+                };
                 return self.course.pass(block, passed);
             }
         }
@@ -286,7 +298,11 @@ impl Source for Datagrams {
 impl Programs {
     fn new(name: &str, text: &str) -> Result<Self, Error> {
         let mut filter = Filter::new(Path::new(name), text);
-        let mut program = |link| filter.program(link).map_err(|error| Error::of_filter(name, error));
+        let mut program = |link| {
+            filter
+                .program(link)
+                .map_err(|error| Error::of_filter(name, error))
+        };
         Ok(Self {
             ethernet: program(LinkType::ETHERNET)?,
             ip: program(LinkType::RAW)?,
@@ -492,15 +508,50 @@ mod tests {
             (Mirror::Vxlan, vxlan(0x0c, 1), 0x02, (in_vxlan, ethernet, 8)),
             (Mirror::Vxlan, vxlan(0x00, 0), 0x02, (malformed, ip, 0)),
             (Mirror::Vxlan, vec![8; 3], 0x02, (malformed, ip, 0)),
-            (Mirror::Geneve, geneve(0, 0, 0x6558, 0), 2, (in_geneve, ethernet, 8)),
-            (Mirror::Geneve, geneve(2, 0, 0x6558, 2), 2, (in_geneve, ethernet, 16)),
-            (Mirror::Geneve, geneve(63, 0, 0x0800, 63), 0x45, (in_geneve, ip, 260)),
-            (Mirror::Geneve, geneve(0, 0, 0x86dd, 0), 0x60, (in_geneve, ip, 8)),
+            (
+                Mirror::Geneve,
+                geneve(0, 0, 0x6558, 0),
+                2,
+                (in_geneve, ethernet, 8),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(2, 0, 0x6558, 2),
+                2,
+                (in_geneve, ethernet, 16),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(63, 0, 0x0800, 63),
+                0x45,
+                (in_geneve, ip, 260),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(0, 0, 0x86dd, 0),
+                0x60,
+                (in_geneve, ip, 8),
+            ),
             (Mirror::Geneve, geneve(0, 0, 0x0806, 0), 0, (other, ip, 0)),
-            (Mirror::Geneve, geneve(0, 0x80, 0x6558, 0), 0, (other, ip, 0)),
-            (Mirror::Geneve, geneve(0x40, 0, 0x6558, 0), 0, (malformed, ip, 0)),
+            (
+                Mirror::Geneve,
+                geneve(0, 0x80, 0x6558, 0),
+                0,
+                (other, ip, 0),
+            ),
+            (
+                Mirror::Geneve,
+                geneve(0x40, 0, 0x6558, 0),
+                0,
+                (malformed, ip, 0),
+            ),
             // Options that are not there.
-            (Mirror::Geneve, geneve(63, 0, 0x6558, 1), 0, (malformed, ip, 0)),
+            (
+                Mirror::Geneve,
+                geneve(63, 0, 0x6558, 1),
+                0,
+                (malformed, ip, 0),
+            ),
             (Mirror::Geneve, vec![], 0, (malformed, ip, 0)),
         ];
         for (mirror, header, first, (envelope, link, len)) in rows {
@@ -516,7 +567,13 @@ mod tests {
             // Of a longer one that was cut as much is known.
             let found = unwrapped(mirror, &datagram, datagram.len() + 1000);
             let wire_len = expected.wire_len + 1000;
-            assert_eq!(found, Unwrapped { wire_len, ..expected });
+            assert_eq!(
+                found,
+                Unwrapped {
+                    wire_len,
+                    ..expected
+                }
+            );
             for len in 0..datagram.len() {
                 let cut = datagram.get(..len).unwrap();
                 let found = unwrapped(mirror, cut, len);

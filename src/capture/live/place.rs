@@ -74,7 +74,9 @@ impl Place {
         let Some(&(scheme, usual)) = schemes.find(|(name, _)| scheme.eq_ignore_ascii_case(name))
         else {
             let known = SCHEMES.map(|(name, _)| format!("{name}://")).join(", ");
-            return Err(format!("`{said}`: frames come from {known} or an interface"));
+            return Err(format!(
+                "`{said}`: frames come from {known} or an interface"
+            ));
         };
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         let (host, port) = host_and_port(authority)
@@ -171,7 +173,10 @@ mod tests {
             ("vxlan://0.0.0.0:99999", Err("is not ADDRESS:PORT")),
             ("vxlan://[::1", Err("is not ADDRESS:PORT")),
             ("vxlan://[mirror]", Err("is not ADDRESS:PORT")),
-            ("pcap://sensor.example:57000", host("sensor.example", 57_000)),
+            (
+                "pcap://sensor.example:57000",
+                host("sensor.example", 57_000),
+            ),
             ("pcap://[::1]", host("::1", 57_012)),
             ("pcap://:57012", Err("names no host")),
             ("pcap://u@host", Err("is not ADDRESS:PORT")),
@@ -180,7 +185,10 @@ mod tests {
                 Ok(Place::Listener(at("127.0.0.1:5"))),
             ),
             ("pcap-listen://", Ok(Place::Listener(at("[::]:57012")))),
-            ("gre://", Err("frames come from vxlan://, geneve://, pcap://")),
+            (
+                "gre://",
+                Err("frames come from vxlan://, geneve://, pcap://"),
+            ),
         ];
         for (said, expected) in rows {
             match (Place::parse(said), expected) {

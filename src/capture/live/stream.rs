@@ -30,8 +30,8 @@ use super::interface::{FIRST_RETRY, LAST_RETRY};
 use super::place::Host;
 use super::tap::BLOCK_BYTES;
 use super::{Arrival, Counts, LinkState, MAX_BLOCK, Options, Source, clock};
-use crate::capture::filter::Filter;
 use crate::capture::file::{self, Reader};
+use crate::capture::filter::Filter;
 use crate::capture::stop::Stop;
 use crate::capture::{Block, LinkType};
 use crate::time::Timestamp;
@@ -94,44 +94,41 @@ enum PeerPlace {
     Listener(TcpListener),
 }
 
-/// Whom to read from.
-#[derive(Clone, Copy, Debug)]
-pub enum From<'a> {
-    /// It is connected to.
-    Host(&'a Host),
-    /// It connects to this address.
-    Listener(SocketAddr),
-}
-
 impl CaptureStream {
     /// Bytes that one takes: blocks on their way, one that is read, and what is left of the last.
     pub const MEMORY: usize = (2 * AHEAD + 2) * MAX_BLOCK;
 
-    /// Looks up the host, or takes the address. Nothing is connected before the first block is asked
-    /// for. `now` is since when its state counts.
+    /// Looks up the host, which is connected to once the first block is asked for. `now` is since when
+    /// its state counts.
     ///
     /// # Errors
     ///
-    /// When there is no such host or address, or libpcap does not take the filter.
-    pub fn open(options: &Options, from: From<'_>, now: Timestamp) -> Result<Self, Error> {
+    /// When there is no such host, or libpcap does not take the filter.
+    pub fn connect(options: &Options, host: &Host, now: Timestamp) -> Result<Self, Error> {
+        let found = addresses(host).map_err(|error| Error::of_socket(&options.interface, error))?;
+        Self::open(options, PeerPlace::Host(host.clone(), found), now)
+    }
+
+    /// Takes the address, for one at a time who connects. `now` is since when its state counts.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not to be had, or libpcap does not take the filter.
+    pub fn listen(options: &Options, address: SocketAddr, now: Timestamp) -> Result<Self, Error> {
+        let listener = TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        let listener = listener.map_err(|error| Error::of_socket(&options.interface, error))?;
+        Self::open(options, PeerPlace::Listener(listener), now)
+    }
+
+    fn open(options: &Options, place: PeerPlace, now: Timestamp) -> Result<Self, Error> {
         let name = options.interface.clone();
-        let system = |error: io::Error| Error::Socket {
-            name: name.clone(),
-            source: error,
-        };
+        let system = |error| Error::of_socket(&name, error);
         if let Some(text) = &options.filter {
             check_filter(&name, text)?;
         }
-        let place = match from {
-            From::Host(host) => {
-                PeerPlace::Host(host.clone(), addresses(host).map_err(system)?)
-            }
-            From::Listener(address) => {
-                let listener = TcpListener::bind(address).map_err(system)?;
-                listener.set_nonblocking(true).map_err(system)?;
-                PeerPlace::Listener(listener)
-            }
-        };
         let (wakes, waker) = io::pipe().map_err(system)?;
         let is_asked_to_stop = Arc::new(AtomicBool::new(false));
         let also_wakes = wakes.try_clone().map_err(system)?;
@@ -194,6 +191,9 @@ impl CaptureStream {
                     self.counts.received += block.frames.len() as u64;
                     if !block.frames.is_empty() {
                         return true;
+                    }
+                    if left.is_zero() {
+                        return false;
                     }
                 }
                 Ok(Event::Connected) => self.state = (LinkState::Up, clock::wall()),
@@ -284,7 +284,10 @@ impl Peer {
                     // Said once, however often it is tried.
                     let error = error.to_string();
                     if error != failing {
-                        warn!(interface = self.name, error, "no connection; it is tried again");
+                        warn!(
+                            interface = self.name,
+                            error, "no connection; it is tried again"
+                        );
                         failing = error;
                     }
                 }
@@ -374,13 +377,20 @@ impl Peer {
                 has_frames = counts.frames > 0;
                 if counts.lying_lengths > 0 {
                     let records = counts.lying_lengths;
-                    warn!(interface, records, "their original lengths cannot be true: they count as captured");
+                    warn!(
+                        interface,
+                        records, "their original lengths cannot be true: they count as captured"
+                    );
                 }
                 if let Some(damage) = reader.damage() {
                     is_damaged = true;
                     warn!(interface, reason = %damage, "capture interrupted");
                 } else if !self.options.stop.is_asked() {
-                    warn!(interface, reason = "the stream has ended", "capture interrupted");
+                    warn!(
+                        interface,
+                        reason = "the stream has ended",
+                        "capture interrupted"
+                    );
                 }
             }
         }

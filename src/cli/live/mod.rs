@@ -25,7 +25,7 @@ use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
 use crate::capture::live::{
-    Budget, CaptureStream, Datagrams, Error, Fanout, From, Interface, Limited, Options, Place, Source,
+    Budget, CaptureStream, Datagrams, Error, Fanout, Interface, Limited, Options, Place, Source,
 };
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
@@ -300,13 +300,11 @@ fn open(
                 continue;
             }
             Place::Sender(host) => {
-                let from = From::Host(host);
-                sources.push(Box::new(CaptureStream::open(&options, from, now)?));
+                sources.push(Box::new(CaptureStream::connect(&options, host, now)?));
                 continue;
             }
             &Place::Listener(address) => {
-                let from = From::Listener(address);
-                sources.push(Box::new(CaptureStream::open(&options, from, now)?));
+                sources.push(Box::new(CaptureStream::listen(&options, address, now)?));
                 continue;
             }
         }
