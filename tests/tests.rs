@@ -71,6 +71,9 @@ mod live_capture;
 // The live run on real interfaces.
 mod live;
 
+// Without an interface: datagrams of a mirror, captures over TCP.
+mod live_sockets;
+
 // Its records where they cannot be written.
 mod live_records;
 

@@ -72,24 +72,41 @@ impl Live {
         Self::spawn(folder, namespace, interface, &more)
     }
 
+    /// Starts it outside of any lab, from what `arguments` name, and waits until it captures.
+    pub(crate) fn start_here(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // The folders of the test belong to the user who runs it.
+        let user: &[&str] = match nix::unistd::geteuid().is_root() {
+            true => &["--user", "root"],
+            false => &[],
+        };
+        let child = Self::command(&folder, &[user, arguments].concat());
+        let mut live = Self { child, folder };
+        live.wait_until_it_captures();
+        live
+    }
+
     fn spawn(
         folder: tempfile::TempDir,
         namespace: &Namespace,
         interface: &str,
         more: &[&str],
     ) -> Self {
-        let errors = folder.path().join("stderr");
-        let child = namespace.enter(|| {
-            Command::new(env!("CARGO_BIN_EXE_ottometer"))
-                .args(["live", "-i", interface, "--format", "json"])
-                .args(more)
-                .current_dir(folder.path())
-                .stdout(Stdio::piped())
-                .stderr(fs::File::create(&errors).unwrap())
-                .spawn()
-                .unwrap()
-        });
+        let arguments = [&["-i", interface], more].concat();
+        let child = namespace.enter(|| Self::command(&folder, &arguments));
         Self { child, folder }
+    }
+
+    fn command(folder: &tempfile::TempDir, arguments: &[&str]) -> Child {
+        let errors = fs::File::create(folder.path().join("stderr")).unwrap();
+        Command::new(env!("CARGO_BIN_EXE_ottometer"))
+            .args(["live", "--format", "json"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .stdout(Stdio::piped())
+            .stderr(errors)
+            .spawn()
+            .unwrap()
     }
 
     pub(crate) fn wait_until_it_captures(&mut self) {

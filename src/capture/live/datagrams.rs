@@ -64,6 +64,8 @@ pub struct Datagrams {
     /// What was received last, and how much of it has been handed over.
     batch: Vec<Received>,
     taken: usize,
+    /// When the last of them came that was looked at.
+    seen: Timestamp,
     counts: Counts,
     counted_at: Instant,
     opened: Timestamp,
@@ -107,10 +109,7 @@ impl Datagrams {
         let name = options.interface.clone();
         let filter = options.filter.as_deref();
         let filter = filter.map(|text| Programs::new(&name, text)).transpose()?;
-        let system = |error: io::Error| Error::Socket {
-            name: name.clone(),
-            source: error,
-        };
+        let system = |error| Error::of_socket(&name, error);
         let socket = UdpSocket::bind(address).map_err(system)?;
         socket.set_nonblocking(true).map_err(system)?;
         setsockopt(&socket, ReceiveTimestampns, &true).map_err(|errno| system(errno.into()))?;
@@ -128,6 +127,7 @@ impl Datagrams {
             slot,
             batch: Vec::with_capacity(AT_ONCE),
             taken: 0,
+            seen: now,
             counts: Counts::default(),
             counted_at: clock::steady(),
             opened: now,
@@ -139,21 +139,24 @@ impl Datagrams {
         })
     }
 
-    /// Takes in what is there, until the block is full.
-    fn fill(&mut self, block: &mut Block) {
-        while block.bytes.len() < BLOCK_BYTES && block.frames.len() < BLOCK_FRAMES {
+    /// Takes in what is there, until the block is full or so much has been looked at that would fill it;
+    /// whether that was all.
+    fn fill(&mut self, block: &mut Block) -> bool {
+        let mut looked_at = 0;
+        while block.bytes.len() < BLOCK_BYTES && looked_at < BLOCK_FRAMES {
             if self.taken == self.batch.len() {
                 if let Err(error) = self.receive() {
                     self.report(&error);
-                    break;
                 }
                 if self.batch.is_empty() {
-                    break;
+                    return true;
                 }
             }
             let slots = self.buffer.chunks_exact(self.slot).zip(&self.batch);
             for (slot, &datagram) in slots.skip(self.taken) {
                 self.taken += 1;
+                self.seen = datagram.at;
+                looked_at += 1;
                 let bytes = slot.get(..datagram.len).unwrap_or(slot);
                 let mut frame = unwrapped(self.mirror, bytes, datagram.len);
                 frame.bytes = frame.bytes.get(..self.snap_len).unwrap_or(frame.bytes);
@@ -169,6 +172,7 @@ impl Datagrams {
                 }
             }
         }
+        false
     }
 
     /// Receives as much as one call does.
@@ -239,11 +243,15 @@ impl Source for Datagrams {
             self.wait(wait);
             // Before looking: what comes later is later than this.
             let now = clock::wall();
-            self.fill(block);
+            let is_all = self.fill(block);
             if block.frames.is_empty() {
-                self.quiet = true;
+                self.quiet = is_all;
                 let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
-                let passed = Timestamp(now.0.saturating_sub(lag));
+                let passed = match is_all {
+                    true => Timestamp(now.0.saturating_sub(lag)),
+                    // All that came so far is left out by the filter.
+                    false => self.seen,
+                };
                 return self.course.pass(block, passed);
             }
         }

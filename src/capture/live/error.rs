@@ -110,7 +110,15 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// The same of a source that filters by itself.
+    /// What the system says of the socket that was asked for by this name.
+    pub(super) fn of_socket(name: &str, source: io::Error) -> Self {
+        Self::Socket {
+            name: name.to_owned(),
+            source,
+        }
+    }
+
+    /// What libpcap says of the filter of a source that filters by itself.
     pub(super) fn of_filter(name: &str, error: FileError) -> Self {
         let name = name.to_owned();
         match error {

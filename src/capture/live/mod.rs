@@ -29,7 +29,7 @@ pub use error::Error;
 pub use interface::Interface;
 pub use limit::{Budget, Limited};
 pub use place::{Host, Mirror, Place};
-pub use stream::{CaptureStream, From};
+pub use stream::CaptureStream;
 
 pub(crate) use clock::{steady, wall as now};
 

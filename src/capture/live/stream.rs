@@ -94,42 +94,41 @@ enum PeerPlace {
     Listener(TcpListener),
 }
 
-/// Whom to read from.
-#[derive(Clone, Copy, Debug)]
-pub enum From<'a> {
-    /// It is connected to.
-    Host(&'a Host),
-    /// It connects to this address.
-    Listener(SocketAddr),
-}
-
 impl CaptureStream {
     /// Bytes that one takes: blocks on their way, one that is read, and what is left of the last.
     pub const MEMORY: usize = (2 * AHEAD + 2) * MAX_BLOCK;
 
-    /// Looks up the host, or takes the address. Nothing is connected before the first block is asked
-    /// for. `now` is since when its state counts.
+    /// Looks up the host, which is connected to once the first block is asked for. `now` is since when
+    /// its state counts.
     ///
     /// # Errors
     ///
-    /// When there is no such host or address, or libpcap does not take the filter.
-    pub fn open(options: &Options, from: From<'_>, now: Timestamp) -> Result<Self, Error> {
+    /// When there is no such host, or libpcap does not take the filter.
+    pub fn connect(options: &Options, host: &Host, now: Timestamp) -> Result<Self, Error> {
+        let found = addresses(host).map_err(|error| Error::of_socket(&options.interface, error))?;
+        Self::open(options, PeerPlace::Host(host.clone(), found), now)
+    }
+
+    /// Takes the address, for one at a time who connects. `now` is since when its state counts.
+    ///
+    /// # Errors
+    ///
+    /// When the address is not to be had, or libpcap does not take the filter.
+    pub fn listen(options: &Options, address: SocketAddr, now: Timestamp) -> Result<Self, Error> {
+        let listener = TcpListener::bind(address).and_then(|listener| {
+            listener.set_nonblocking(true)?;
+            Ok(listener)
+        });
+        let listener = listener.map_err(|error| Error::of_socket(&options.interface, error))?;
+        Self::open(options, PeerPlace::Listener(listener), now)
+    }
+
+    fn open(options: &Options, place: PeerPlace, now: Timestamp) -> Result<Self, Error> {
         let name = options.interface.clone();
-        let system = |error: io::Error| Error::Socket {
-            name: name.clone(),
-            source: error,
-        };
+        let system = |error| Error::of_socket(&name, error);
         if let Some(text) = &options.filter {
             check_filter(&name, text)?;
         }
-        let place = match from {
-            From::Host(host) => PeerPlace::Host(host.clone(), addresses(host).map_err(system)?),
-            From::Listener(address) => {
-                let listener = TcpListener::bind(address).map_err(system)?;
-                listener.set_nonblocking(true).map_err(system)?;
-                PeerPlace::Listener(listener)
-            }
-        };
         let (wakes, waker) = io::pipe().map_err(system)?;
         let is_asked_to_stop = Arc::new(AtomicBool::new(false));
         let also_wakes = wakes.try_clone().map_err(system)?;
@@ -192,6 +191,9 @@ impl CaptureStream {
                     self.counts.received += block.frames.len() as u64;
                     if !block.frames.is_empty() {
                         return true;
+                    }
+                    if left.is_zero() {
+                        return false;
                     }
                 }
                 Ok(Event::Connected) => self.state = (LinkState::Up, clock::wall()),

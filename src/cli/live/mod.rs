@@ -25,11 +25,12 @@ use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
 use crate::capture::live::{
-    Budget, CaptureStream, Datagrams, Error, Fanout, From, Interface, Limited, Options, Place,
-    Source,
+    Budget, CaptureStream, Datagrams, Error, Fanout, Interface, Limited, Options, Place, Source,
 };
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
+use crate::export::snapshot::Snapshot;
+use crate::export::summary;
 use crate::pipeline;
 use crate::pipeline::live::{self, Control, Output, Steering};
 use crate::pipeline::memory::Memory;
@@ -41,8 +42,6 @@ use crate::sink::{Opened, Opening, Prepared};
 use crate::time::Timestamp;
 use crate::tui::View;
 use crate::usage;
-use crate::view::snapshot::Snapshot;
-use crate::view::summary;
 
 pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<ExitCode> {
     // The first of all: a reload or an end may be asked for while the run still starts.
@@ -301,13 +300,11 @@ fn open(
                 continue;
             }
             Place::Sender(host) => {
-                let from = From::Host(host);
-                sources.push(Box::new(CaptureStream::open(&options, from, now)?));
+                sources.push(Box::new(CaptureStream::connect(&options, host, now)?));
                 continue;
             }
             &Place::Listener(address) => {
-                let from = From::Listener(address);
-                sources.push(Box::new(CaptureStream::open(&options, from, now)?));
+                sources.push(Box::new(CaptureStream::listen(&options, address, now)?));
                 continue;
             }
         }

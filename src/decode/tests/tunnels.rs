@@ -7,7 +7,8 @@ use super::build::{
     udp_packet, vlan, with,
 };
 use super::{DropReason, LinkType, assert_innermost, decode, encapsulations, ends, frame, outcome};
-use crate::decode::{Config, Decoded, Decoder, Tunnel};
+use crate::capture::{Envelope, Frame};
+use crate::decode::{Config, Copies, Decoded, Decoder, Tunnel};
 
 /// Name, tunnel, its identifier, bytes.
 pub(super) type Row = (&'static str, Tunnel, u32, Vec<u8>);
@@ -94,6 +95,30 @@ fn tunnels() -> Vec<Row> {
         ("L2TP 3 over IP", Tunnel::L2tp, 5, outer(115, &with(&[0, 0, 0, 5, 9, 9, 9, 9], &eth))),
     ];
     [rows, encapsulations::rows()].concat()
+}
+
+#[test]
+fn what_a_source_took_away_is_the_outermost_tunnel() {
+    let bytes = ethernet(0x0800, &udp_packet());
+    // The envelope; the tunnel and its identifier, or why there is no packet.
+    for (envelope, expected) in [
+        (Envelope::None, Ok((None, 0))),
+        (Envelope::Vxlan(7), Ok((Some(Tunnel::Vxlan), 7))),
+        (Envelope::Geneve(9), Ok((Some(Tunnel::Geneve), 9))),
+        (Envelope::Other, Err(DropReason::NonIp)),
+        (Envelope::Malformed, Err(DropReason::Malformed)),
+    ] {
+        let frame = Frame {
+            envelope,
+            ..frame(LinkType::ETHERNET, &bytes)
+        };
+        let found = outcome(frame).map(|packet| (packet.tunnel, packet.tunnel_id));
+        assert_eq!(found, expected, "{envelope:?}");
+        // What is no frame has no copy.
+        let mut copies = Copies::new(16, std::time::Duration::from_millis(5));
+        assert!(!copies.is_copy(&frame));
+        assert_eq!(copies.is_copy(&frame), expected.is_ok());
+    }
 }
 
 #[test]
