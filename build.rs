@@ -1,39 +1,42 @@
-//! Embeds `signatures/*/*.toml`: writes the list of their paths and texts that
-//! `src/signature/source.rs` includes.
+//! Packs `signatures/*/*.toml` for optimised builds: `src/signature/source.rs` includes the result,
+//! `src/signature/packed` reads it. A development build reads the folder when it runs, so that a
+//! changed file makes no new build.
+
+#[path = "src/signature/packed/tag.rs"]
+mod tag;
+#[path = "src/signature/packed/write.rs"]
+mod write;
 
 use std::error::Error;
-use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/signature/packed");
+    println!("cargo::rustc-check-cfg=cfg(embedded_signatures)");
+    if env::var("PROFILE")? != "release" {
+        return Ok(());
+    }
+    println!("cargo::rustc-cfg=embedded_signatures");
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let signatures = root.join("signatures");
-    println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={}", signatures.display());
-
-    let mut list = String::from("static BUILTIN: &[(&str, &str)] = &[\n");
+    let mut files = Vec::new();
     for folder in sorted(&signatures)? {
         for file in sorted(&folder)? {
-            if file
-                .extension()
-                .is_some_and(|extension| extension == "toml")
-            {
-                let shown = file
-                    .strip_prefix(&root)?
-                    .display()
-                    .to_string()
-                    .replace('\\', "/");
-                writeln!(
-                    list,
-                    "    ({shown:?}, include_str!({:?})),",
-                    file.display().to_string()
-                )?;
+            let is_toml = file.extension().is_some_and(|ending| ending == "toml");
+            if is_toml {
+                let path = file.strip_prefix(&root)?.display().to_string();
+                files.push((path.replace('\\', "/"), fs::read_to_string(&file)?));
             }
         }
     }
-    list.push_str("];\n");
-    fs::write(Path::new(&env::var("OUT_DIR")?).join("signatures.rs"), list)?;
+    let packed = write::pack(&files)?;
+    fs::write(
+        Path::new(&env::var("OUT_DIR")?).join("signatures.packed"),
+        packed,
+    )?;
     Ok(())
 }
 

@@ -1,5 +1,9 @@
 //! The built-in signatures hold what their language promises.
 
+use std::fs;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
 use unicode_width::UnicodeWidthStr;
 
 use crate::support;
@@ -83,4 +87,146 @@ fn what_is_listed_can_be_searched_for() {
             assert!(line.width() <= columns.parse().unwrap(), "{line}");
         }
     }
+}
+
+/// Who writes files by hand or by a script gets ids that nobody has, or had.
+#[test]
+fn ids_are_given_out_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().to_str().unwrap();
+    let new = |name: &str, more: &[&str]| {
+        let mut words = vec!["signatures", "new", name, "--dir", dir];
+        words.extend(more);
+        support::ottometer(&words)
+    };
+    let next = |more: &[&str]| {
+        let mut words = vec!["signatures", "next-id", "--dir", dir];
+        words.extend(more);
+        support::succeed(&words)
+    };
+    // A site's.
+    assert_eq!(next(&["--count", "2"]), "60000\n60001\n");
+    // A project's.
+    fs::write(
+        folder.path().join("tombstones.toml"),
+        "first = 10\nlast = 20\n[[tombstone]]\nid = 12\nname = 'old'\nreason = 'it ended'\ndate = 2026-11-27\n",
+    )
+    .unwrap();
+    assert_eq!(next(&["--count", "2"]), "13\n14\n");
+    assert_eq!(next(&["--from", "11", "--count", "2"]), "11\n13\n");
+    let done = new(
+        "ai/acme",
+        &[
+            "--title",
+            "Acme \"AI\"",
+            "--host",
+            "acme.example",
+            "--host",
+            "acme.*",
+        ],
+    );
+    assert!(done.status.success(), "{done:?}");
+    let told = String::from_utf8(done.stdout).unwrap();
+    assert!(told.ends_with("acme.toml: id 13\n"), "{told}");
+    let check = support::succeed([
+        "signatures",
+        "check",
+        dir,
+        "--with-built-in",
+        "--deny-warnings",
+    ]);
+    assert!(check.ends_with(": 0 errors, 0 warnings\n"), "{check}");
+    for (name, more, expected) in [
+        ("ai/acme", &[][..], "there is one already"),
+        ("aii/other", &[], "did you mean `ai`?"),
+        ("ai/Other", &[], "expected a slug"),
+        ("ai", &[], "expected CATEGORY/NAME"),
+        ("food/other", &["--host", "acme.*"], "is claimed by"),
+        (
+            "food/other",
+            &["--host", "com.*"],
+            "it would claim everybody's names",
+        ),
+        ("food/other", &["--from", "21"], "no id is left"),
+    ] {
+        let refused = new(name, more);
+        let told = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            !refused.status.success() && told.contains(expected),
+            "{name}: {told}"
+        );
+    }
+    assert!(!folder.path().join("food").exists(), "nothing is half made");
+    // By hand, with an id that is gone, and with one of sites.
+    let file = folder.path().join("ai/acme.toml");
+    let text = fs::read_to_string(&file).unwrap();
+    for (id, expected) in [
+        ("12", "ids are never given again"),
+        ("60000", "expected an id from 10 to 20"),
+    ] {
+        fs::write(&file, text.replace("id = 13", &format!("id = {id}"))).unwrap();
+        let output = support::ottometer(["signatures", "check", dir]);
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            !output.status.success() && told.contains(expected),
+            "{told}"
+        );
+        assert!(told.contains("acme.toml:2:6: "), "{told}");
+    }
+}
+
+#[test]
+fn names_are_said_to_be_whose_they_are() {
+    let name = |words: &[&str], input: &str| {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ottometer"))
+            .args(["signatures", "name"])
+            .args(words)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(input.as_bytes())
+            .unwrap();
+        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+    };
+    let lines = name(
+        &["www.google.co.uk", "-", "--format", "json"],
+        "WWW.weixin.qq.com\n\n a..b \nx.invalid",
+    );
+    let rows: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 4, "{lines}");
+    assert_eq!(rows[0]["app"], "google");
+    assert_eq!(rows[0]["pattern"], "google.*");
+    assert_eq!(rows[0]["file"], "signatures/web/google.toml");
+    let file = fs::read_to_string(support::root().join("signatures/web/google.toml")).unwrap();
+    let line = file
+        .lines()
+        .nth(rows[0]["line"].as_u64().unwrap() as usize - 1);
+    assert!(line.unwrap().contains("\"google.*\""), "{line:?}");
+    assert_eq!(rows[1]["app"], "wechat");
+    assert!(rows[2].get("app").is_none() && rows[3].get("app").is_none());
+    let csv = name(
+        &["-", "--unknown", "--format", "csv"],
+        "google.de\nx.invalid\n",
+    );
+    assert_eq!(
+        csv,
+        "host,app,category,service,rule,pattern,file,line\nx.invalid,,,,,,,\n"
+    );
+    let summary = name(
+        &["-", "--summary", "--format", "csv"],
+        "google.de\nx.invalid\na..b\ngoogle.fr",
+    );
+    assert_eq!(
+        summary,
+        "kind,category,hosts,share\ncategory,web,2,0.500000\nnamed,,2,0.500000\n\
+         unknown,,1,0.250000\nno-name,,1,0.250000\n"
+    );
 }

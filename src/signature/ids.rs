@@ -14,12 +14,10 @@ use toml::value::Datetime;
 
 use super::compile::parse_all;
 use super::diagnostic::{Diagnostic, Findings};
-use super::source::SourceFile;
+use super::source::{SourceFile, builtin_tombstones};
 
 /// The file beside the categories.
 pub(super) const FILE: &str = "tombstones.toml";
-/// The project's, built into the binary.
-const BUILTIN: &str = include_str!("../../signatures/tombstones.toml");
 /// The first id for sites' own files.
 pub const FIRST_OF_SITES: u32 = 60_000;
 /// The largest that IPFIX can say: a selector of three octets (RFC 6759 section 4).
@@ -54,7 +52,7 @@ impl Ids {
     /// Those of the files built into the binary.
     pub fn builtin() -> Self {
         let path = format!("signatures/{FILE}");
-        let file = toml::from_str(BUILTIN).unwrap_or_default();
+        let file = toml::from_str(&builtin_tombstones()).unwrap_or_default();
         Self { path, file }
     }
 
@@ -317,7 +315,7 @@ mod tests {
 
     #[test]
     fn the_projects_ids_are_its_own() {
-        let ids = Ids::parse("signatures/tombstones.toml", BUILTIN).unwrap();
+        let ids = Ids::parse("signatures/tombstones.toml", &builtin_tombstones()).unwrap();
         assert_eq!(ids.check(&builtin_files()), []);
         assert_eq!(ids.range().1, FIRST_OF_SITES - 1);
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::check::check_parsed;
 use super::compile::{compile, parse_all};
 use super::source::{SourceFile, builtin_files, files_in, hash};
-use super::{Diagnostic, Severity, SignatureSet};
+use super::{Diagnostic, Hash, Severity, SignatureSet};
 
 /// Where the files of a set come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,7 +44,7 @@ impl Loader {
         previous: &Arc<SignatureSet>,
     ) -> Result<Arc<SignatureSet>, Vec<Diagnostic>> {
         let files = self.files()?;
-        if hash(&files) == previous.hash {
+        if hash(&files) == previous.hash() {
             return Ok(Arc::clone(previous));
         }
         checked(&files, Some(previous))
@@ -105,7 +105,7 @@ fn checked(
     check_parsed(&parsed, &mut found);
     found.retain(|finding| finding.severity == Severity::Error);
     if found.is_empty() {
-        set.hash = hash(files);
+        set.hash = Hash::Known(hash(files));
         return Ok(Arc::new(set));
     }
     found.sort();

@@ -5,8 +5,8 @@
 //! is replaced by one compiled after it ([`Loader`]): numbers of applications, protocols and rules
 //! that flows have learned from the old one mean the same in the new one.
 //!
-//! On the way from text to matcher: [`file`](mod@file) is the shape of a file, `compile` its
-//! meaning, `condition`, `pattern` and `glob` the small languages inside it; `domain`, `address`,
+//! On the way from text to matcher: [`file`](mod@file) is the shape of a file (`packed` what is built
+//! in), `compile` its meaning, `condition`, `pattern` and `glob` the small languages inside it; `domain`, `address`,
 //! `payload` (over `index`), `facts`, `flow` and `port` are the matchers. [`check`], [`test`] and
 //! [`list`] serve those who write signatures.
 
@@ -26,6 +26,7 @@ mod index;
 mod list;
 mod loader;
 mod needles;
+mod packed;
 mod pattern;
 mod payload;
 mod places;
@@ -52,6 +53,7 @@ pub use test::{Conversation, Fate, Observed, Runner, TestResult, test};
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::OnceLock;
 
 pub(crate) use self::flow::entropy;
 
@@ -71,7 +73,7 @@ use crate::verdict::{Evidence, RuleId, Tag};
 #[derive(Debug, Default)]
 pub struct SignatureSet {
     catalog: Catalog,
-    hash: String,
+    hash: Hash,
     rules: Rules,
     domains: DomainTable,
     addresses: AddressTable,
@@ -81,13 +83,29 @@ pub struct SignatureSet {
     flows: FlowTable,
 }
 
+/// The hash of a set's files.
+#[derive(Debug)]
+enum Hash {
+    Known(String),
+    /// Of the built-in files: to hash their texts, all of them must be read.
+    OfBuiltin(OnceLock<String>),
+}
+
+impl Default for Hash {
+    fn default() -> Self {
+        Self::Known(String::new())
+    }
+}
+
 impl SignatureSet {
     /// The set built into the binary.
     ///
     /// `check` refuses a bad file before it can become built in; should one be there all the
     /// same, its bad rules are left out.
     pub fn builtin() -> Self {
-        Self::compile_leniently(&builtin_files()).0
+        let mut set = compile::compile_files(&builtin_files(), None, &mut Vec::new());
+        set.hash = Hash::OfBuiltin(OnceLock::new());
+        set
     }
 
     /// The files under `dir`: instead of the built-in set, or in addition to it. There a file
@@ -137,7 +155,10 @@ impl SignatureSet {
 
     /// SHA-256 over all files of the set, in hex: records carry it.
     pub fn hash(&self) -> &str {
-        &self.hash
+        match &self.hash {
+            Hash::Known(hash) => hash,
+            Hash::OfBuiltin(hash) => hash.get_or_init(|| source::hash(&builtin_files())),
+        }
     }
 
     /// Bytes it takes, about: the capacities of its tables.
@@ -288,9 +309,8 @@ fn compile_files(
     previous: Option<&SignatureSet>,
 ) -> (SignatureSet, Vec<Diagnostic>) {
     let mut found = Vec::new();
-    let parsed = compile::parse_all(files, &mut found);
-    let mut set = compile::compile(&parsed, previous, &mut found);
-    set.hash = source::hash(files);
+    let mut set = compile::compile_files(files, previous, &mut found);
+    set.hash = Hash::Known(source::hash(files));
     (set, found)
 }
 

@@ -13,7 +13,6 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::SignatureSet;
 use super::address::{AddressTable, Prefix};
 use super::condition::SyntaxError;
 use super::diagnostic::{Diagnostic, Findings};
@@ -25,6 +24,7 @@ use super::payload::{PayloadRule, PayloadTable};
 use super::port::PortTable;
 use super::rule::{Guard, NewRule, RuleKind, Rules};
 use super::source::SourceFile;
+use super::{Hash, SignatureSet};
 use crate::app::{App, AppId, Catalog, Proto, Refused, Service};
 use crate::verdict::{Evidence, RuleId, Tag};
 
@@ -45,13 +45,21 @@ pub(super) fn parse_all<'a>(
     files: &'a [SourceFile],
     found: &mut Vec<Diagnostic>,
 ) -> Vec<Parsed<'a>> {
+    let parse = |source| parse(source, true, found);
+    sorted(files).into_iter().map(parse).collect()
+}
+
+fn sorted(files: &[SourceFile]) -> Vec<&SourceFile> {
     let mut files: Vec<_> = files.iter().collect();
     files.sort_by_key(|source| source.key());
-    let parse = |source: &'a SourceFile| Parsed {
-        source,
-        file: file::parse(&source.path, &source.text, found),
-    };
-    files.into_iter().map(parse).collect()
+    files
+}
+
+/// Reads one file. Of what is built in, tests are read only where they are asked for.
+fn parse<'a>(source: &'a SourceFile, with_tests: bool, found: &mut Vec<Diagnostic>) -> Parsed<'a> {
+    let packed = source.tree.and_then(|tree| tree.read(with_tests));
+    let file = packed.unwrap_or_else(|| file::parse(&source.path, &source.text, found));
+    Parsed { source, file }
 }
 
 /// Compiles what was read. Names and rules keep the numbers they had in `previous`.
@@ -60,16 +68,23 @@ pub(super) fn compile(
     previous: Option<&SignatureSet>,
     found: &mut Vec<Diagnostic>,
 ) -> SignatureSet {
-    let mut compiler = Compiler::default();
-    if let Some(previous) = previous {
-        compiler.catalog = Catalog::after(&previous.catalog);
-        compiler.rules = Rules::after(&previous.rules);
-    }
+    let mut compiler = Compiler::after(previous);
     for one in parsed {
-        compiler.file(one, found);
-        if let Some(fault) = compiler.exhausted.take() {
-            found.push(Diagnostic::of_file(&one.source.path, fault));
-        }
+        compiler.whole(one, found);
+    }
+    compiler.finish()
+}
+
+/// The same of files: each is read, compiled and forgotten before the next one is.
+pub(super) fn compile_files(
+    files: &[SourceFile],
+    previous: Option<&SignatureSet>,
+    found: &mut Vec<Diagnostic>,
+) -> SignatureSet {
+    let mut compiler = Compiler::after(previous);
+    for source in sorted(files) {
+        let parsed = parse(source, false, found);
+        compiler.whole(&parsed, found);
     }
     compiler.finish()
 }
@@ -108,6 +123,22 @@ struct Context {
 }
 
 impl Compiler {
+    fn after(previous: Option<&SignatureSet>) -> Self {
+        let mut compiler = Self::default();
+        if let Some(previous) = previous {
+            compiler.catalog = Catalog::after(&previous.catalog);
+            compiler.rules = Rules::after(&previous.rules);
+        }
+        compiler
+    }
+
+    fn whole(&mut self, one: &Parsed<'_>, found: &mut Vec<Diagnostic>) {
+        self.file(one, found);
+        if let Some(fault) = self.exhausted.take() {
+            found.push(Diagnostic::of_file(&one.source.path, fault));
+        }
+    }
+
     fn file(&mut self, parsed: &Parsed<'_>, found: &mut Vec<Diagnostic>) {
         let (path, file) = (&parsed.source.path, &parsed.file);
         let mut findings = Findings::new(path, &parsed.source.text, found);
@@ -436,7 +467,7 @@ impl Compiler {
     fn finish(self) -> SignatureSet {
         SignatureSet {
             catalog: self.catalog,
-            hash: String::new(),
+            hash: Hash::default(),
             rules: self.rules.finish(),
             domains: self.domains,
             addresses: AddressTable::new(&self.prefixes, &self.owned, self.spoken),

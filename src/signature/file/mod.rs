@@ -24,8 +24,9 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::diagnostic::{Diagnostic, Findings};
 
 /// One file: an application or a plain protocol, and its rules.
-#[derive(Clone, Debug, Default, JsonSchema)]
-#[schemars(deny_unknown_fields, title = "ottometer signature file")]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(title = "ottometer signature file")]
 #[allow(missing_docs)]
 pub struct SignatureFile {
     /// The application the rules name.
