@@ -106,7 +106,7 @@ def main():
                 sender.start()
             time.sleep(max(end - time.time() - 15, 10))
             take(f"{arguments.output}/live-apps.png")
-            keys("5", "/", *"wechat", "Enter", "j", "p")
+            keys("6", "/", *"wechat", "Enter", "j", "p")
             take(f"{arguments.output}/live-flows.png")
             minutes = str(min(arguments.minutes - 0.3, 5))
             run(*inside(RECEIVER, sys.executable, f"{HERE}/plot_metrics.py",

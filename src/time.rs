@@ -10,6 +10,8 @@ pub use interval::{IntervalLength, Unit, Zone};
 use std::fmt;
 use std::time::{Duration, UNIX_EPOCH};
 
+use serde::{Serialize, Serializer};
+
 /// Nanoseconds since 1970-01-01T00:00:00Z, from a frame's record header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub u64);
@@ -37,6 +39,13 @@ impl Timestamp {
     pub fn floor(self, length: Duration) -> Self {
         let nanos = u64::try_from(length.as_nanos()).unwrap_or(u64::MAX).max(1);
         Self(self.0 - self.0 % nanos)
+    }
+}
+
+/// As it is displayed.
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -92,6 +92,9 @@ mod live_soak;
 // The live run among real services: web servers, QUIC, DNS, Prometheus.
 mod live_services;
 
+// What a reload would change.
+mod reload;
+
 // What can be captured.
 mod interfaces;
 

@@ -4,6 +4,7 @@
 //! flow teaches about another (names from DNS, endpoints of calls, data connections of FTP) is kept
 //! in [`names`], [`calls`] and [`transfers`]. The next stage, `usage`, counts under the verdict.
 
+pub mod again;
 mod answer;
 mod behind;
 pub mod by_name;

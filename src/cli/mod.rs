@@ -13,6 +13,7 @@ mod manual;
 mod outputs;
 mod read;
 mod records;
+mod reload;
 mod screen;
 mod select;
 mod settings;
@@ -36,6 +37,7 @@ Examples:
   ottometer explain trace.pcap --flow 10.0.0.1:50000
   ottometer interfaces                              what can be captured
   sudo ottometer live -i eth1 --tui                 a mirror port, live
+  ottometer reload --dry-run --config ottometer.toml   what would new signatures change?
   ottometer signatures list --search 微信             what is it called here?
   ottometer signatures show wechat";
 
@@ -61,6 +63,8 @@ enum Command {
     Signatures(signatures::Arguments),
     /// Check a settings file, or print one with all defaults, or its JSON schema.
     Config(config::Arguments),
+    /// Say what a reload of a live run would change, before it does.
+    Reload(Box<reload::Arguments>),
     /// Print what completes commands and options in a shell.
     Completions(manual::Completions),
     /// Print the manual page, or write those of all commands to a folder.
@@ -90,6 +94,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Completions(arguments) => manual::complete(&arguments, Arguments::command()),
         Command::Man(arguments) => manual::manual(&arguments, Arguments::command()),
     };

@@ -123,7 +123,12 @@ impl Memory {
         }
         if config.run.usage.subjects.is_some() {
             // Those of the whole run, in maps with nodes half full, and the same once more at the end.
-            let accounts = config.run.usage.max_accounts.saturating_mul(4);
+            // Where somebody watches, what each worker has told, twice: it has twice as many at most.
+            let told = match config.follow {
+                true => 4 * config.run.workers.max(1),
+                false => 0,
+            };
+            let accounts = config.run.usage.max_accounts.saturating_mul(4 + told);
             let bytes = accounts.saturating_mul(2 * size_of::<(CellKey, Totals)>());
             memory.add("accounts of the run", bytes);
         }

@@ -170,6 +170,7 @@ mod tests {
     use crate::classify::Classifier;
     use crate::pipeline::{Config, Worker};
     use crate::signature::SignatureSet;
+    use crate::usage::{Cells, Totals};
 
     /// All frames of a capture, one block each.
     fn blocks(name: &str) -> Vec<Block> {
@@ -250,6 +251,38 @@ mod tests {
             let wire: u64 = blocks.iter().map(|b| u64::from(b.frames[0].wire_len)).sum();
             assert_eq!(shown, wire);
         }
+    }
+
+    #[test]
+    fn accounts_are_told_up_to_the_moment() {
+        let usage = crate::usage::Config {
+            subjects: Some(Arc::default()),
+            ..crate::usage::Config::default()
+        };
+        let config = Config {
+            usage,
+            ..Config::default()
+        };
+        let set = Arc::new(SignatureSet::builtin());
+        let mut worker = Worker::new(&config, Classifier::new(set, false));
+        assert!(worker.accounts().is_none(), "nobody watches");
+        worker.follow();
+        let bytes = |cells: &Cells| cells.values().map(Totals::bytes).sum::<u64>();
+        let mut before = 0;
+        for block in blocks("recorded-tls13.pcap") {
+            worker.run_block(&block);
+            let accounts = bytes(&worker.accounts().unwrap());
+            assert_eq!(accounts, bytes(&worker.tally().open));
+            before = accounts.max(before);
+        }
+        worker.end_all(EndReason::EndOfInput);
+        let closed: u64 = worker
+            .take()
+            .closed
+            .iter()
+            .map(|(_, cells)| bytes(cells))
+            .sum();
+        assert!(before > 0 && before <= closed, "{before} of {closed}");
     }
 
     #[test]

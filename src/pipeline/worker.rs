@@ -336,6 +336,14 @@ impl Worker {
         self.handler.classifier.replace_set(set);
     }
 
+    /// The accounts of intervals that are not closed, where somebody watches and subjects are kept
+    /// apart.
+    pub(super) fn accounts(&mut self) -> Option<Cells> {
+        let handler = &mut self.handler;
+        handler.watch.as_ref()?;
+        handler.usage.open_accounts(&self.flows)
+    }
+
     /// What is counted so far and not in a closed interval.
     pub(super) fn tally(&self) -> Tally {
         let mut unsettled = self.handler.unsettled;

@@ -184,6 +184,12 @@ impl SignatureSet {
         tag.app.is_some_and(|app| !self.catalog.is_current(app))
     }
 
+    /// All rules, by name; retired ones are not among them.
+    pub fn rules(&self) -> impl Iterator<Item = (&str, Tag)> {
+        let rules = self.rules.iter();
+        rules.map(|rule| (self.rules.name(rule.tag.rule), rule.tag))
+    }
+
     /// The rule's name as records carry it: `wechat/domain:weixin.qq.com`.
     pub fn rule_name(&self, rule: RuleId) -> &str {
         self.rules.name(rule)

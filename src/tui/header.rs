@@ -4,15 +4,13 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::View;
-use super::history::SAMPLES;
 use super::layout::{pack, sparkline};
 use super::text::clean;
-use crate::usage::Ledger;
+use crate::view::history::SAMPLES;
+use crate::view::live::Signatures;
 use crate::view::number::{
     bits_per_second, brief_percent, clock, grouped, packets_per_second, per_second, short,
 };
-use crate::view::snapshot::Snapshot;
-use crate::view::status::{Losses, links, unknown};
 
 type Segments = Vec<(String, Style)>;
 
@@ -29,7 +27,7 @@ pub(super) fn lines(view: &View, cells: usize, height: usize) -> Vec<Line<'stati
     if let Some(line) = lines.first_mut() {
         let room = cells.saturating_sub(line.width() + 2).min(SAMPLES);
         if room >= 10 {
-            let bars = sparkline(view.history.wire(), room, &view.theme);
+            let bars = sparkline(&view.live.trend, None, room, &view.theme);
             line.push_span(Span::styled(format!("  {bars}"), view.theme.accent()));
         }
     }
@@ -41,17 +39,16 @@ pub(super) fn lines(view: &View, cells: usize, height: usize) -> Vec<Line<'stati
 }
 
 fn volume(view: &View) -> Segments {
-    let (snapshot, theme) = (&view.snapshot, &view.theme);
-    let (packets, bytes, flows) = view.history.recent();
+    let (live, theme) = (&view.live, &view.theme);
     let strong = theme.strong();
     let mut segments = Vec::new();
-    if let Some(span) = view.history.span() {
-        segments.push((bits_per_second(bytes, span), strong));
-        segments.push((packets_per_second(packets, span), strong));
+    if let Some(span) = live.span {
+        segments.push((bits_per_second(live.recent.bytes, span), strong));
+        segments.push((packets_per_second(live.recent.packets, span), strong));
     } else {
         segments.push(("- bit/s".to_owned(), strong));
     }
-    let (held, limit) = (snapshot.flows_held, snapshot.flows_limit);
+    let (held, limit) = (live.flows_held, live.flows_limit);
     let style = if limit > 0 && held >= limit {
         theme.alarm()
     } else {
@@ -59,48 +56,39 @@ fn volume(view: &View) -> Segments {
     };
     let held = format!("flows {}/{}", grouped(held), grouped(limit));
     segments.push((held, style));
-    if let Some(span) = view.history.span() {
+    if let Some(span) = live.span {
         segments.push((
-            format!("{:.0} new/s", per_second(flows, span)),
+            format!("{:.0} new/s", per_second(live.recent_flows, span)),
             Style::new(),
         ));
     }
-    segments.push((format!("unknown {}", unknown_share(view)), Style::new()));
+    // Of what came lately: after weeks, the whole would not tell of a change.
+    let unknown = brief_percent(live.recent_unknown, live.recent.bytes);
+    segments.push((format!("unknown {unknown}"), Style::new()));
     segments
 }
 
-/// What has no name of all that came lately: after weeks, the whole would not tell of a change.
-fn unknown_share(view: &View) -> String {
-    let now = &view.snapshot.ledger;
-    let before = view.history.ledger_before();
-    let since = |of: fn(&Ledger) -> u64| of(now).saturating_sub(before.map_or(0, of));
-    let wire = since(|ledger| ledger.wire.bytes);
-    // What settled lately may have come before.
-    brief_percent(since(unknown).min(wire), wire)
-}
-
 fn losses(view: &View) -> Segments {
-    let (snapshot, theme) = (&view.snapshot, &view.theme);
+    let (live, theme) = (&view.live, &view.theme);
     let mut segments = Vec::new();
     if let Some(seconds) = view.stale {
         let text = format!("NO NEWS for {seconds} s");
         segments.push((text, theme.alarm()));
     }
-    if snapshot.overloaded {
+    if live.overloaded {
         segments.push(("OVERLOAD".to_owned(), theme.alarm()));
     }
-    for link in links(&snapshot.sources) {
+    for link in &live.links {
         if link.state != "up" {
             let name = clean(&link.interface, theme);
             let state = link.state.to_uppercase();
             segments.push((format!("{name} {state}"), theme.alarm()));
         }
     }
-    if !snapshot.ledger.closes() {
+    if !live.ledger.closes {
         segments.push(("LEDGER DOES NOT CLOSE".to_owned(), theme.alarm()));
     }
-    let (all, recent) = (Losses::of(snapshot), view.history.losses());
-    let losing = view.history.is_losing();
+    let (all, recent) = (live.losses, live.recent_losses);
     for (place, name, all, recent) in [
         (0, "ring", all.ring, recent.ring),
         (1, "interface", all.interface, recent.interface),
@@ -108,7 +96,7 @@ fn losses(view: &View) -> Segments {
     ] {
         let style = match all {
             0 => Style::new(),
-            _ if losing && recent > 0 => theme.alarm(),
+            _ if live.is_losing && recent > 0 => theme.alarm(),
             _ => theme.warning(),
         };
         let mut text = format!("{name} {}", grouped(all));
@@ -132,9 +120,10 @@ fn losses(view: &View) -> Segments {
 }
 
 fn origin(view: &View) -> Segments {
-    let (snapshot, theme) = (&view.snapshot, &view.theme);
-    let mut segments: Segments = links(&snapshot.sources)
-        .into_iter()
+    let (live, theme) = (&view.live, &view.theme);
+    let mut segments: Segments = live
+        .links
+        .iter()
         .filter(|link| link.state == "up")
         .map(|link| {
             (
@@ -143,21 +132,21 @@ fn origin(view: &View) -> Segments {
             )
         })
         .collect();
-    let uptime = snapshot.at.since(snapshot.started);
+    let uptime = live.at.since(live.started);
     segments.push((format!("running {}", clock(uptime)), Style::new()));
-    segments.push((signatures(snapshot), Style::new()));
-    let refused = snapshot.reloads.refused;
+    segments.push((signatures(&live.signatures), Style::new()));
+    let refused = live.signatures.refused;
     if refused > 0 {
         segments.push((format!("{} refused", short(refused)), theme.warning()));
     }
     segments
 }
 
-fn signatures(snapshot: &Snapshot) -> String {
-    let hash = snapshot.set.hash();
+fn signatures(signatures: &Signatures) -> String {
+    let hash = &signatures.hash;
     let mut text = format!("signatures {}", hash.get(..8).unwrap_or(hash));
-    if snapshot.reloads.accepted > 0 {
-        text.push_str(&format!(", {} reloads", grouped(snapshot.reloads.accepted)));
+    if signatures.accepted > 0 {
+        text.push_str(&format!(", {} reloads", grouped(signatures.accepted)));
     }
     text
 }

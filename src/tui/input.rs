@@ -14,15 +14,17 @@ pub(super) enum Pane {
     Apps,
     Services,
     Categories,
+    Subjects,
     Health,
     Flows,
 }
 
 impl Pane {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Apps,
         Self::Services,
         Self::Categories,
+        Self::Subjects,
         Self::Health,
         Self::Flows,
     ];
@@ -32,6 +34,7 @@ impl Pane {
             Self::Apps => "Apps",
             Self::Services => "Services",
             Self::Categories => "Categories",
+            Self::Subjects => "Subjects",
             Self::Health => "Health",
             Self::Flows => "Flows",
         }
@@ -78,7 +81,7 @@ pub(super) fn action(key: KeyEvent, pane: Pane) -> Option<Action> {
     }
     Some(match key.code {
         KeyCode::Char('q') => Action::Quit,
-        KeyCode::Char(digit @ '1'..='5') => {
+        KeyCode::Char(digit @ '1'..='6') => {
             Action::Show(Pane::Apps.beside(digit as usize - '1' as usize))
         }
         KeyCode::Tab | KeyCode::Right => Action::Show(pane.beside(1)),
@@ -186,14 +189,14 @@ mod tests {
             (
                 key(KeyCode::Char('4')),
                 Pane::Apps,
-                Some(Action::Show(Pane::Health)),
+                Some(Action::Show(Pane::Subjects)),
             ),
             (
-                key(KeyCode::Char('5')),
+                key(KeyCode::Char('6')),
                 Pane::Apps,
                 Some(Action::Show(Pane::Flows)),
             ),
-            (key(KeyCode::Char('6')), Pane::Apps, None),
+            (key(KeyCode::Char('7')), Pane::Apps, None),
             (
                 key(KeyCode::Tab),
                 Pane::Flows,

@@ -147,20 +147,23 @@ pub(super) fn pack(
     lines
 }
 
-/// The latest of `values` as bars in `cells` cells, the highest of them full.
-pub(super) fn sparkline(
-    values: impl DoubleEndedIterator<Item = u64>,
-    cells: usize,
-    theme: &Theme,
-) -> String {
-    let mut latest: Vec<u64> = values.rev().take(cells).collect();
-    latest.reverse();
-    let most = latest.iter().copied().max().unwrap_or_default().max(1);
+/// The latest of `values`, as many as have room in `cells` cells.
+pub(super) fn latest(values: &[u64], cells: usize) -> &[u64] {
+    values
+        .get(values.len().saturating_sub(cells)..)
+        .unwrap_or_default()
+}
+
+/// The latest of `values` as bars in `cells` cells: those of `full` are full, or the highest.
+pub(super) fn sparkline(values: &[u64], full: Option<u64>, cells: usize, theme: &Theme) -> String {
+    let latest = latest(values, cells);
+    let most = full.or_else(|| latest.iter().copied().max());
+    let most = most.unwrap_or_default().max(1);
     let bars = theme.bars();
     let mut text = " ".repeat(cells - latest.len());
-    for value in latest {
+    for &value in latest {
         // Rounded up: whatever is not nothing is seen.
-        let eighths = (u128::from(value) * 8).div_ceil(u128::from(most));
+        let eighths = (u128::from(value.min(most)) * 8).div_ceil(u128::from(most));
         let bar = usize::try_from(eighths)
             .ok()
             .and_then(|place| bars.get(place));
@@ -221,15 +224,17 @@ mod tests {
     #[test]
     fn sparklines_show_the_latest() {
         let (unicode, ascii) = (Theme::plain(false), Theme::plain(true));
-        for (values, cells, theme, text) in [
-            (&[][..], 3, unicode, "   "),
-            (&[0, 4, 8], 3, unicode, " ▄█"),
-            (&[9, 0, 1, 800], 3, unicode, " ▁█"),
-            (&[8], 3, ascii, "  #"),
-            (&[u64::MAX, 1], 2, ascii, "#."),
-            (&[1, 2], 0, ascii, ""),
+        for (values, full, cells, theme, text) in [
+            (&[][..], None, 3, unicode, "   "),
+            (&[0, 4, 8], None, 3, unicode, " ▄█"),
+            (&[0, 4, 8], Some(16), 3, unicode, " ▂▄"),
+            (&[0, 4, 8], Some(4), 3, unicode, " ██"),
+            (&[9, 0, 1, 800], None, 3, unicode, " ▁█"),
+            (&[8], None, 3, ascii, "  #"),
+            (&[u64::MAX, 1], None, 2, ascii, "#."),
+            (&[1, 2], None, 0, ascii, ""),
         ] {
-            assert_eq!(sparkline(values.iter().copied(), cells, &theme), text);
+            assert_eq!(sparkline(values, full, cells, &theme), text);
         }
     }
 }

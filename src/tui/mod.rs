@@ -1,8 +1,7 @@
-//! The terminal view of a live run, out of the latest [`Snapshot`].
+//! The terminal view of a live run: draws what [`Live`] says.
 //!
 //! [`View`] holds what is shown and where the user is in it; it knows no terminal and no clock.
-//! [`View::run`] gives it both. Around it: `history` (rates and the past), `header`, the panes
-//! `breakdown`, `health` and `flows`, `help`; `input` (keys), `cursor` (selection), `layout`
+//! [`View::run`] gives it both. Around it: `header`, the panes `breakdown`, `health` and `flows`, `help`; `input` (keys), `cursor` (selection), `layout`
 //! (columns), `text` (cells), `theme` (colours), `terminal` (taken over and given back).
 //!
 //! Names in traffic are hostile: every text goes through `text::clean` before it is drawn.
@@ -13,7 +12,6 @@ mod flows;
 mod header;
 mod health;
 mod help;
-mod history;
 mod input;
 mod layout;
 mod terminal;
@@ -22,8 +20,6 @@ mod theme;
 
 #[cfg(test)]
 mod restoring;
-#[cfg(test)]
-mod samples;
 #[cfg(test)]
 mod tests;
 
@@ -44,10 +40,10 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
 use self::cursor::{Cursor, Motion};
-use self::history::{History, KINDS};
 use self::input::{Action, Pane, Search};
 use self::terminal::{Arrival, Screen};
-use crate::record::FlowRecord;
+use crate::view::history::{History, KINDS};
+use crate::view::live::Live;
 use crate::view::snapshot::Snapshot;
 
 /// How often the view looks for a new snapshot, a stop or a new window size.
@@ -88,10 +84,8 @@ pub enum Picture {
 #[derive(Debug, Default)]
 pub struct View {
     theme: Theme,
-    snapshot: Arc<Snapshot>,
     history: History,
-    /// The snapshot's flows, each once.
-    flows: Vec<Arc<FlowRecord>>,
+    live: Live,
     /// Seconds since the last snapshot, once that is too long.
     stale: Option<u64>,
     pane: Pane,
@@ -208,12 +202,11 @@ impl View {
 
     /// Takes `snapshot` in, unless it was already or the view is paused. Returns whether it did.
     pub fn take(&mut self, snapshot: &Arc<Snapshot>) -> bool {
-        if self.paused || snapshot.sequence == self.snapshot.sequence {
+        if self.paused || snapshot.sequence == self.live.sequence {
             return false;
         }
         self.history.push(snapshot);
-        self.flows = flows::latest(snapshot);
-        self.snapshot = Arc::clone(snapshot);
+        self.live = Live::new(snapshot, &self.history);
         true
     }
 
@@ -300,7 +293,7 @@ impl View {
     fn step(&mut self, motion: Motion) {
         let kind = self.pane as usize;
         match self.pane {
-            Pane::Apps | Pane::Services | Pane::Categories => {
+            Pane::Apps | Pane::Services | Pane::Categories | Pane::Subjects => {
                 let keys = breakdown::keys(self, kind);
                 if let Some(cursor) = self.names.get_mut(kind) {
                     cursor.step(motion, &keys);
@@ -354,7 +347,7 @@ impl View {
             help::lines(cells, &self.theme)
         } else {
             match self.pane {
-                Pane::Apps | Pane::Services | Pane::Categories => {
+                Pane::Apps | Pane::Services | Pane::Categories | Pane::Subjects => {
                     breakdown::lines(self, self.pane as usize, cells, room)
                 }
                 Pane::Flows => flows::draw(self, cells, room),

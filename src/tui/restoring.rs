@@ -7,8 +7,9 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Quit, View, samples};
+use super::{Quit, View};
 use crate::skips::skipped;
+use crate::view::samples;
 
 const ENDING: &str = "OTTOMETER_TEST_ENDING";
 

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::samples;
 use super::{Picture, Theme, View};
+use crate::view::samples;
 use crate::view::snapshot::Snapshot;
 
 /// A view that saw the second and the twelfth second of `of`.
@@ -92,6 +92,36 @@ fn every_pane_shows_what_it_is_for() {
             "4",
             (80, 24),
             &[
+                "10.0.0.7",
+                "336 Mbit/s",
+                "youtube 71.4 %, netflix",
+                "applications: youtube 71.4 %, netflix 28.6 %",
+            ],
+            &["evidence"],
+        ),
+        (
+            usual,
+            "4",
+            (200, 60),
+            &["flows", "up, ", "down; applications:", "2001:db8::/56"],
+            &["to server"],
+        ),
+        (
+            |seconds| Snapshot {
+                subjects: None,
+                accounts: None,
+                ..samples::usual(seconds)
+            },
+            "4",
+            (80, 24),
+            &["start it with --by subject"],
+            &["10.0.0.7"],
+        ),
+        (
+            usual,
+            "5",
+            (80, 24),
+            &[
                 "The ledger closes",
                 "applications",
                 "unknown: no-match",
@@ -102,7 +132,7 @@ fn every_pane_shows_what_it_is_for() {
         ),
         (
             usual,
-            "5",
+            "6",
             (80, 24),
             &[
                 "10.0.0.1:50001",
@@ -116,7 +146,7 @@ fn every_pane_shows_what_it_is_for() {
         ),
         (
             usual,
-            "5\n",
+            "6\n",
             (80, 24),
             &[
                 "volume     10 packets",
@@ -127,14 +157,14 @@ fn every_pane_shows_what_it_is_for() {
         ),
         (
             usual,
-            "5/r7.you\n",
+            "6/r7.you\n",
             (80, 24),
             &["10.0.0.7:50007", "search: r7.you"],
             &["10.0.0.8:"],
         ),
         (
             usual,
-            "5/:443 mid-s",
+            "6/:443 mid-s",
             (80, 24),
             &["search: :443 mid-s_", "unknown: mid-stream"],
             &["youtube"],
@@ -160,12 +190,12 @@ fn every_pane_shows_what_it_is_for() {
         ),
         (
             usual,
-            "4",
+            "5",
             (40, 10),
             &["The ledger closes", "applications"],
             &[],
         ),
-        (usual, "5", (40, 10), &["youtube/video"], &[]),
+        (usual, "6", (40, 10), &["youtube/video"], &[]),
         (
             usual,
             "",
@@ -175,14 +205,14 @@ fn every_pane_shows_what_it_is_for() {
         ),
         (
             usual,
-            "4",
+            "5",
             (200, 60),
             &["eth0", "2026-01-01 12:00:00", "loaded 2026-01-01"],
             &[],
         ),
         (
             usual,
-            "5",
+            "6",
             (200, 60),
             &["r29.youtube.example", "server-name"],
             &[],
@@ -211,14 +241,14 @@ fn every_pane_shows_what_it_is_for() {
         ),
         (
             losing,
-            "4GG",
+            "5GG",
             (80, 24),
             &["refused: video/x.toml:3:7: no such key"],
             &[],
         ),
         (
             losing,
-            "4",
+            "5",
             (200, 60),
             &["THE LEDGER DOES NOT CLOSE: ", "OVERLOAD: new flows"],
             &[],
@@ -247,12 +277,17 @@ fn every_pane_shows_what_it_is_for() {
 fn panes_in_full() {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tui/golden");
     let mut wrong = Vec::new();
-    for (keys, name) in [("1", "apps"), ("4", "health"), ("5", "flows")] {
+    for (keys, name) in [
+        ("1", "apps"),
+        ("4", "subjects"),
+        ("5", "health"),
+        ("6", "flows"),
+    ] {
         let mut view = view_of(Theme::plain(false), samples::usual);
         press(&mut view, keys);
         let text = view.render_once(80, 24, Picture::Text);
         // The hash hangs on how signature files are written, not on the view.
-        let hash = view.snapshot.set.hash();
+        let hash = view.live.signatures.hash.clone();
         let text = text
             .replace(&hash[..16], "0123456789abcdef")
             .replace(&hash[..8], "01234567");
@@ -318,7 +353,7 @@ fn quitting_and_letters_that_do_not() {
 #[test]
 fn the_selection_moves_and_opens() {
     let mut view = view_of(Theme::plain(false), samples::usual);
-    press(&mut view, "5jj");
+    press(&mut view, "6jj");
     let text = view.render_once(80, 24, Picture::Text);
     // The newest is flow 1, told again; then 29, 28.
     assert!(text.contains("flow 28 TCP"), "{text}");
@@ -345,7 +380,7 @@ fn hostile_names_stay_in_their_cells() {
         snapshot.reloads.last_refusal = Some(hostile.into());
         snapshot
     });
-    for keys in ["1", "4", "5", "5\n"] {
+    for keys in ["1", "4", "5", "6", "6\n"] {
         press(&mut view, keys);
         for (width, height) in [(40, 10), (80, 24), (200, 60)] {
             let text = view.render_once(width, height, Picture::Text);
@@ -362,7 +397,7 @@ fn hostile_names_stay_in_their_cells() {
 
 #[test]
 fn ascii_is_ascii_and_no_color_is_none() {
-    for keys in ["1", "2", "3", "4", "5", "?"] {
+    for keys in ["1", "2", "3", "4", "5", "6", "?"] {
         let mut view = view_of(Theme::plain(true), samples::usual);
         press(&mut view, keys);
         let text = view.render_once(200, 60, Picture::Ansi);
@@ -394,7 +429,8 @@ fn any_key() -> impl Strategy<Value = KeyEvent> {
             KeyCode::Backspace,
             KeyCode::F(1),
         ]),
-        prop::sample::select("12345jkgG/sp?h ".chars().collect::<Vec<_>>()).prop_map(KeyCode::Char),
+        prop::sample::select("123456jkgG/sp?h ".chars().collect::<Vec<_>>())
+            .prop_map(KeyCode::Char),
         any::<char>().prop_map(KeyCode::Char),
     ];
     (codes, any::<bool>()).prop_map(|(code, control)| {

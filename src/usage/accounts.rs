@@ -209,6 +209,20 @@ impl Accounts {
         }
     }
 
+    /// The accounts of all intervals that are open, summed up. Packets without a place in the flow
+    /// table are in none.
+    pub(super) fn open(&self, keys: &[CellKey]) -> Cells {
+        let mut cells = Cells::new();
+        for (&(subject, cell), totals) in self.open.values().flatten() {
+            let key = CellKey {
+                subject: Some(subject),
+                ..keys.get(cell.0 as usize).copied().unwrap_or_default()
+            };
+            cells.entry(key).or_default().add(totals);
+        }
+        cells
+    }
+
     /// Takes the accounts of the interval at `start`. What the `names` have counted beyond them is
     /// nobody's: packets without a place in the flow table.
     pub(super) fn take(&mut self, start: Timestamp, keys: &[CellKey], names: &[Totals]) -> Cells {

@@ -5,13 +5,15 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::links::UnknownLinks;
 use super::{CellKey, Totals};
 use crate::classify::UnknownReason;
 use crate::decode::DropReason;
 
 /// Frames and their bytes on the wire.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Volume {
     /// Captured frames.
     pub packets: u64,

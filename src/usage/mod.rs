@@ -362,6 +362,15 @@ impl Usage {
         cells
     }
 
+    /// The same by subject, if subjects are kept apart, up to now: what the `flows` have counted is
+    /// brought to their accounts, which takes a walk over all of them. Packets without a place in
+    /// the flow table are not in it.
+    pub fn open_accounts<T: Attachment>(&mut self, flows: &FlowTable<T>) -> Option<Cells> {
+        let accounts = self.accounts.as_mut()?;
+        accounts.bring_all(Timestamp(u64::MAX), flows);
+        Some(accounts.open(&self.keys))
+    }
+
     /// Takes all intervals that are left, once all flows have ended; the next may be of any time.
     pub fn take_all(&mut self) -> Vec<(Timestamp, Cells)> {
         self.store_current();

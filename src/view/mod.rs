@@ -4,6 +4,8 @@
 //! All of it is computed here, out of a [`Snapshot`](snapshot::Snapshot) of a live run or the summary of
 //! a finished one; `tui`, `serve` and `cli` draw, send and print it.
 
+pub mod history;
+pub mod live;
 pub mod metrics;
 pub mod snapshot;
 pub mod status;
@@ -17,3 +19,5 @@ pub(crate) mod table;
 pub(crate) mod text;
 
 mod draft;
+#[cfg(test)]
+pub(crate) mod samples;

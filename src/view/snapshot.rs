@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::Serialize;
+
 use crate::record::{FlowRecord, KeptBack};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -23,7 +25,8 @@ pub struct Snapshot {
     pub reloads: Reloads,
     /// Settled volume by name since the start.
     pub cells: Arc<Cells>,
-    /// The same by subject, at the end of the run, if subjects are kept apart.
+    /// The same by subject, if subjects are kept apart: at the end of the run, and all the time where
+    /// somebody watches.
     pub accounts: Option<Arc<Cells>>,
     /// How subjects are found, if they are kept apart.
     pub subjects: Option<Arc<Subjects>>,
@@ -75,7 +78,7 @@ pub struct Reloads {
 }
 
 /// What one capture thread's source says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct SourceReport {
     /// The interface.
     pub interface: String,

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use serde::Serialize;
+
 use super::health;
 use super::number::{
     bits_per_second, brief_percent, bytes, grouped, packets_per_second, per_second,
@@ -73,16 +75,16 @@ pub fn line(before: &Snapshot, now: &Snapshot) -> String {
 }
 
 /// Frames and records that were lost, by where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Losses {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Losses {
     /// Frames dropped because a ring was full.
-    pub(crate) ring: u64,
+    pub ring: u64,
     /// Frames an interface or its driver dropped.
-    pub(crate) interface: u64,
+    pub interface: u64,
     /// Frames dropped because a channel was full.
-    pub(crate) channel: u64,
+    pub channel: u64,
     /// Flow records nobody could write in time.
-    pub(crate) records: u64,
+    pub records: u64,
 }
 
 impl Losses {

@@ -3,7 +3,7 @@
 mod arguments;
 mod attend;
 mod log;
-mod reload;
+pub(super) mod reload;
 mod signals;
 
 pub(super) use arguments::Arguments;

@@ -125,32 +125,61 @@ impl Reload {
                 Err(error) => tracing::warn!("changed files may go unnoticed: {error:#}"),
             }
         }
-        let sizes = |flow: &crate::flow::Config| {
-            let memory = (flow.opening_memory, flow.record_memory);
-            (flow.max_flows, memory, flow.scope)
-        };
-        let waits = [
-            ("capture", before.capture != now.capture),
-            ("records", before.records != now.records),
-            ("networks", before.subjects != now.subjects),
-            ("metrics", before.metrics != now.metrics),
-            ("privilege", before.privilege != now.privilege),
-            ("flows.tunnel_depth", before.decode != now.decode),
-            ("flows.dns_*", before.learning != now.learning),
-            (
-                "sizes and scope of flows",
-                sizes(&before.flow) != sizes(&now.flow),
-            ),
-            ("log.format", before.log.format != now.log.format),
-            (
-                "signatures.watch",
-                before.signatures.watch != now.signatures.watch,
-            ),
-        ];
-        for (what, _) in waits.into_iter().filter(|&(_, changed)| changed) {
+        for (what, _) in changes(&before, now).iter().filter(|&&(_, waits)| waits) {
             tracing::warn!("{what}: changed, and used from the next start on");
         }
     }
+}
+
+/// What is other than before: settings, and whether they are used from the next start on.
+pub(in crate::cli) fn changes(before: &Settings, now: &Settings) -> Vec<(&'static str, bool)> {
+    let sizes = |flow: &crate::flow::Config| {
+        let memory = (flow.opening_memory, flow.record_memory);
+        (flow.max_flows, memory, flow.scope)
+    };
+    let paces = |flow: &crate::flow::Config| {
+        let idle = (
+            flow.tcp_idle,
+            flow.tcp_closed,
+            flow.udp_idle,
+            flow.half_open_idle,
+        );
+        (idle, flow.opening_bytes, flow.opening_packets)
+    };
+    let folder = |settings: &Settings| {
+        let signatures = &settings.signatures;
+        (signatures.dir.clone(), signatures.replace)
+    };
+    let (at_once, waits) = (false, true);
+    let all = [
+        ("signatures", at_once, folder(before) != folder(now)),
+        (
+            "idle times and openings of flows",
+            at_once,
+            paces(&before.flow) != paces(&now.flow),
+        ),
+        ("log.level", at_once, before.log.level != now.log.level),
+        ("capture", waits, before.capture != now.capture),
+        ("records", waits, before.records != now.records),
+        ("networks", waits, before.subjects != now.subjects),
+        ("metrics", waits, before.metrics != now.metrics),
+        ("privilege", waits, before.privilege != now.privilege),
+        ("flows.tunnel_depth", waits, before.decode != now.decode),
+        ("flows.dns_*", waits, before.learning != now.learning),
+        (
+            "sizes and scope of flows",
+            waits,
+            sizes(&before.flow) != sizes(&now.flow),
+        ),
+        ("log.format", waits, before.log.format != now.log.format),
+        (
+            "signatures.watch",
+            waits,
+            before.signatures.watch != now.signatures.watch,
+        ),
+    ];
+    let changed = all.into_iter().filter(|&(_, _, is_changed)| is_changed);
+    changed.map(|(what, waits, _)| (what, waits)).collect()
 }
 
 fn refuse(control: &Control, count: u64, what: &str, reason: &str) {

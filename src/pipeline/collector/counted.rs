@@ -101,11 +101,6 @@ impl Counted {
         self.put_together
     }
 
-    /// Volume of complete intervals, by name and by subject if they are kept apart.
-    pub(in crate::pipeline) const fn closed(&self) -> &Cells {
-        &self.closed
-    }
-
     /// All volume that has its name, by name: of complete intervals, of those `held` until they
     /// are, and of those that go on.
     pub(in crate::pipeline) fn names<'a>(&'a self, held: impl Iterator<Item = &'a Cells>) -> Cells {
@@ -120,6 +115,21 @@ impl Counted {
             names.entry(name).or_default().add(totals);
         }
         names
+    }
+
+    /// All volume that has its name, by name and by subject: of complete intervals, of those `held`
+    /// until they are, and of those that go on as far as threads tell of them.
+    pub(in crate::pipeline) fn accounts<'a>(
+        &'a self,
+        held: impl Iterator<Item = &'a Cells>,
+    ) -> Cells {
+        let open = self.states().filter_map(|state| state.accounts.as_ref());
+        let mut accounts = self.closed.clone();
+        for (key, totals) in held.chain(open).flatten() {
+            accounts.entry(*key).or_default().add(totals);
+        }
+        bound(&mut accounts, self.max_accounts);
+        accounts
     }
 
     /// Where every byte went, of which `names` have theirs.

@@ -132,6 +132,7 @@ impl Outbox {
             drops,
             health,
             open: Cells::new(),
+            accounts: None,
             unsettled: Volume::default(),
             flows_held: 0,
             ..state

@@ -127,8 +127,8 @@ impl<'a> Publisher<'a> {
             put_together: counted.put_together(),
             ..Snapshot::default()
         };
-        if snapshot.subjects.is_some() && counted.is_all() {
-            snapshot.accounts = Some(Arc::new(counted.closed().clone()));
+        if snapshot.subjects.is_some() && (counted.is_all() || self.recent.is_some()) {
+            snapshot.accounts = Some(Arc::new(counted.accounts(order.held())));
         }
         for state in counted.states() {
             snapshot.flows += state.flows;

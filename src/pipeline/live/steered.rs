@@ -242,13 +242,14 @@ impl ShareWorker<'_> {
         passed
     }
 
-    fn state(&self, wire: Volume, sheds: bool) -> State {
+    fn state(&mut self, wire: Volume, sheds: bool) -> State {
         let mut tally = self.worker.tally();
         tally.drops.add(self.duplicates.drops());
         tally.health.add(self.duplicates.health());
         State {
             wire,
             open: tally.open,
+            accounts: self.worker.accounts(),
             drops: tally.drops,
             health: tally.health,
             unsettled: tally.unsettled,

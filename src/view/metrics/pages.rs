@@ -11,8 +11,11 @@ use crate::view::snapshot::Snapshot;
 #[derive(Debug)]
 pub struct Pages {
     metrics: Metrics,
-    last: Option<((u64, usize, Format), Arc<[u8]>)>,
+    last: Option<(Key, Arc<[u8]>)>,
 }
+
+/// The number of the snapshot, how many series have their values, and the form.
+type Key = (u64, usize, Format);
 
 /// What a scraper is given.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use crate::flow::{Counters, EndReason, PerSide};
 use crate::record::FlowRecord;
 use crate::signature::{SignatureSet, SourceFile};
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, Ledger, Totals};
+use crate::usage::{CellKey, Cells, Ledger, Subject, Totals};
 use crate::verdict::Evidence;
 use crate::view::snapshot::{Reloads, Snapshot, SourceReport};
 
@@ -21,7 +21,7 @@ fn at(seconds: u64) -> Timestamp {
     Timestamp::new(NOON + seconds, 0)
 }
 
-pub(super) fn set(apps: usize) -> Arc<SignatureSet> {
+pub(crate) fn set(apps: usize) -> Arc<SignatureSet> {
     let named = [
         ("youtube", "YouTube"),
         ("netflix", "Netflix"),
@@ -66,7 +66,7 @@ fn totals(bytes: u64) -> Totals {
 }
 
 /// Nothing but bytes on the wire.
-pub(super) fn wire(seconds: u64, bytes: u64) -> Snapshot {
+pub(crate) fn wire(seconds: u64, bytes: u64) -> Snapshot {
     let mut ledger = Ledger::default();
     ledger.wire.count(bytes / 1000, bytes);
     ledger.unsettled = ledger.wire;
@@ -79,7 +79,7 @@ pub(super) fn wire(seconds: u64, bytes: u64) -> Snapshot {
     }
 }
 
-pub(super) fn drop_in_ring(snapshot: &mut Snapshot, frames: u64) {
+pub(crate) fn drop_in_ring(snapshot: &mut Snapshot, frames: u64) {
     snapshot.sources.push(SourceReport {
         interface: "eth0".to_owned(),
         state: "up",
@@ -89,7 +89,7 @@ pub(super) fn drop_in_ring(snapshot: &mut Snapshot, frames: u64) {
 }
 
 /// Many applications, each a little.
-pub(super) fn many(seconds: u64, apps: usize) -> Snapshot {
+pub(crate) fn many(seconds: u64, apps: usize) -> Snapshot {
     thread_local! {
         static SET: std::cell::RefCell<Option<Arc<SignatureSet>>> = const { std::cell::RefCell::new(None) };
     }
@@ -124,7 +124,7 @@ pub(super) fn many(seconds: u64, apps: usize) -> Snapshot {
 }
 
 /// A mirror port on a usual day, `seconds` after the start.
-pub(super) fn usual(seconds: u64) -> Snapshot {
+pub(crate) fn usual(seconds: u64) -> Snapshot {
     let set = set(3);
     let app = |name: &str| set.catalog().app_named(name);
     let mut cells = Cells::new();
@@ -193,10 +193,27 @@ pub(super) fn usual(seconds: u64) -> Snapshot {
         dropped_ring,
         dropped_interface: 0,
     };
+    let mut accounts = Cells::new();
+    for (subject, app, a_second) in [
+        ("10.0.0.7", "youtube", 30_000_000),
+        ("10.0.0.7", "netflix", 12_000_000),
+        ("10.0.0.9", "wechat", 5_000_000),
+        ("2001:db8::/56", "youtube", 14_000_000),
+    ] {
+        let key = CellKey {
+            subject: subject.parse().ok().map(Subject::Prefix),
+            app: set.catalog().app_named(app),
+            evidence: Some(Evidence::ServerName),
+            ..CellKey::default()
+        };
+        accounts.insert(key, totals(a_second * seconds));
+    }
     Snapshot {
         sequence: seconds + 1,
         at: at(seconds),
         started: at(0),
+        accounts: Some(Arc::new(accounts)),
+        subjects: Some(Arc::default()),
         reloads: Reloads {
             loaded: at(0),
             accepted: 2,
@@ -226,7 +243,7 @@ fn flows(set: &SignatureSet, seconds: u64) -> Vec<Arc<FlowRecord>> {
     records
 }
 
-pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str) -> FlowRecord {
+pub(crate) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str) -> FlowRecord {
     let known = !id.is_multiple_of(5);
     let rule = set.by_name("youtube.example").map(|tag| tag.rule);
     let octet = u8::try_from(id % 250).unwrap_or_default();

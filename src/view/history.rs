@@ -3,21 +3,24 @@
 //! Times are the snapshots' own. Names, not numbers, join one snapshot to the next: another
 //! signature set numbers them anew.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
+use super::snapshot::Snapshot;
+use super::status::Losses;
+use super::summary::{By, Kind, label};
 use crate::time::Timestamp;
-use crate::usage::{Ledger, Totals};
-use crate::verdict::Evidence;
-use crate::view::snapshot::Snapshot;
-use crate::view::status::Losses;
-use crate::view::summary::{By, Kind, label};
+use crate::usage::{CellKey, Ledger, Totals};
 
 /// Samples of a series: two minutes.
-pub(super) const SAMPLES: usize = 120;
+pub const SAMPLES: usize = 120;
 
 /// Names of one kind that have a series: those that lead.
 const MAX_SERIES: usize = 128;
+
+/// Rows of one kind: those that lead.
+const MOST_ROWS: usize = 4096;
 
 /// What rates are averaged over, so that rows do not jump about.
 const WINDOW: Duration = Duration::from_secs(5);
@@ -29,16 +32,17 @@ const MAX_MOMENTS: usize = 32;
 const RECENT: Duration = Duration::from_secs(10);
 
 /// The ways volume is broken down.
-pub(super) const KINDS: [By; 3] = [By::App, By::Service, By::Category];
+pub const KINDS: [By; 4] = [By::App, By::Service, By::Category, By::Subject];
 
-/// What is counted under one name.
+/// What is counted under one name, or for one subject.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Entry {
     pub(super) title: String,
     pub(super) category: String,
     pub(super) totals: Totals,
-    /// Bytes by what the name rests on.
-    pub(super) evidence: BTreeMap<Option<Evidence>, u64>,
+    /// Bytes by what the name rests on, or by the subject's names: keys that say nothing else. Only
+    /// the latest moment has them.
+    pub(super) parts: BTreeMap<CellKey, u64>,
 }
 
 /// Volume by name.
@@ -65,7 +69,7 @@ pub(super) struct Row<'a> {
 
 /// The past, as far as it is kept.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub struct History {
     moments: VecDeque<Moment>,
     /// Bytes a second under each leading name, newest last.
     series: [HashMap<String, VecDeque<u64>>; KINDS.len()],
@@ -76,7 +80,7 @@ pub(super) struct History {
 
 impl History {
     /// Takes in what `snapshot` says.
-    pub(super) fn push(&mut self, snapshot: &Snapshot) {
+    pub fn push(&mut self, snapshot: &Snapshot) {
         let moment = Moment {
             at: snapshot.at,
             ledger: snapshot.ledger.clone(),
@@ -114,6 +118,10 @@ impl History {
                 }
             }
             None => {}
+        }
+        if let Some(before) = self.moments.back_mut() {
+            let entries = before.tallies.iter_mut().flat_map(BTreeMap::values_mut);
+            entries.for_each(|entry| entry.parts.clear());
         }
         self.moments.push_back(moment);
         self.forget();
@@ -182,7 +190,7 @@ impl History {
         }
     }
 
-    /// All names of a kind, in the order of the names.
+    /// The names of a kind that lead by rate or by volume, in the order of the names.
     pub(super) fn rows(&self, kind: usize) -> Vec<Row<'_>> {
         let Some(last) = self.moments.back() else {
             return Vec::new();
@@ -191,7 +199,8 @@ impl History {
         let Some(now) = last.tallies.get(kind) else {
             return Vec::new();
         };
-        now.iter()
+        let mut rows: Vec<Row<'_>> = now
+            .iter()
             .map(|(name, entry)| {
                 let earlier = before.map(|tally| bytes_of(tally, name));
                 Row {
@@ -200,7 +209,16 @@ impl History {
                     recent: earlier.map_or(0, |bytes| entry.totals.bytes().saturating_sub(bytes)),
                 }
             })
-            .collect()
+            .collect();
+        if rows.len() > MOST_ROWS {
+            rows.sort_unstable_by_key(|row| Reverse(row.entry.totals.bytes()));
+            rows.get_mut(MOST_ROWS / 2..)
+                .unwrap_or_default()
+                .sort_unstable_by_key(|row| Reverse(row.recent));
+            rows.truncate(MOST_ROWS);
+            rows.sort_unstable_by_key(|row| row.name);
+        }
+        rows
     }
 
     /// Bytes a second under a name, newest last; empty for one that does not lead.
@@ -217,6 +235,20 @@ impl History {
 
 fn tally(snapshot: &Snapshot, by: By) -> Tally {
     let mut tally = Tally::new();
+    if by == By::Subject {
+        let accounts = snapshot.accounts.as_deref().into_iter().flatten();
+        for (key, totals) in accounts {
+            let name = key.subject.unwrap_or_default().to_string();
+            let part = CellKey {
+                app: key.app,
+                proto: key.proto.filter(|_| key.app.is_none()),
+                unknown: key.unknown,
+                ..CellKey::default()
+            };
+            tally.entry(name).or_default().add(part, totals);
+        }
+        return tally;
+    }
     for (key, totals) in snapshot.cells.iter() {
         let label = label(key, &snapshot.set, by);
         let entry = tally.entry(label.name).or_insert_with(|| Entry {
@@ -228,10 +260,20 @@ fn tally(snapshot: &Snapshot, by: By) -> Tally {
             },
             ..Entry::default()
         });
-        entry.totals.add(totals);
-        *entry.evidence.entry(key.evidence).or_default() += totals.bytes();
+        let part = CellKey {
+            evidence: key.evidence,
+            ..CellKey::default()
+        };
+        entry.add(part, totals);
     }
     tally
+}
+
+impl Entry {
+    fn add(&mut self, part: CellKey, totals: &Totals) {
+        self.totals.add(totals);
+        *self.parts.entry(part).or_default() += totals.bytes();
+    }
 }
 
 fn bytes_of(tally: &Tally, name: &str) -> u64 {
@@ -256,8 +298,8 @@ fn extend(
     leading.sort_unstable_by(|a, b| b.cmp(a));
     let by_rate = leading.iter().take(MAX_SERIES / 2).map(|row| row.2);
     let mut by_total = leading.clone();
-    by_total.sort_unstable_by_key(|row| std::cmp::Reverse(row.1));
-    let kept: std::collections::HashSet<&str> = by_rate
+    by_total.sort_unstable_by_key(|row| Reverse(row.1));
+    let kept: HashSet<&str> = by_rate
         .chain(by_total.iter().take(MAX_SERIES / 2).map(|row| row.2))
         .collect();
     series.retain(|name, _| kept.contains(name.as_str()));
@@ -280,7 +322,7 @@ fn sample(series: &mut VecDeque<u64>, grown: u64, step: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::samples;
+    use crate::view::samples;
 
     #[test]
     fn rates_come_from_the_last_seconds() {
