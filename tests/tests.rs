@@ -85,5 +85,7 @@ mod live_services;
 
 // What can be captured.
 mod interfaces;
+// Records of flows that go on.
+mod interim;
 
 mod support;

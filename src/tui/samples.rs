@@ -8,7 +8,7 @@ use crate::decode::{DropReason, IpProtocol, Vlans};
 use crate::dissect::{Facts, Tls};
 use crate::export::snapshot::{Reloads, Snapshot, SourceReport};
 use crate::flow::{Counters, EndReason, PerSide};
-use crate::record::FlowRecord;
+use crate::record::{FlowRecord, Part};
 use crate::signature::{SignatureSet, SourceFile};
 use crate::time::Timestamp;
 use crate::usage::{CellKey, Cells, Ledger, Totals};
@@ -246,6 +246,7 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
         icmp: (0, 0),
         vlans: Vlans::default(),
         tunnel: None,
+        subject: None,
         named: if known {
             Named {
                 app: set.catalog().app_named("youtube"),
@@ -284,6 +285,11 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
                 bytes: 40_000 + 1000 * (id % 1000),
                 ip_bytes: 39_000,
             },
+        },
+        part: Part {
+            number: 1,
+            start: at(seconds),
+            counters: PerSide::default(),
         },
         state: "established",
         reason: EndReason::Ongoing,
