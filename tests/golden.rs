@@ -79,7 +79,12 @@ fn beside(capture: &Path, ending: &str) -> PathBuf {
 
 fn table(capture: &Path) -> String {
     let mut text = format!("{COLUMNS}\n");
-    for flow in support::flows(capture, &[]) {
+    // The last record of a flow tells all of it.
+    let flows = support::flows(capture, &[]);
+    for flow in flows
+        .iter()
+        .filter(|flow| flow["ended"] != "active-timeout")
+    {
         let field = |name: &str| match &flow[name] {
             Value::Null => "-".to_owned(),
             Value::String(text) => text.clone(),

@@ -521,9 +521,16 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// Captures with several applications, one flow for each pair of sockets.
+/// Captures with several applications, one flow for each pair of sockets; one with flows that have several
+/// records.
 fn captures() -> Vec<String> {
-    let names = ["wechat-mmtls", "apple-push", "discord-voice", "http"];
+    let names = [
+        "wechat-mmtls",
+        "apple-push",
+        "discord-voice",
+        "http",
+        "long-flows",
+    ];
     let path = |name| support::root().join(format!("pcaps/{name}.pcap"));
     names
         .map(|name| path(name).to_str().unwrap().to_owned())
@@ -547,7 +554,7 @@ fn sockets() -> Sockets {
         for (sum, side) in one
             .1
             .iter_mut()
-            .zip(["ip_bytes_toserver", "ip_bytes_toclient"])
+            .zip(["part_ip_bytes_toserver", "part_ip_bytes_toclient"])
         {
             *sum += flow[side].as_u64().unwrap();
         }

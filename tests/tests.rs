@@ -97,5 +97,7 @@ mod reload;
 
 // What can be captured.
 mod interfaces;
+// Records of flows that go on.
+mod interim;
 
 mod support;

@@ -80,7 +80,7 @@ fn flow_records_sum_up_to_the_ledger() {
             .iter()
             .map(|flow| {
                 let counter = |name: &str| flow["flow"][name].as_u64().unwrap();
-                counter("bytes_toserver") + counter("bytes_toclient")
+                counter("part_bytes_toserver") + counter("part_bytes_toclient")
             })
             .sum();
         let path = capture.to_str().unwrap();

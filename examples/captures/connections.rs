@@ -28,6 +28,12 @@ pub const CAPTURES: &[Capture] = &[
         "Connections that say nothing for longer than a flow lasts, and go on",
         idle,
     ),
+    (
+        "long-flows",
+        "Flows of up to two hours, whose records come every half an hour: with a name, without one, \
+         not settled for long, silent after a record",
+        long_flows,
+    ),
 ];
 
 const SERVER: &str = "198.51.100.60:443";
@@ -225,4 +231,50 @@ fn idle(trace: &mut Trace) {
         .server(join([&[0x4c][..], &down]))
         .client(join([&[0x4c][..], &up]))
         .is("quic", "youtube", "-");
+}
+
+/// Two hours of flows that say something every 40 seconds, or every four minutes.
+fn long_flows(trace: &mut Trace) {
+    const NAMED: &str = "10.60.0.9:45001";
+    const STOPS: &str = "10.60.0.9:45002";
+    const SLOW: &str = "10.60.0.10:45003";
+    const SLOW_SERVER: &str = "198.51.100.61:7777";
+    const DATAGRAMS: [&str; 2] = ["10.60.0.11:45004", "198.51.100.62:7000"];
+    let mut numbers = Vec::new();
+    for (client, name, app, service) in [
+        (NAMED, "web.whatsapp.com", "whatsapp", "chat"),
+        (STOPS, "www.youtube.com", "youtube", "-"),
+    ] {
+        let (hello, reply) = hello(trace, name);
+        let tcp = trace.tcp(client, SERVER).open().client(hello).server(reply);
+        numbers.push((client, tcp.numbers()));
+        tcp.is("tls", app, service);
+    }
+    let tcp = trace.tcp(SLOW, SLOW_SERVER).open();
+    let mut slow = tcp.numbers();
+    tcp.is("-", "-", "-");
+    for step in 1..=180 {
+        trace.wait(40_000);
+        let beat = trace.noise(60);
+        let udp = trace.udp(DATAGRAMS[0], DATAGRAMS[1]).client(&beat);
+        if step == 1 {
+            udp.is("-", "-", "-");
+        }
+        if step % 6 > 0 {
+            continue;
+        }
+        for (client, numbers) in &mut numbers {
+            // Nothing comes after its first record.
+            if *client == STOPS && step > 48 {
+                continue;
+            }
+            let (up, down) = (trace.noise(40), trace.noise(700));
+            let tcp = trace.tcp(client, SERVER).set_numbers(*numbers);
+            let tcp = tcp.server(down).client(up);
+            *numbers = tcp.numbers();
+        }
+        let word = trace.noise(20);
+        let tcp = trace.tcp(SLOW, SLOW_SERVER).set_numbers(slow).client(word);
+        slow = tcp.numbers();
+    }
 }

@@ -21,7 +21,7 @@ use super::settings::{Input, Signatures, checked, every, positive};
 use crate::capture::live::now;
 use crate::classify::explain::Keep;
 use crate::config::{
-    AccountOptions, Every, FlowOptions, Kinds, Out, TimeZone, line_and_column, only,
+    AccountOptions, Every, FlowOptions, Kinds, Out, RecordOptions, TimeZone, line_and_column, only,
 };
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
@@ -146,6 +146,9 @@ pub(super) struct Arguments {
     /// No summary, no progress; warnings and errors stay.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
+
+    #[command(flatten)]
+    records: RecordOptions,
 
     #[command(flatten)]
     accounts: AccountOptions,
@@ -275,8 +278,9 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(2));
     }
     let AccountOptions(accounts) = arguments.accounts.clone();
+    let RecordOptions(records) = arguments.records.clone();
     let FlowOptions(flow_table) = arguments.flow_table.clone();
-    let settings = match checked(flow_table.or(accounts)) {
+    let settings = match checked(flow_table.or(accounts).or(records)) {
         Ok(settings) => settings,
         Err(reason) => {
             eprintln!("error: {reason}");
@@ -333,6 +337,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
             max_accounts: settings.records.max_accounts,
         },
         records: outs.iter().any(|out| out.records == Records::Flows) || extract.is_some(),
+        active_timeout: settings.records.active_timeout,
         steps: false,
         keep: Keep::Nothing,
         stats: arguments.stats,

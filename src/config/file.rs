@@ -345,7 +345,7 @@ tables! {
     /// Where records go. The ending of a file's name says how they are written: .jsonl (or none), .csv,
     /// .ipfix, .parquet. See docs/records.md.
     records: RecordsTable {
-        /// Write a record for each flow that ended to this file; "-" is standard output. Empty: none.
+        /// Write a record for each flow to this file; "-" is standard output. Empty: none.
         flows: PathBuf = "\"\"",
             "--flows FILE" in "Records": "The same as --out flows=FILE";
         /// Write a record for each application, service and direction of each interval to this file;
@@ -356,6 +356,12 @@ tables! {
         /// "ipfix+udp://HOST:PORT", "syslog+tls://HOST:PORT", "json+tcp://HOST:PORT" and the like.
         out: Vec<Out> = "[]",
             "--out KIND=PLACE" in "Records": "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. Records that are in a file stay; a capture, or a file that is read, is refused";
+        /// A flow that goes on has an interim record each time so long has passed since its first frame
+        /// or its latest record, with its first packet after that: of what came since, and of all so far.
+        /// "0s": flows have one record, when they end.
+        active_timeout: Period = "\"30m\"",
+            "--active-timeout DURATION" in "Records": "Write an interim record of a flow that goes on each time so long has passed; 0s: only when it ends",
+            read "Write an interim record of a flow that goes on each time so long has passed, in capture time; 0s: only when it ends";
         /// Write only the records for which this condition holds, in the language of docs/records.md:
         /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
         only: String = "\"\"",

@@ -107,6 +107,10 @@ pub struct FlowOptions(pub File);
 #[derive(Clone, Debug)]
 pub struct AccountOptions(pub File);
 
+/// What the options of records say that `read` has as `live` has them.
+#[derive(Clone, Debug)]
+pub struct RecordOptions(pub File);
+
 arguments!(File, augment, |file| file);
 arguments!(
     FlowOptions,
@@ -117,4 +121,9 @@ arguments!(
     AccountOptions,
     |command| augment_read(command, "Accounts"),
     AccountOptions
+);
+arguments!(
+    RecordOptions,
+    |command| augment_read(command, "Records"),
+    RecordOptions
 );

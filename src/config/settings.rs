@@ -84,6 +84,8 @@ pub struct Records {
     pub outs: Vec<Out>,
     /// Which records are written.
     pub only: Option<Arc<Only>>,
+    /// After how long a flow that goes on has a record; without, only when it ends.
+    pub active_timeout: Option<Duration>,
     /// Length of an interval of usage.
     pub interval: IntervalLength,
     /// Usage records for each subject.
@@ -136,6 +138,8 @@ pub struct Log {
 
 /// What DNS taught is forgotten too soon with less.
 const SMALLEST_DNS_MEMORY: usize = 1 << 20;
+/// After how long flows that go on have a record, if nobody says otherwise: what exporters of IPFIX do.
+const ACTIVE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// Smallest size at which files are rotated: smaller ones would be all names and no lines.
 const SMALLEST_FILE: u64 = 64 << 10;
 /// libpcap takes the ring's size as an `int`.
@@ -481,6 +485,15 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
     if matches!(interval, Every::Length(length) if length < Duration::from_secs(1)) {
         found.push(Problem::of_key("records.interval", "must be at least 1s"));
     }
+    let active_timeout = table
+        .active_timeout
+        .map_or(ACTIVE_TIMEOUT, |period| period.0);
+    if !active_timeout.is_zero() && active_timeout < Duration::from_secs(1) {
+        found.push(Problem::of_key(
+            "records.active_timeout",
+            "must be at least 1s, or 0s for never",
+        ));
+    }
     let max_bytes = table.rotate_size.unwrap_or(Size(256 << 20)).0;
     if (1..SMALLEST_FILE).contains(&max_bytes) {
         found.push(Problem::of_key(
@@ -500,6 +513,7 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
     Records {
         outs,
         only,
+        active_timeout: Some(active_timeout).filter(|timeout| !timeout.is_zero()),
         interval: interval.length(&table.time_zone.map_or_else(Zone::utc, |zone| zone.0)),
         subjects: table.subjects.unwrap_or(false),
         max_accounts: number(table.max_accounts, usage::Config::default().max_accounts),

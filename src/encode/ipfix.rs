@@ -12,7 +12,9 @@ use std::net::IpAddr;
 use super::framing::{MESSAGE_HEADER, MESSAGE_VERSION};
 use super::{Encode, Options, Setting};
 use crate::app::App;
-use crate::record::{Column, Element, FlowView, Kind, Record, Records, UsageRecord, Value};
+use crate::record::{
+    Column, Element, FlowView, Kind, Record, Records, RunRecord, UsageRecord, Value,
+};
 use crate::time::Timestamp;
 
 /// The Set IDs of templates and options templates, section 3.3.2.
@@ -39,10 +41,14 @@ const OF_APPLICATIONS: [(u16, &[(u16, u16)]); 2] = [
     (NAMES_TEMPLATE, &[(96, 48), (94, 64)]),
     (ATTRIBUTES_TEMPLATE, &[(372, 32)]),
 ];
-/// From the elements of times in nanoseconds to those in milliseconds: flowStartNanoseconds (156) to
-/// flowStartMilliseconds (152), flowEndNanoseconds to flowEndMilliseconds. Many collectors read only
-/// these.
+/// The elements of times in nanoseconds: flowStartNanoseconds and flowEndNanoseconds. All others are
+/// in milliseconds.
+const NANOSECONDS: [u16; 2] = [156, 157];
+/// From these to those in milliseconds: flowStartMilliseconds (152) and flowEndMilliseconds. Many
+/// collectors read only these.
 const TO_MILLISECONDS: u16 = 4;
+/// observationDomainId: what a run says is of all that is told in its domain.
+const OBSERVATION_DOMAIN: u16 = 149;
 /// What all flow records say beside their fields, an octet each: flowDirection is ingress, as frames
 /// come in where they are observed; biflowDirection (RFC 5103, section 6.3) is initiator, as the source
 /// is who began.
@@ -73,10 +79,19 @@ pub struct Ipfix {
     domain: u32,
     /// What records of one shape carry, by Template ID. There are few: shapes differ by address family
     /// and by numbers that are there or not.
-    templates: Vec<Vec<Specifier>>,
+    templates: Vec<Template>,
     /// The applications whose names were told. One that gets another name keeps the one that was told.
     applications: BTreeSet<u32>,
     head: Vec<u8>,
+}
+
+/// What records of one shape carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Template {
+    /// How many of the fields, the first ones, say what the others are about; none of a template that
+    /// is of no options.
+    scopes: u16,
+    fields: Vec<Specifier>,
 }
 
 /// A field specifier (RFC 7011, section 3.2).
@@ -99,6 +114,16 @@ impl Encode for Ipfix {
 
     fn usage(&mut self, record: &UsageRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         self.record(record, false, &[], record.interval.end, out)
+    }
+
+    /// As what the Metering Process tells of itself (RFC 7011, sections 4.1 and 4.2).
+    fn run(&mut self, record: &RunRecord, out: &mut Vec<u8>) -> io::Result<()> {
+        let at = record.end.map_or(record.run, |end| end.at);
+        let mut data = self.domain.to_be_bytes().to_vec();
+        let mut fields = vec![Specifier::plain(OBSERVATION_DOMAIN, 4)];
+        carry(record, false, &mut fields, &mut data);
+        let id = self.template(Template { scopes: 1, fields }, at)?;
+        message(self.domain, at, out, |out| set(id, &data, out))
     }
 }
 
@@ -127,16 +152,7 @@ impl Ipfix {
     ) -> io::Result<()> {
         let mut fields = Vec::new();
         let mut data = Vec::new();
-        for (column, value) in record.values() {
-            if let Some(specifier) = Specifier::of(column, value.as_ref(), is_v6) {
-                put(value.as_ref(), specifier, &mut data);
-                fields.push(specifier);
-                if let Some(Value::Time(time)) = value {
-                    data.extend_from_slice(&(time.0 / 1_000_000).to_be_bytes());
-                    fields.push(Specifier::plain(specifier.number - TO_MILLISECONDS, 8));
-                }
-            }
-        }
+        carry(record, is_v6, &mut fields, &mut data);
         for &(number, value) in constants {
             data.push(value);
             fields.push(Specifier::plain(number, 1));
@@ -146,28 +162,34 @@ impl Ipfix {
         {
             self.name(app, at)?;
         }
-        let id = self.template(fields, at)?;
+        let id = self.template(Template { scopes: 0, fields }, at)?;
         message(self.domain, at, out, |out| set(id, &data, out))
     }
 
-    /// The Template ID of records with these fields; a new one is told in the head.
-    fn template(&mut self, fields: Vec<Specifier>, at: Timestamp) -> io::Result<u16> {
-        let known = self.templates.iter().position(|one| *one == fields);
+    /// The Template ID of records of this shape; a new one is told in the head.
+    fn template(&mut self, template: Template, at: Timestamp) -> io::Result<u16> {
+        let known = self.templates.iter().position(|one| *one == template);
         let place = known.unwrap_or(self.templates.len());
         let id = u16::try_from(place)
             .ok()
             .and_then(|place| place.checked_add(FIRST_TEMPLATE))
             .ok_or_else(|| io::Error::other("too many shapes of records"))?;
         if known.is_none() {
-            // A Template Record (RFC 7011, section 3.4.1).
+            // A Template Record (RFC 7011, section 3.4.1), or one of options (section 3.4.2).
+            let Template { scopes, fields } = &template;
             let mut record = id.to_be_bytes().to_vec();
             let count = u16::try_from(fields.len()).unwrap_or(u16::MAX);
             record.extend_from_slice(&count.to_be_bytes());
+            let mut kind = TEMPLATES;
+            if *scopes > 0 {
+                record.extend_from_slice(&scopes.to_be_bytes());
+                kind = OPTIONS_TEMPLATES;
+            }
             fields.iter().for_each(|field| field.put(&mut record));
             message(self.domain, at, &mut self.head, |out| {
-                set(TEMPLATES, &record, out)
+                set(kind, &record, out)
             })?;
-            self.templates.push(fields);
+            self.templates.push(template);
         }
         Ok(id)
     }
@@ -204,6 +226,22 @@ impl Ipfix {
         }
         self.applications.insert(app.id);
         Ok(())
+    }
+}
+
+/// Appends the fields of a record that have an information element, and what it says in them.
+fn carry(record: &impl Record, is_v6: bool, fields: &mut Vec<Specifier>, data: &mut Vec<u8>) {
+    for (column, value) in record.values() {
+        if let Some(specifier) = Specifier::of(column, value.as_ref(), is_v6) {
+            put(value.as_ref(), specifier, data);
+            fields.push(specifier);
+            if let Some(Value::Time(time)) = value
+                && NANOSECONDS.contains(&specifier.number)
+            {
+                data.extend_from_slice(&milliseconds(time).to_be_bytes());
+                fields.push(Specifier::plain(specifier.number - TO_MILLISECONDS, 8));
+            }
+        }
     }
 }
 
@@ -313,7 +351,10 @@ fn put(value: Option<&Value<'_>>, specifier: Specifier, out: &mut Vec<u8>) {
         Some(Value::Code { number, .. }) => out.push(*number),
         // RFC 7011, section 6.1.5: true.
         Some(Value::Flag) => out.push(1),
-        Some(Value::Time(time)) => out.extend_from_slice(&ntp(*time).to_be_bytes()),
+        Some(Value::Time(time)) if NANOSECONDS.contains(&specifier.number) => {
+            out.extend_from_slice(&ntp(*time).to_be_bytes());
+        }
+        Some(Value::Time(time)) => out.extend_from_slice(&milliseconds(*time).to_be_bytes()),
         Some(Value::Address(IpAddr::V4(address))) if length == 4 => {
             out.extend_from_slice(&address.octets());
         }
@@ -342,6 +383,11 @@ fn text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text);
 }
 
+/// dateTimeMilliseconds (RFC 7011, section 6.1.8).
+const fn milliseconds(time: Timestamp) -> u64 {
+    time.0 / 1_000_000
+}
+
 /// dateTimeNanoseconds (RFC 7011, section 6.1.10): seconds since 1900, and their fraction in units
 /// of 2 to the power of -32, rounded up so that whole nanoseconds come back as they were. The
 /// seconds go round in 2036, when NTP's era ends.
@@ -359,7 +405,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::record::samples;
+    use crate::record::{RunEnd, samples};
     use crate::signature::SignatureSet;
 
     /// Elements of a data record: enterprise and number to bytes.
@@ -433,9 +479,16 @@ mod tests {
                     let said = [3, 1, 95, 4, 96, 48, 94, 64];
                     assert_eq!(said.map(|_| number(set, 2)), said);
                 }
-                other => {
+                257 => {
                     let said = [2, 1, 95, 4, 372, 32];
-                    assert_eq!((other, said.map(|_| number(set, 2))), (257, said));
+                    assert_eq!(said.map(|_| number(set, 2)), said);
+                }
+                other => {
+                    let (count, scopes) = (number(set, 2), number(set, 2));
+                    assert_eq!(scopes, 1);
+                    let fields = (0..count)
+                        .map(|_| Specifier::plain(number(set, 2) as u16, number(set, 2) as u16));
+                    self.templates.insert(other as u16, fields.collect());
                 }
             }
         }
@@ -522,18 +575,26 @@ mod tests {
             (full, (0, 96), Some(b"wechat".to_vec())),
             (full, (0, 468), Some(b"text".to_vec())),
             (full, (0, 136), Some(vec![3])),
-            (full, (0, 2), Some(octets(3))),
-            (full, (29_305, 2), Some(octets(5))),
-            (full, (0, 352), Some(octets(1000))),
-            (full, (29_305, 352), Some(octets(1 << 40))),
-            (full, (0, 1), Some(octets(1000 - 42))),
+            (full, (0, 371), Some(b"2001:db8::1".to_vec())),
+            // The second part of the flow, and all of it.
+            (full, (0, 2), Some(octets(1))),
+            (full, (29_305, 2), Some(octets(2))),
+            (full, (0, 352), Some(octets(400))),
+            (full, (29_305, 352), Some(octets(1 << 39))),
+            (full, (0, 1), Some(octets(400 - 14))),
+            (full, (0, 86), Some(octets(3))),
+            (full, (29_305, 86), Some(octets(5))),
+            (full, (0, 353), Some(octets(1000))),
+            (full, (29_305, 353), Some(octets(1 << 40))),
+            (full, (0, 85), Some(octets(1000 - 42))),
+            (full, (0, 152), Some(octets(1_767_323_046_000))),
             // 2026-01-02T03:04:05.000000006Z: 6 ns are 25.8 units.
             (
-                full,
+                sparse,
                 (0, 156),
                 Some(octets(((1_767_323_045 + NTP_TO_UNIX) << 32) | 26)),
             ),
-            (full, (0, 152), Some(octets(1_767_323_045_000))),
+            (sparse, (0, 152), Some(octets(1_767_323_045_000))),
         ] {
             assert_eq!(record.get(&key).cloned(), expected, "{key:?}");
         }
@@ -558,6 +619,49 @@ mod tests {
         assert_eq!((sum(2), sum(352), sum(3)), (6, 600, 2));
         let directions: Vec<u8> = reader.records.iter().map(|one| one[&(0, 239)][0]).collect();
         assert_eq!(directions, [1, 2, 1, 2]);
+    }
+
+    #[test]
+    fn a_run_comes_back() {
+        let mut run = RunRecord {
+            run: Timestamp::new(1_767_323_045, 6_000_000),
+            interfaces: [Box::from("eth0")].into(),
+            interval: None,
+            set: SignatureSet::default().into(),
+            end: None,
+        };
+        let (mut ipfix, mut out) = (Ipfix::new(Records::Usage, &Options::default()), Vec::new());
+        ipfix.run(&run, &mut out).unwrap();
+        run.end = Some(RunEnd {
+            at: Timestamp::new(1_767_323_105, 0),
+            intervals: 1,
+            packets: 7,
+            bytes: 700,
+            packets_lost: 3,
+        });
+        ipfix.run(&run, &mut out).unwrap();
+        let read = read(&ipfix, &out);
+        let numbers = read.records.iter().map(|record| {
+            let numbers = record.iter();
+            let numbers =
+                numbers.map(|(&(_, key), value)| (key, number(&mut value.as_slice(), value.len())));
+            numbers.collect::<Vec<_>>()
+        });
+        let began = 1_767_323_045_006;
+        assert_eq!(
+            numbers.collect::<Vec<_>>(),
+            [
+                vec![(149, 2), (160, began), (323, began)],
+                vec![
+                    (86, 7),
+                    (149, 2),
+                    (160, began),
+                    (164, 3),
+                    (323, 1_767_323_105_000),
+                    (353, 700)
+                ],
+            ]
+        );
     }
 
     #[test]

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int32Type, Int64Type};
 use parquet::errors::{ParquetError, Result};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{Type, TypePtr};
 
 use super::Encode;
-use crate::record::{Column, FlowView, Kind, Record, Records, UsageRecord, Value};
+use super::json::Json;
+use crate::record::{Column, FlowView, Kind, Record, Records, RunRecord, UsageRecord, Value};
 use crate::time::Timestamp;
 
 /// Records of a row group: what is held in memory at most.
@@ -32,7 +34,15 @@ pub struct Parquet {
     hour: u64,
     /// The file that is made; what of it is not given out yet is in its buffer.
     file: Option<SerializedFileWriter<Vec<u8>>>,
+    /// What the run said when it began, for the end of each file.
+    started: Option<String>,
+    /// What it said when it ended, for the end of the last one.
+    ended: Option<String>,
 }
+
+/// The names in a file's metadata of what a run says: records as JSON has them.
+const STARTED: &str = "ottometer.run.started";
+const ENDED: &str = "ottometer.run.ended";
 
 impl fmt::Debug for Parquet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,16 +62,37 @@ impl Encode for Parquet {
         self.row(record, record.interval.start, out)
     }
 
+    fn run(&mut self, record: &RunRecord, _: &mut Vec<u8>) -> io::Result<()> {
+        let mut line = Vec::new();
+        Json.run(record, &mut line)?;
+        let said = String::from_utf8(line).map_err(io::Error::other)?;
+        let said = Some(said.trim_end().to_owned());
+        match record.end {
+            None => self.started = said,
+            Some(_) => self.ended = said,
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.end_group(out)?;
-        if let Some(file) = self.file.take() {
+        if self.ended.is_some() {
+            // Without any rows, if there have been none since the file before.
+            self.begin().map_err(io::Error::other)?;
+        }
+        if let Some(mut file) = self.file.take() {
+            for (name, said) in [(STARTED, self.started.clone()), (ENDED, self.ended.take())] {
+                if said.is_some() {
+                    file.append_key_value_metadata(KeyValue::new(name.to_owned(), said));
+                }
+            }
             out.extend(file.into_inner().map_err(io::Error::other)?);
         }
         Ok(())
     }
 
     fn held(&self) -> u64 {
-        self.rows as u64
+        self.rows as u64 + u64::from(self.ended.is_some())
     }
 }
 
@@ -81,6 +112,8 @@ impl Parquet {
             rows: 0,
             hour: 0,
             file: None,
+            started: None,
+            ended: None,
         }
     }
 
@@ -109,7 +142,8 @@ impl Parquet {
         Ok(())
     }
 
-    fn write_group(&mut self) -> Result<()> {
+    /// Begins a file, unless one is begun.
+    fn begin(&mut self) -> Result<()> {
         if self.file.is_none() {
             let properties = WriterProperties::builder()
                 .set_compression(Compression::ZSTD(ZstdLevel::default()))
@@ -119,6 +153,11 @@ impl Parquet {
             let file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties))?;
             self.file = Some(file);
         }
+        Ok(())
+    }
+
+    fn write_group(&mut self) -> Result<()> {
+        self.begin()?;
         let Some(file) = &mut self.file else {
             return Ok(());
         };
@@ -369,6 +408,61 @@ mod tests {
                 assert_eq!(bytes, record.counters.server.bytes);
             }
         }
+    }
+
+    /// Each file says which run it is of, and the last one that the run has ended.
+    #[test]
+    fn a_run_is_told_in_the_metadata() {
+        let set = SignatureSet::builtin();
+        let cells = samples::cells(&set);
+        let interval = samples::interval(&cells, None);
+        let mut run = RunRecord {
+            run: Timestamp::new(120, 0),
+            interfaces: [Box::from("eth0")].into(),
+            interval: None,
+            set: SignatureSet::default().into(),
+            end: None,
+        };
+        let mut parquet = Parquet::new(Records::Usage);
+        parquet.run(&run, &mut Vec::new()).unwrap();
+        let mut said = Vec::new();
+        for (rows, ends) in [(true, false), (true, true), (false, true), (false, false)] {
+            let mut out = Vec::new();
+            if rows {
+                for record in UsageRecord::all(&interval, &cells, &set) {
+                    parquet.usage(&record, &mut out).unwrap();
+                }
+            }
+            if ends {
+                run.end = Some(crate::record::RunEnd::default());
+                parquet.run(&run, &mut out).unwrap();
+            }
+            parquet.finish(&mut out).unwrap();
+            assert_eq!(parquet.held(), 0);
+            if out.is_empty() {
+                said.push((0, Vec::new()));
+                continue;
+            }
+            let reader = SerializedFileReader::new(Bytes::from(out)).unwrap();
+            let file = reader.metadata().file_metadata();
+            let states = file.key_value_metadata().unwrap().iter().map(|said| {
+                let record: serde_json::Value =
+                    serde_json::from_str(said.value.as_deref().unwrap()).unwrap();
+                assert_eq!(record["run"], "1970-01-01T00:02:00.000000000Z");
+                record["state"].as_str().unwrap().to_owned()
+            });
+            said.push((file.num_rows(), states.collect::<Vec<_>>()));
+        }
+        let states = |states: &[&str]| states.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            [
+                (4, states(&["started"])),
+                (4, states(&["started", "ended"])),
+                (0, states(&["started", "ended"])),
+                (0, states(&[])),
+            ]
+        );
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub enum EndReason {
     ClockSetBack,
     /// The capture ended.
     EndOfInput,
+    /// It is not: it goes on for so long that there is a record of what it has come to.
+    ActiveTimeout,
     /// It is not: this is how far it came.
     Ongoing,
 }
@@ -90,6 +92,7 @@ impl EndReason {
             Self::Evicted => "evicted",
             Self::ClockSetBack => "clock-set-back",
             Self::EndOfInput => "end-of-input",
+            Self::ActiveTimeout => "active-timeout",
             Self::Ongoing => "ongoing",
         }
     }

@@ -22,6 +22,16 @@ impl Counters {
         self.ip_bytes += packet.ip_len as u64;
     }
 
+    /// What came since `before`.
+    #[must_use]
+    pub const fn since(&self, before: &Self) -> Self {
+        Self {
+            packets: self.packets.saturating_sub(before.packets),
+            bytes: self.bytes.saturating_sub(before.bytes),
+            ip_bytes: self.ip_bytes.saturating_sub(before.ip_bytes),
+        }
+    }
+
     /// Adds what another counted.
     pub const fn add(&mut self, other: &Self) {
         self.packets += other.packets;

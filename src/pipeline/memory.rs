@@ -15,6 +15,7 @@ use crate::usage::{CellKey, Totals, Usage};
 use crate::view::number::size;
 
 use super::halves::Matcher;
+use super::parts::Told;
 use super::worker::State;
 use super::{BLOCKS_A_WORKER, Config, duplicates, live};
 
@@ -59,7 +60,12 @@ impl Memory {
             // Of flows that end all at once, on their way out.
             let leaving = flows.saturating_mul(size_of::<FlowRecord>());
             let texts = config.flow.record_memory.saturating_add(at_once);
-            parts.push(("records", leaving.saturating_add(texts)));
+            let told = match config.active_timeout {
+                Some(_) => flows.saturating_mul(Told::MEMORY),
+                None => 0,
+            };
+            let bytes = leaving.saturating_add(texts).saturating_add(told);
+            parts.push(("records", bytes));
         }
         // The thread that steers puts datagrams together as well. Nodes of sparse trees can take
         // as much as what is held in them.

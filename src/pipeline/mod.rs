@@ -15,6 +15,7 @@ mod halves;
 pub mod live;
 mod marks;
 pub mod memory;
+mod parts;
 mod steer;
 mod stopwatch;
 pub mod trial;
@@ -86,6 +87,9 @@ pub struct Config {
     pub usage: usage::Config,
     /// Make flow records.
     pub records: bool,
+    /// After how long a flow that goes on has a record of what came since the one before; without, only
+    /// when it ends.
+    pub active_timeout: Option<Duration>,
     /// Remember the steps to each verdict (in the flow records).
     pub steps: bool,
     /// Openings that are kept with them.

@@ -1,7 +1,9 @@
 //! Promises 1 and 4 on made-up traffic: every byte is counted once, and any number of workers
 //! gives the same records; and a run that cannot write ends.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -11,6 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::file::Options;
 use crate::flow::samples::{dns_answer, dns_question};
+use crate::flow::{Counters, EndReason, PerSide};
 use crate::record::FlowRecord;
 use crate::signature::SourceFile;
 use crate::usage::Cells;
@@ -275,11 +278,113 @@ fn run_counting(
             ..flow::Config::default()
         },
         records: true,
+        active_timeout: Some(ACTIVE_TIMEOUT),
         ..Config::default()
     };
     let mut log = Log::default();
     let summary = run(&mut inputs, set(), &config, &mut log, &mut |_| {}).unwrap();
     (log.0, summary)
+}
+
+/// So short that many of the flows have several records.
+const ACTIVE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Keeps flow records.
+#[derive(Default)]
+struct Kept(Vec<FlowRecord>);
+
+impl Exporter for Kept {
+    fn flow(&mut self, record: &FlowRecord, _: &SignatureSet) -> io::Result<()> {
+        self.0.push(record.clone());
+        Ok(())
+    }
+
+    fn interval(&mut self, _: &Closed, _: u64, _: &SignatureSet) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// What each end of a flow sent, whichever of them is called the client.
+fn by_end(record: &FlowRecord, sides: &PerSide<Counters>) -> Ends {
+    let mut ends = Ends::new();
+    for (ip, port, counters) in [
+        (record.client_ip, record.client_port, &sides.client),
+        (record.server_ip, record.server_port, &sides.server),
+    ] {
+        ends.entry((ip, port)).or_default().add(counters);
+    }
+    ends
+}
+
+type Ends = BTreeMap<(IpAddr, u16), Counters>;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// The parts of a flow are all of it, they are told one after the other, and what is counted hangs
+    /// not on them.
+    #[test]
+    fn parts_add_up_to_flows(
+        events in prop::collection::vec(event(), 1..120),
+        workers in 1..3_usize,
+    ) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), capture(&events)).unwrap();
+        let run_with = |active_timeout| {
+            let mut inputs = Inputs::open(&[file.path()], &Options::default()).unwrap();
+            let config = Config {
+                workers,
+                records: true,
+                active_timeout,
+                usage: usage::Config {
+                    subjects: Some(usage::Subjects::default().into()),
+                    ..usage::Config::default()
+                },
+                ..Config::default()
+            };
+            let mut kept = Kept::default();
+            let summary = run(&mut inputs, set(), &config, &mut kept, &mut |_| {}).unwrap();
+            (kept.0, summary)
+        };
+        let (mut whole, expected) = run_with(None);
+        whole.sort_by_key(|record| record.flow_id);
+        let (parts, summary) = run_with(Some(ACTIVE_TIMEOUT));
+        prop_assert_eq!(&summary.cells, &expected.cells);
+        prop_assert_eq!(&summary.ledger, &expected.ledger);
+        prop_assert_eq!(summary.flows, expected.flows);
+        let mut flows: BTreeMap<u64, Vec<&FlowRecord>> = BTreeMap::new();
+        for record in &parts {
+            flows.entry(record.flow_id).or_default().push(record);
+        }
+        prop_assert_eq!(flows.len(), whole.len());
+        for (flow, whole) in flows.values().zip(whole) {
+            let mut sum = Ends::new();
+            let mut start = whole.first;
+            for (number, record) in (1..).zip(flow) {
+                let is_last = number as usize == flow.len();
+                prop_assert_eq!(record.part.number, number);
+                prop_assert_eq!(record.reason == EndReason::ActiveTimeout, !is_last);
+                prop_assert_eq!(record.part.start, start);
+                prop_assert!(record.subject.is_some());
+                if !is_last {
+                    prop_assert!(record.last.since(start) >= ACTIVE_TIMEOUT);
+                }
+                start = record.last;
+                for (end, counters) in by_end(record, &record.part.counters) {
+                    sum.entry(end).or_default().add(&counters);
+                }
+                prop_assert_eq!(&sum, &by_end(record, &record.counters));
+            }
+            let last = flow.last().unwrap();
+            prop_assert_eq!(last.reason, whole.reason);
+            prop_assert_eq!(last.counters, whole.counters);
+            prop_assert_eq!((last.named, last.last), (whole.named, whole.last));
+        }
+    }
 }
 
 proptest! {
@@ -309,8 +414,8 @@ proptest! {
 }
 
 /// Volume by name of a summary, whatever subjects it is of.
-fn by_name(cells: &Cells) -> std::collections::BTreeMap<usage::CellKey, (u64, u64, u64)> {
-    let mut names = std::collections::BTreeMap::new();
+fn by_name(cells: &Cells) -> BTreeMap<usage::CellKey, (u64, u64, u64)> {
+    let mut names = BTreeMap::new();
     for (&key, totals) in cells {
         let name = usage::CellKey {
             subject: None,

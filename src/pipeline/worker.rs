@@ -1,6 +1,7 @@
 //! A worker: each frame runs to completion here, on state no other thread sees.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::capture::{Block, Frame};
 use crate::classify::names::Answers;
@@ -18,6 +19,7 @@ use crate::usage::{CellId, CellKey, Cells, Health, Stats, Usage};
 use super::Config;
 use super::halves::Halves;
 use super::marks::Marks;
+use super::parts::{Due, Told};
 use super::steer::{Entry, drop_frame};
 use super::stopwatch::Stopwatch;
 use super::watch::Watch;
@@ -33,11 +35,15 @@ const BATCH: usize = 32;
 pub(super) struct State {
     /// Where the flow's bytes are counted, once it has settled.
     cell: Option<CellId>,
-    /// And for whom.
+    /// From when on a record of it may be due, though it goes on.
+    due: Due,
+    /// For whom its bytes are counted.
     account: AccountRef,
     /// What its opening shows of the mirror.
     seen: Seen,
     class: Classification,
+    /// What its records have told so far.
+    told: Told,
 }
 
 impl Attachment for State {
@@ -115,7 +121,7 @@ pub(super) struct Worker {
 /// What has come of frames since it was last asked.
 #[derive(Debug)]
 pub(super) struct Produced {
-    /// Flows that ended.
+    /// Flows that ended, or have gone on for long.
     pub(super) records: Vec<FlowRecord>,
     /// Intervals that closed.
     pub(super) closed: Vec<(Timestamp, Cells)>,
@@ -160,6 +166,8 @@ struct FlowHandler {
     usage: Usage,
     stats: Option<Stats>,
     records: Option<Vec<FlowRecord>>,
+    /// After how long a flow that goes on has one.
+    active_timeout: Option<Duration>,
     closed: Vec<(Timestamp, Cells)>,
     flows: u64,
     /// Volume of flows that have not settled.
@@ -187,6 +195,7 @@ impl Worker {
                 usage,
                 stats: config.stats.then(Stats::default),
                 records: config.records.then(Vec::new),
+                active_timeout: config.active_timeout.filter(|_| config.records),
                 closed: Vec::new(),
                 flows: 0,
                 unsettled: Volume::default(),
@@ -510,6 +519,9 @@ impl Worker {
         handler
             .usage
             .follow(flow, touch.slot(), (packet, touch.side));
+        if flow.class.due.may_be(packet.at) {
+            handler.tell(flow, packet.at);
+        }
     }
 
     /// Counts a packet of no flow.
@@ -539,6 +551,7 @@ impl Worker {
         handler.unsettled.count(frames, bytes);
         if touch.is_new {
             handler.flows += 1;
+            flow.class.due = handler.due(flow.first);
             if handler.classifier.begin(flow) {
                 side = !side;
             }
@@ -556,6 +569,9 @@ impl Worker {
         }
         if settles {
             handler.settle(flow, packet.at);
+        }
+        if flow.class.due.may_be(packet.at) {
+            handler.tell(flow, packet.at);
         }
         self.flows.book(touch);
         while let Some(flow) = self.flows.next_to_cut() {
@@ -657,7 +673,6 @@ impl FlowHandler {
         if let Verdict::Settled { named, .. } = &flow.class.class.verdict {
             self.classifier.end(flow, named, reason);
         }
-        self.usage.release(std::mem::take(&mut flow.class.account));
         let (protocol, seen) = (flow.protocol(), &flow.class.seen);
         self.health.flow_ended(protocol, &flow.counters, seen);
         if let Some(halves) = &mut self.halves
@@ -668,9 +683,46 @@ impl FlowHandler {
         if let Some(watch) = &mut self.watch {
             watch.ended(flow, reason);
         }
-        if let Some(records) = &mut self.records {
+        if self.records.is_some() {
             let class = std::mem::take(&mut flow.class.class);
-            records.push(FlowRecord::new(flow, class, reason));
+            self.record(flow, class, reason);
         }
+        self.usage.release(std::mem::take(&mut flow.class.account));
+    }
+
+    /// From when on a record may be due of a flow of which nothing was told since this time.
+    fn due(&self, since: Timestamp) -> Due {
+        let timeout = self.active_timeout;
+        timeout.map_or_else(Due::default, |timeout| Due::at(since.after(timeout)))
+    }
+
+    /// Writes a record of a flow that goes on, if one is due.
+    #[cold]
+    #[inline(never)]
+    fn tell(&mut self, flow: &mut Flow<State>, now: Timestamp) {
+        let until = flow.class.told.until(flow);
+        let timeout = self.active_timeout;
+        if timeout.is_none_or(|timeout| now < until.after(timeout)) {
+            return;
+        }
+        let class = &flow.class.class;
+        let class = Classification::settled_as(class.verdict, class.facts.clone());
+        let number = self.record(flow, class, EndReason::ActiveTimeout);
+        flow.class.told = Told::all(flow, number);
+        flow.class.due = self.due(flow.last);
+    }
+
+    /// Writes a record of a flow. Gives the number of the part that it is of.
+    fn record(&mut self, flow: &Flow<State>, class: Classification, reason: EndReason) -> u32 {
+        let part = flow.class.told.part(flow);
+        let subject = self.usage.subject(flow.class.account, flow);
+        if let Some(records) = &mut self.records {
+            records.push(FlowRecord {
+                part,
+                subject,
+                ..FlowRecord::new(flow, class, reason)
+            });
+        }
+        part.number
     }
 }

@@ -13,9 +13,10 @@ use crate::dissect::{self, Facts, RECORDED};
 use crate::flow::{Counters, EndReason, Flow, PerSide, Side};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
+use crate::usage::Subject;
 use crate::verdict::Evidence;
 
-/// A flow that has ended.
+/// A flow that has ended, or goes on for long: then what it has come to.
 #[derive(Clone, Debug)]
 pub struct FlowRecord {
     /// Number of its first frame: unique in the stream.
@@ -40,20 +41,47 @@ pub struct FlowRecord {
     pub vlans: Vlans,
     /// The outermost tunnel of the first frame.
     pub tunnel: Option<Tunnel>,
+    /// Whose traffic it is, where subjects are kept apart.
+    pub subject: Option<Subject>,
     /// What the flow is.
     pub named: Named,
     /// The flow's packet that decided, from 1.
     pub settled_at_packet: u32,
     /// What was read in its opening.
     pub facts: Option<Box<Facts>>,
-    /// What each side sent.
+    /// What each side sent since the flow began.
     pub counters: PerSide<Counters>,
+    /// What the record before has not told of it.
+    pub part: Part,
     /// `new`, `established` or `closed`.
     pub state: &'static str,
-    /// Why it ended.
+    /// Why it ended, if it has.
     pub reason: EndReason,
     /// What led to the verdict, when asked for.
     pub steps: Option<Box<Trace>>,
+}
+
+/// What a record of a flow tells that those before it have not: all of the flow, unless it went on
+/// for so long that there were some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Its number, from 1.
+    pub number: u32,
+    /// From when on: the time of the flow's first frame, or the latest in the part before.
+    pub start: Timestamp,
+    /// What each side sent in it.
+    pub counters: PerSide<Counters>,
+}
+
+impl Part {
+    /// All of a flow.
+    pub const fn whole<T>(flow: &Flow<T>) -> Self {
+        Self {
+            number: 1,
+            start: flow.first,
+            counters: flow.counters,
+        }
+    }
 }
 
 impl FlowRecord {
@@ -70,7 +98,7 @@ impl FlowRecord {
         Self::new(flow, class, EndReason::Ongoing)
     }
 
-    /// The record of a flow that has ended with this classification.
+    /// The record of a flow that has ended with this classification, the first it has.
     pub fn new<T>(flow: &Flow<T>, class: Classification, reason: EndReason) -> Self {
         let (named, settled_at_packet) = match class.verdict {
             Verdict::Settled { named, at_packet } => (named, at_packet),
@@ -88,10 +116,12 @@ impl FlowRecord {
             icmp: flow.icmp(),
             vlans: flow.vlans(),
             tunnel: flow.tunnel(),
+            subject: None,
             named,
             settled_at_packet,
             facts: class.facts,
             counters: flow.counters,
+            part: Part::whole(flow),
             state: flow.state(),
             reason,
             steps: class.steps,
@@ -190,6 +220,17 @@ pub static FIELDS: &[Field<Get>] = &[
     )
     .read(|view| view.record.tunnel.map(Tunnel::slug).map(Value::text)),
     Column::new(
+        "subject",
+        Text,
+        "whose traffic it is, where subjects are kept apart: the address or the prefix that \
+         its volume is counted for",
+    )
+    .ipfix(371)
+    .read(|view| {
+        let subject = view.record.subject;
+        subject.map(|subject| Value::text(subject.to_string()))
+    }),
+    Column::new(
         "app_proto",
         Text,
         "what is spoken: `tls`, `quic`, `http`, `dns`, `mmtls`, ...; where ICE opened the \
@@ -250,15 +291,10 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new(
         "unknown",
         Text,
-        "why there is no name: `no-payload`, `no-match`, `mid-stream`",
+        "why there is no name: `no-payload`, `no-match`, `mid-stream`, `overload`; \
+         `unsettled` in an interim record whose flow may still get one",
     )
-    .read(|view| {
-        view.record
-            .named
-            .unknown
-            .map(UnknownReason::slug)
-            .map(Value::text)
-    }),
+    .read(|view| view.unknown()),
     Column::new(
         "server_name",
         Text,
@@ -279,7 +315,7 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new(
         "settled_at_packet",
         Unsigned(32),
-        "the flow's packet that decided, from 1",
+        "the flow's packet that decided, from 1; 0 in an interim record before that",
     )
     .required()
     .read(|view| Some(Value::Number(view.record.settled_at_packet.into()))),
@@ -292,73 +328,88 @@ pub static FIELDS: &[Field<Get>] = &[
     )
     .read(|view| view.record.named.remembered.then_some(Value::Flag)),
     Column::new(
+        "ended",
+        Code,
+        "why the record was written: `active-timeout` (an interim record: the flow goes on), or \
+         why the flow ended, as in `flow.reason`",
+    )
+    .required()
+    .ipfix(136)
+    .read(|view| Some(view.ended())),
+    Column::new(
+        "part",
+        Unsigned(32),
+        "number of the record among those of its flow, from 1",
+    )
+    .required()
+    .read(|view| Some(Value::Number(view.record.part.number.into()))),
+    Column::new(
         "pkts_toserver",
         Unsigned(64),
-        "captured frames from the client",
+        "captured frames from the client since the flow began",
     )
     .required()
     .object("flow")
     .unit("packets")
-    .ipfix(2)
+    .ipfix(86)
     .read(|view| Some(Value::Number(view.record.counters.client.packets))),
     Column::new(
         "pkts_toclient",
         Unsigned(64),
-        "captured frames from the server",
+        "captured frames from the server since the flow began",
     )
     .required()
     .object("flow")
     .unit("packets")
-    .element(Element::Reverse(2))
+    .element(Element::Reverse(86))
     .read(|view| Some(Value::Number(view.record.counters.server.packets))),
     Column::new(
         "bytes_toserver",
         Unsigned(64),
-        "bytes of whole frames from the client, as on the wire. A frame in a tunnel \
-         counts wholly for its innermost flow",
+        "bytes of whole frames from the client since the flow began, as on the wire. A frame \
+         in a tunnel counts wholly for its innermost flow",
     )
     .required()
     .object("flow")
     .unit("octets")
-    .ipfix(352)
+    .ipfix(353)
     .read(|view| Some(Value::Number(view.record.counters.client.bytes))),
     Column::new(
         "bytes_toclient",
         Unsigned(64),
-        "bytes of whole frames from the server, as on the wire. A frame in a tunnel \
-         counts wholly for its innermost flow",
+        "bytes of whole frames from the server since the flow began, as on the wire. A frame \
+         in a tunnel counts wholly for its innermost flow",
     )
     .required()
     .object("flow")
     .unit("octets")
-    .element(Element::Reverse(352))
+    .element(Element::Reverse(353))
     .read(|view| Some(Value::Number(view.record.counters.server.bytes))),
     Column::new(
         "ip_bytes_toserver",
         Unsigned(64),
-        "bytes of the innermost IP packets from the client: what is rated",
+        "bytes of the innermost IP packets from the client since the flow began: what is rated",
     )
     .required()
     .object("flow")
     .unit("octets")
-    .ipfix(1)
+    .ipfix(85)
     .read(|view| Some(Value::Number(view.record.counters.client.ip_bytes))),
     Column::new(
         "ip_bytes_toclient",
         Unsigned(64),
-        "bytes of the innermost IP packets from the server: what is rated",
+        "bytes of the innermost IP packets from the server since the flow began: what is rated",
     )
     .required()
     .object("flow")
     .unit("octets")
-    .element(Element::Reverse(1))
+    .element(Element::Reverse(85))
     .read(|view| Some(Value::Number(view.record.counters.server.ip_bytes))),
-    Column::new("start", Time, "time of the first frame")
+    Column::new("start", Time, "time of the flow's first frame")
         .required()
         .object("flow")
-        .ipfix(156)
         .read(|view| Some(Value::Time(view.record.first))),
-    Column::new("end", Time, "time of the last frame")
+    Column::new("end", Time, "time of the last frame up to the record")
         .required()
         .object("flow")
         .ipfix(157)
@@ -370,13 +421,81 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new(
         "reason",
         Code,
-        "why it ended: `fin`, `rst`, `idle`, `reused`, `evicted`, `clock-set-back`, \
-         `end-of-input`",
+        "why the flow ended: `fin`, `rst`, `idle`, `reused`, `evicted`, `clock-set-back`, \
+         `end-of-input`; an interim record has none",
+    )
+    .object("flow")
+    .read(|view| view.reason()),
+    Column::new(
+        "part_start",
+        Time,
+        "from when on the record tells what those before it have not: `flow.start`, or \
+         `flow.end` of the record before",
     )
     .required()
     .object("flow")
-    .ipfix(136)
-    .read(|view| Some(view.reason())),
+    .ipfix(156)
+    .read(|view| Some(Value::Time(view.record.part.start))),
+    Column::new(
+        "part_pkts_toserver",
+        Unsigned(64),
+        "of `pkts_toserver`, what the records before have not told",
+    )
+    .required()
+    .object("flow")
+    .unit("packets")
+    .ipfix(2)
+    .read(|view| Some(Value::Number(view.record.part.counters.client.packets))),
+    Column::new(
+        "part_pkts_toclient",
+        Unsigned(64),
+        "of `pkts_toclient`, what the records before have not told",
+    )
+    .required()
+    .object("flow")
+    .unit("packets")
+    .element(Element::Reverse(2))
+    .read(|view| Some(Value::Number(view.record.part.counters.server.packets))),
+    Column::new(
+        "part_bytes_toserver",
+        Unsigned(64),
+        "of `bytes_toserver`, what the records before have not told",
+    )
+    .required()
+    .object("flow")
+    .unit("octets")
+    .ipfix(352)
+    .read(|view| Some(Value::Number(view.record.part.counters.client.bytes))),
+    Column::new(
+        "part_bytes_toclient",
+        Unsigned(64),
+        "of `bytes_toclient`, what the records before have not told",
+    )
+    .required()
+    .object("flow")
+    .unit("octets")
+    .element(Element::Reverse(352))
+    .read(|view| Some(Value::Number(view.record.part.counters.server.bytes))),
+    Column::new(
+        "part_ip_bytes_toserver",
+        Unsigned(64),
+        "of `ip_bytes_toserver`, what the records before have not told",
+    )
+    .required()
+    .object("flow")
+    .unit("octets")
+    .ipfix(1)
+    .read(|view| Some(Value::Number(view.record.part.counters.client.ip_bytes))),
+    Column::new(
+        "part_ip_bytes_toclient",
+        Unsigned(64),
+        "of `ip_bytes_toclient`, what the records before have not told",
+    )
+    .required()
+    .object("flow")
+    .unit("octets")
+    .element(Element::Reverse(1))
+    .read(|view| Some(Value::Number(view.record.part.counters.server.ip_bytes))),
 ];
 
 /// Fields whose texts may be long, the least useful first: what is left out where a record has to
@@ -419,12 +538,28 @@ impl<'r> FlowView<'r> {
         }
     }
 
-    fn reason(&self) -> Value<'r> {
+    fn unknown(&self) -> Option<Value<'r>> {
+        let reason = self.record.named.unknown.map(UnknownReason::slug);
+        let is_unsettled = self.record.settled_at_packet == 0;
+        let reason = reason.or_else(|| is_unsettled.then_some("unsettled"));
+        reason.map(Value::text)
+    }
+
+    /// Why the flow ended, if it has.
+    fn reason(&self) -> Option<Value<'r>> {
+        let goes_on = matches!(
+            self.record.reason,
+            EndReason::ActiveTimeout | EndReason::Ongoing
+        );
+        (!goes_on).then(|| self.ended())
+    }
+
+    fn ended(&self) -> Value<'r> {
         let reason = self.record.reason;
         // flowEndReason of RFC 5102, section 5.11.3.
         let number = match reason {
             EndReason::Idle => 1,
-            EndReason::Ongoing => 2,
+            EndReason::ActiveTimeout | EndReason::Ongoing => 2,
             EndReason::Fin | EndReason::Reset | EndReason::Reused => 3,
             EndReason::ClockSetBack | EndReason::EndOfInput => 4,
             EndReason::Evicted => 5,

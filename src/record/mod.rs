@@ -17,7 +17,7 @@ pub(crate) mod samples;
 #[cfg(test)]
 mod tests;
 
-pub use flow::{FlowRecord, FlowView};
+pub use flow::{FlowRecord, FlowView, Part};
 pub use only::{KeptBack, Only};
 pub use run::{RunEnd, RunRecord};
 pub use usage::{Interval, Intervals, UsageRecord};
@@ -33,7 +33,7 @@ use crate::time::Timestamp;
 /// The kinds of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Records {
-    /// Flows that have ended.
+    /// Flows that have ended, or go on for long.
     Flows,
     /// Intervals of usage.
     Usage,

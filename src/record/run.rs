@@ -48,12 +48,14 @@ pub static FIELDS: &[Field<Get>] = &[
         "when it began; of the second record, when it ended",
     )
     .required()
+    .ipfix(323)
     .read(|record| Some(Value::Time(record.end.map_or(record.run, |end| end.at)))),
     Column::new("event_type", Text, "`run`")
         .required()
         .read(|_| Some(Value::text("run"))),
     Column::new("run", Time, "when it began, as in its usage records")
         .required()
+        .ipfix(160)
         .read(|record| Some(Value::Time(record.run))),
     Column::new(
         "state",
@@ -115,6 +117,7 @@ pub static FIELDS: &[Field<Get>] = &[
         "frames captured; at the end",
     )
     .unit("packets")
+    .ipfix(86)
     .read(|record| Some(Value::Number(record.end?.packets))),
     Column::new(
         "captured_bytes",
@@ -122,6 +125,7 @@ pub static FIELDS: &[Field<Get>] = &[
         "their bytes, as on the wire; at the end",
     )
     .unit("octets")
+    .ipfix(353)
     .read(|record| Some(Value::Number(record.end?.bytes))),
     Column::new(
         "lost_packets",
@@ -129,6 +133,7 @@ pub static FIELDS: &[Field<Get>] = &[
         "frames that the kernel or an interface dropped, which nobody can name; at the end",
     )
     .unit("packets")
+    .ipfix(164)
     .read(|record| Some(Value::Number(record.end?.packets_lost))),
 ];
 

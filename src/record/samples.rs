@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::{FlowRecord, Interval, Intervals};
+use super::{FlowRecord, Interval, Intervals, Part};
 use crate::app::{Proto, Service};
 use crate::classify::{Decider, Named};
 use crate::decode::{IpProtocol, Tunnel, Vlans};
@@ -11,7 +11,7 @@ use crate::dissect::{Dns, Facts, Http, Tls};
 use crate::flow::{Counters, EndReason, PerSide};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
-use crate::usage::{CellKey, Cells, Closed, Totals};
+use crate::usage::{CellKey, Cells, Closed, Subjects, Totals};
 use crate::verdict::Evidence;
 
 /// 2026-01-02T03:04:05.000000006Z.
@@ -31,10 +31,16 @@ pub(crate) fn sparse() -> FlowRecord {
         icmp: (0, 0),
         vlans: Vlans::default(),
         tunnel: None,
+        subject: None,
         named: Named::default(),
-        settled_at_packet: 0,
+        settled_at_packet: 1,
         facts: None,
         counters: PerSide::default(),
+        part: Part {
+            number: 1,
+            start: BEGIN,
+            counters: PerSide::default(),
+        },
         state: "new",
         reason: EndReason::Idle,
         steps: None,
@@ -58,6 +64,7 @@ pub(crate) fn full(set: &SignatureSet, text: &str) -> FlowRecord {
         protocol: IpProtocol::TCP,
         vlans,
         tunnel: Some(Tunnel::GtpU),
+        subject: Some(Subjects::default().find(addresses[0], addresses[1]).0),
         named: Named {
             app: wechat,
             service: Some(Service::Chat),
@@ -89,6 +96,14 @@ pub(crate) fn full(set: &SignatureSet, text: &str) -> FlowRecord {
         counters: PerSide {
             client: counters(3, 1000),
             server: counters(5, 1 << 40),
+        },
+        part: Part {
+            number: 2,
+            start: BEGIN.after(Duration::from_secs(1)),
+            counters: PerSide {
+                client: counters(1, 400),
+                server: counters(2, 1 << 39),
+            },
         },
         state: "closed",
         reason: EndReason::Fin,

@@ -169,3 +169,48 @@ fn the_manual_has_every_field() {
     }
     kept(name, &text);
 }
+
+/// What the manual says of the fields of EVE: those it calls the same, or different, are there, and
+/// those it calls absent are not.
+#[test]
+fn the_manual_is_right_about_the_fields_of_eve() {
+    let manual = include_str!("../../docs/records.md");
+    let (_, table) = manual.split_once("<!-- fields of EVE -->\n").unwrap();
+    let (table, _) = table.split_once("<!-- end -->").unwrap();
+    let ours: BTreeSet<String> = FlowView::columns()
+        .map(|column| match column.object {
+            Some(object) => format!("{object}.{}", column.name),
+            None => column.name.to_owned(),
+        })
+        .collect();
+    let mut seen = BTreeSet::new();
+    for row in table.lines().skip(2) {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, here, _] = cells.as_slice() else {
+            panic!("{row}")
+        };
+        let name = name.trim_matches('`').to_owned();
+        let is_there = ours.contains(&name);
+        match *here {
+            "same" | "differs" => assert!(is_there, "{name} is not there"),
+            "absent" => assert!(!is_there, "{name} is there"),
+            other => panic!("{name}: {other}"),
+        }
+        assert!(seen.insert(name), "{row} is there twice");
+    }
+    // Types that the JSON Schema of EVE gives.
+    for (name, kind) in [
+        ("event_type", Kind::Text),
+        ("vlan", Kind::Numbers),
+        ("src_port", Kind::Unsigned(16)),
+        ("icmp_type", Kind::Unsigned(8)),
+        ("community_id", Kind::Text),
+        ("pkts_toserver", Kind::Unsigned(64)),
+        ("bytes_toclient", Kind::Unsigned(64)),
+        ("state", Kind::Text),
+    ] {
+        let mut columns = FlowView::columns();
+        let column = columns.find(|column| column.name == name).unwrap();
+        assert_eq!(column.kind, kind, "{name}");
+    }
+}

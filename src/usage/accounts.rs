@@ -161,7 +161,7 @@ impl Accounts {
         } else {
             Side::Server
         };
-        before[sender] = since(&before[sender], &packets);
+        before[sender] = before[sender].since(&packets);
         let was = mem::replace(&mut part.start, start);
         self.bring_up(account, before, was);
     }
@@ -178,6 +178,18 @@ impl Accounts {
     pub(super) fn move_to(&mut self, account: AccountRef, start: Timestamp) {
         if let Some(part) = part_mut(&mut self.parts, account) {
             part.start = start;
+        }
+    }
+
+    /// The subject of a flow: of its account, or, before it has one, the one it would have now.
+    pub(super) fn subject<T>(&self, account: AccountRef, flow: &Flow<T>) -> Subject {
+        let place = (account.part as usize).checked_sub(1);
+        match place.and_then(|place| self.parts.get(place)) {
+            Some(part) => part.subject,
+            None => {
+                let (client, server) = (flow.ip(Side::Client), flow.ip(Side::Server));
+                self.subjects.find(client, server).0
+            }
         }
     }
 
@@ -228,14 +240,14 @@ impl Accounts {
     pub(super) fn take(&mut self, start: Timestamp, keys: &[CellKey], names: &[Totals]) -> Cells {
         let mut rest = names.to_vec();
         let mut cells = Cells::new();
-        let key = |cell: CellId| keys.get(cell.0 as usize).copied().unwrap_or_default();
+        let key = |cell: CellId| keys.get(cell.place()).copied().unwrap_or_default();
         for ((subject, cell), totals) in self.open.remove(&start).unwrap_or_default() {
             let key = CellKey {
                 subject: Some(subject),
                 ..key(cell)
             };
             cells.entry(key).or_default().add(&totals);
-            if let Some(rest) = rest.get_mut(cell.0 as usize) {
+            if let Some(rest) = rest.get_mut(cell.place()) {
                 take_away(rest, &totals);
             }
         }
@@ -258,8 +270,8 @@ impl Accounts {
         };
         let before = mem::replace(&mut part.counted, now);
         let sides = PerSide {
-            client: since(&now.client, &before.client),
-            server: since(&now.server, &before.server),
+            client: now.client.since(&before.client),
+            server: now.server.since(&before.server),
         };
         let key = (part.subject, part.cell);
         if sides != PerSide::default() {
@@ -297,14 +309,6 @@ fn ends<T>(flow: &Flow<T>, is_low: bool) -> PerSide<Counters> {
     }
 }
 
-const fn since(now: &Counters, before: &Counters) -> Counters {
-    Counters {
-        packets: now.packets.saturating_sub(before.packets),
-        bytes: now.bytes.saturating_sub(before.bytes),
-        ip_bytes: now.ip_bytes.saturating_sub(before.ip_bytes),
-    }
-}
-
 /// Takes volume away whatever its direction: a subject's is its own, a name's the client's.
 fn take_away(rest: &mut Totals, counted: &Totals) {
     rest.flows = rest.flows.saturating_sub(counted.flows);
@@ -313,7 +317,7 @@ fn take_away(rest: &mut Totals, counted: &Totals) {
     let mut gone = counted.sides.client;
     gone.add(&counted.sides.server);
     rest.sides = PerSide {
-        client: since(&sum, &gone),
+        client: sum.since(&gone),
         server: Counters::default(),
     };
 }

@@ -16,6 +16,7 @@ pub use stats::Stats;
 pub use subject::{Subject, Subjects};
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -61,9 +62,24 @@ impl From<&Named> for CellKey {
     }
 }
 
-/// A [`CellKey`]'s place in one worker's [`Usage`].
+/// A [`CellKey`]'s place in one worker's [`Usage`], from 1: that there is none takes no room of its
+/// own in a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CellId(u32);
+pub struct CellId(NonZeroU32);
+
+impl CellId {
+    /// The last of so many.
+    fn last(count: usize) -> Self {
+        let number = u32::try_from(count).ok().and_then(NonZeroU32::new);
+        Self(number.unwrap_or(NonZeroU32::MAX))
+    }
+
+    /// Its place in a list.
+    #[inline]
+    const fn place(self) -> usize {
+        (self.0.get() - 1) as usize
+    }
+}
 
 /// What was counted in a cell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -238,7 +254,7 @@ impl Usage {
         let keys = &mut self.keys;
         *self.ids.entry(key).or_insert_with(|| {
             keys.push(key);
-            CellId(u32::try_from(keys.len() - 1).unwrap_or(u32::MAX))
+            CellId::last(keys.len())
         })
     }
 
@@ -246,7 +262,7 @@ impl Usage {
     #[inline(always)]
     pub fn count(&mut self, cell: CellId, side: Side, packet: &Packet<'_>) {
         if self.within.contains(&packet.at)
-            && let Some(totals) = self.current.1.get_mut(cell.0 as usize)
+            && let Some(totals) = self.current.1.get_mut(cell.place())
         {
             totals.sides[side].count(packet);
         } else if let Some(totals) = self.totals(cell, packet.at) {
@@ -315,6 +331,12 @@ impl Usage {
             accounts.move_to(account, self.current.0);
             accounts.bring(account, flow);
         }
+    }
+
+    /// Whose volume a flow's is, if subjects are kept apart: that of its account, once it has one.
+    pub fn subject<T>(&self, account: AccountRef, flow: &Flow<T>) -> Option<Subject> {
+        let accounts = self.accounts.as_ref();
+        accounts.map(|accounts| accounts.subject(account, flow))
     }
 
     /// A flow has ended, and was brought up to date before.
@@ -400,7 +422,7 @@ impl Usage {
         if self.config.interval.is_none() {
             self.within = Timestamp::default()..Timestamp(u64::MAX);
         }
-        let place = cell.0 as usize;
+        let place = cell.place();
         if place >= self.current.1.len() {
             self.current
                 .1

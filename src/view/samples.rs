@@ -7,7 +7,7 @@ use crate::classify::{Decider, Named, UnknownReason};
 use crate::decode::{DropReason, IpProtocol, Vlans};
 use crate::dissect::{Facts, Tls};
 use crate::flow::{Counters, EndReason, PerSide};
-use crate::record::FlowRecord;
+use crate::record::{FlowRecord, Part};
 use crate::signature::{SignatureSet, SourceFile};
 use crate::time::Timestamp;
 use crate::usage::{CellKey, Cells, Ledger, Subject, Totals};
@@ -263,6 +263,7 @@ pub(crate) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
         icmp: (0, 0),
         vlans: Vlans::default(),
         tunnel: None,
+        subject: None,
         named: if known {
             Named {
                 app: set.catalog().app_named("youtube"),
@@ -301,6 +302,11 @@ pub(crate) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
                 bytes: 40_000 + 1000 * (id % 1000),
                 ip_bytes: 39_000,
             },
+        },
+        part: Part {
+            number: 1,
+            start: at(seconds),
+            counters: PerSide::default(),
         },
         state: "established",
         reason: EndReason::Ongoing,

@@ -234,6 +234,7 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
                 max_accounts: records.max_accounts,
             },
             records: records.are_asked(Records::Flows),
+            active_timeout: records.active_timeout,
             steps: false,
             keep: Keep::Nothing,
             stats: true,

@@ -75,7 +75,8 @@ impl Order for Blocks {
                 cells,
             }
         });
-        block.records.sort_unstable_by_key(|record| record.flow_id);
+        // Those of one flow stay in their order.
+        block.records.sort_by_key(|record| record.flow_id);
         Some(Complete {
             records: block.records,
             record_bytes: 0,

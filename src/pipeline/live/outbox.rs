@@ -192,6 +192,7 @@ mod tests {
     use crate::classify::Named;
     use crate::decode::{IpProtocol, Vlans};
     use crate::flow::{EndReason, PerSide};
+    use crate::record::Part;
 
     fn record(text: usize) -> FlowRecord {
         let mut record = FlowRecord {
@@ -206,10 +207,16 @@ mod tests {
             icmp: (0, 0),
             vlans: Vlans::default(),
             tunnel: None,
+            subject: None,
             named: Named::default(),
             settled_at_packet: 0,
             facts: Some(Box::default()),
             counters: PerSide::default(),
+            part: Part {
+                number: 1,
+                start: Timestamp::default(),
+                counters: PerSide::default(),
+            },
             state: "new",
             reason: EndReason::Idle,
             steps: None,
