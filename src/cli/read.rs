@@ -314,6 +314,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         // Without --interval there is no usage output.
         length: arguments.length().unwrap_or_else(|| Duration::ZERO.into()),
         run: None,
+        interfaces: Arc::clone(inputs.interfaces()),
     };
     for out in &outs {
         let exporter = exporter(out, open(out)?, intervals.clone(), only.clone());
@@ -330,8 +331,10 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         usage: usage::Config {
             interval: arguments.length(),
             subjects: by::subjects(&by, &settings.subjects),
+            by_interface: by.contains(&summary::By::Interface),
             max_accounts: settings.records.max_accounts,
         },
+        interfaces: Arc::clone(inputs.interfaces()),
         records: outs.iter().any(|out| out.records == Records::Flows) || extract.is_some(),
         steps: false,
         keep: Keep::Nothing,

@@ -245,6 +245,11 @@ tables! {
         /// pass.
         filter: String = "\"\"",
             "--filter EXPRESSION" in "Capture": "Take in only the frames this BPF filter passes (pcap-filter(7)); the others are not counted anywhere";
+        /// Count volume for each interface, in usage records, metrics and summaries. A flow belongs to
+        /// the interface by which its first packet came in. Without, all interfaces are one: for ports
+        /// that share the traffic of one link among them.
+        by_interface: bool = "true",
+            "--no-by-interface" in "Capture": "Count all interfaces as one: no `interface` in usage records and in metrics by name";
         /// Leave out second copies of frames, as a mirror of several ports gives of what passes two
         /// of them: the same IP packet but for TTL and checksum. They are counted as `duplicate`.
         deduplicate: bool = "false",

@@ -62,6 +62,8 @@ pub struct Capture {
     pub steer: Steer,
     /// What is done about second copies of frames.
     pub duplicates: Duplicates,
+    /// Volume is counted for each interface.
+    pub by_interface: bool,
     /// How each interface is opened; its name and its group are left to the run.
     pub options: live::Options,
 }
@@ -277,6 +279,7 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
         threads,
         workers,
         steer,
+        by_interface: table.by_interface.unwrap_or(true),
         duplicates: Duplicates {
             leave_out: table.deduplicate.unwrap_or(false),
             window,

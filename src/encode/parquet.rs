@@ -377,7 +377,7 @@ mod tests {
         let cells = samples::cells(&set);
         let interval = samples::interval(&cells, None);
         let (mut parquet, mut out) = (Parquet::new(Records::Usage), Vec::new());
-        for record in UsageRecord::all(&interval, &cells, &set) {
+        for record in samples::usage(&interval, &cells, &set) {
             parquet.usage(&record, &mut out).unwrap();
         }
         parquet.finish(&mut out).unwrap();

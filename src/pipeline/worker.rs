@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::capture::{Block, Frame};
+use crate::capture::{Block, Frame, InterfaceId, Interfaces};
 use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet};
@@ -22,6 +22,12 @@ use super::steer::{Entry, drop_frame};
 use super::stopwatch::Stopwatch;
 use super::watch::Watch;
 
+/// What packets are counted under that find no place in the flow table.
+const TABLE_FULL: CellKey = CellKey {
+    unknown: Some(UnknownReason::TableFull),
+    ..CellKey::NONE
+};
+
 /// Frames decoded before their flows are looked up, so that the table's memory accesses overlap.
 const BATCH: usize = 32;
 
@@ -37,6 +43,8 @@ pub(super) struct State {
     account: AccountRef,
     /// What its opening shows of the mirror.
     seen: Seen,
+    /// By which its first packet came in.
+    interface: InterfaceId,
     class: Classification,
 }
 
@@ -125,7 +133,8 @@ pub(super) struct Worker {
     flows: FlowTable<State>,
     handler: FlowHandler,
     drops: Drops,
-    table_full: CellId,
+    /// Where packets without a place are counted, that came in by the same interface as the last one.
+    table_full: (InterfaceId, CellId),
     flow_config: flow::Config,
     /// New flows are counted without a look at them.
     sheds: bool,
@@ -178,6 +187,7 @@ pub(super) struct Tally {
 struct FlowHandler {
     classifier: Classifier,
     usage: Usage,
+    interfaces: Arc<Interfaces>,
     stats: Option<Stats>,
     records: Option<Vec<FlowRecord>>,
     closed: Vec<(Timestamp, Cells)>,
@@ -195,16 +205,15 @@ struct FlowHandler {
 impl Worker {
     pub(super) fn new(config: &Config, classifier: Classifier) -> Self {
         let mut usage = Usage::new(config.usage.clone());
-        let table_full = usage.cell(CellKey {
-            unknown: Some(UnknownReason::TableFull),
-            ..CellKey::default()
-        });
+        let interface = InterfaceId::default();
+        let table_full = (interface, usage.cell_at(TABLE_FULL, interface));
         Self {
             decoder: Decoder::new(config.decode.clone()),
             flows: FlowTable::new(config.flow.clone()),
             handler: FlowHandler {
                 classifier,
                 usage,
+                interfaces: Arc::clone(&config.interfaces),
                 stats: config.stats.then(Stats::default),
                 records: config.records.then(Vec::new),
                 closed: Vec::new(),
@@ -477,8 +486,8 @@ impl Worker {
         let batch = packets.iter().zip(places);
         for ((packet, place), index) in batch.zip(frames.iter().skip(first)) {
             if let (Some(packet), Some(place)) = (packet, place) {
-                let origin = block.frames.get(index).map(|entry| entry.origin);
-                self.on_packet(packet, place, origin);
+                let interface = block.frames.get(index).map(|entry| entry.interface);
+                self.on_packet(packet, place, interface.unwrap_or_default());
             }
         }
         if let Some(datagram) = other {
@@ -488,7 +497,7 @@ impl Worker {
     }
 
     #[inline]
-    fn on_packet(&mut self, packet: &Packet<'_>, located: &Located, origin: Option<u16>) {
+    fn on_packet(&mut self, packet: &Packet<'_>, located: &Located, interface: InterfaceId) {
         if Classifier::teaches(packet) {
             let Answers { read, unasked } = self.handler.classifier.learn(packet);
             // Other workers read them too; here they are counted.
@@ -496,7 +505,7 @@ impl Worker {
         }
         let touch = match self.flows.touch(packet, *located) {
             Ok(touch) => touch,
-            Err(reason) => return self.unplaced(packet, reason),
+            Err(reason) => return self.unplaced(packet, interface, reason),
         };
         let Some(flow) = self.flows.flow(touch) else {
             return;
@@ -506,10 +515,10 @@ impl Worker {
             marks.packet(flow.first_number, packet.number);
         }
         let Some(cell) = flow.class.cell else {
-            return self.inspect(packet, touch, origin);
+            return self.inspect(packet, touch, interface);
         };
         if !flow.class.seen.knows(touch.side) {
-            flow.class.seen.packet(packet, touch.side, origin);
+            flow.class.seen.packet(packet, touch.side, interface);
         }
         handler.usage.count(cell, touch.side, packet);
         handler
@@ -519,11 +528,17 @@ impl Worker {
 
     /// Counts a packet of no flow.
     #[cold]
-    fn unplaced(&mut self, packet: &Packet<'_>, reason: Unplaced) {
+    fn unplaced(&mut self, packet: &Packet<'_>, interface: InterfaceId, reason: Unplaced) {
         self.end_flows();
         let handler = &mut self.handler;
         match reason {
-            Unplaced::Full => handler.usage.count(self.table_full, Side::Client, packet),
+            Unplaced::Full => {
+                let (of, cell) = &mut self.table_full;
+                if *of != interface {
+                    (*of, *cell) = (interface, handler.usage.cell_at(TABLE_FULL, interface));
+                }
+                handler.usage.count(*cell, Side::Client, packet);
+            }
             Unplaced::Held => handler
                 .unsettled
                 .count(u64::from(packet.frames), u64::from(packet.wire_len)),
@@ -532,7 +547,7 @@ impl Worker {
 
     /// Reads a packet of a flow that has not settled.
     #[inline(never)]
-    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, origin: Option<u16>) {
+    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, interface: InterfaceId) {
         if touch.is_new {
             self.end_flows();
         }
@@ -544,6 +559,7 @@ impl Worker {
         handler.unsettled.count(frames, bytes);
         if touch.is_new {
             handler.flows += 1;
+            flow.class.interface = interface;
             if handler.classifier.begin(flow) {
                 side = !side;
             }
@@ -552,7 +568,7 @@ impl Worker {
                 return handler.settle(flow, packet.at);
             }
         }
-        flow.class.seen.packet(packet, side, origin);
+        flow.class.seen.packet(packet, side, interface);
         let settles = handler
             .classifier
             .on_packet(flow, packet, side, &self.flow_config);
@@ -576,7 +592,7 @@ impl Worker {
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&datagram.numbers);
                     }
-                    self.on_packet(&packet, &located, None);
+                    self.on_packet(&packet, &located, datagram.interface);
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&[]);
                     }
@@ -600,7 +616,9 @@ impl FlowHandler {
         let Verdict::Settled { named, .. } = flow.class.class.verdict else {
             return;
         };
-        let cell = self.usage.cell(CellKey::from(&named));
+        let cell = self
+            .usage
+            .cell_at(CellKey::from(&named), flow.class.interface);
         flow.class.cell = Some(cell);
         self.usage.credit(cell, &flow.counters, at);
         flow.class.account = self.usage.settle(cell, flow);
@@ -675,7 +693,14 @@ impl FlowHandler {
         }
         if let Some(records) = &mut self.records {
             let class = std::mem::take(&mut flow.class.class);
-            records.push(FlowRecord::new(flow, class, reason));
+            let first = flow.class.interface;
+            let other = flow.class.seen.other_than(first);
+            let name = |interface| self.interfaces.shared_name(interface);
+            records.push(FlowRecord {
+                interface: Some(name(first)),
+                reverse_interface: other.map(name),
+                ..FlowRecord::new(flow, class, reason)
+            });
         }
     }
 }

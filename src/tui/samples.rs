@@ -167,12 +167,11 @@ pub(super) fn usual(seconds: u64) -> Snapshot {
     };
     for (app, service, proto, evidence, a_second) in rows {
         let key = CellKey {
-            subject: None,
             app,
             service,
             proto,
             evidence: Some(evidence),
-            unknown: None,
+            ..CellKey::NONE
         };
         add(key, a_second);
     }
@@ -244,6 +243,8 @@ pub(super) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
         server_port: 443,
         protocol: IpProtocol::TCP,
         icmp: (0, 0),
+        interface: None,
+        reverse_interface: None,
         vlans: Vlans::default(),
         tunnel: None,
         named: if known {

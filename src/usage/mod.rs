@@ -23,6 +23,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::app::{AppId, Proto, Service};
+use crate::capture::{InterfaceId, Interfaces};
 use crate::classify::{Named, UnknownReason};
 use crate::decode::Packet;
 use crate::flow::{Attachment, Counters, Flow, FlowTable, PerSide, Side, Slot};
@@ -36,6 +37,8 @@ use self::accounts::{AccountRef, Accounts};
 pub struct CellKey {
     /// Whose volume it is, where subjects are kept apart.
     pub subject: Option<Subject>,
+    /// By which interface the first packets came in, where interfaces are kept apart.
+    pub interface: Option<InterfaceId>,
     /// Whose service it is.
     pub app: Option<AppId>,
     /// What is done inside it.
@@ -48,15 +51,28 @@ pub struct CellKey {
     pub unknown: Option<UnknownReason>,
 }
 
+impl CellKey {
+    /// Of nothing that is known.
+    pub const NONE: Self = Self {
+        subject: None,
+        interface: None,
+        app: None,
+        service: None,
+        proto: None,
+        evidence: None,
+        unknown: None,
+    };
+}
+
 impl From<&Named> for CellKey {
     fn from(named: &Named) -> Self {
         Self {
-            subject: None,
             app: named.app,
             service: named.service,
             proto: named.proto,
             evidence: named.evidence,
             unknown: named.unknown,
+            ..Self::NONE
         }
     }
 }
@@ -115,6 +131,8 @@ pub struct Closed {
 pub struct Summary {
     /// Volume by name, and by subject if asked for, over all intervals.
     pub cells: Cells,
+    /// Names of the interfaces.
+    pub interfaces: Arc<Interfaces>,
     /// How subjects were found, if they were asked for.
     pub subjects: Option<Arc<Subjects>>,
     /// Subjects that were put together because there were too many accounts, over all intervals.
@@ -140,6 +158,8 @@ pub struct Config {
     pub interval: Option<IntervalLength>,
     /// Keep subjects apart, found like this.
     pub subjects: Option<Arc<Subjects>>,
+    /// Keep interfaces apart.
+    pub by_interface: bool,
     /// Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are
     /// put together.
     pub max_accounts: usize,
@@ -150,6 +170,7 @@ impl Default for Config {
         Self {
             interval: None,
             subjects: None,
+            by_interface: false,
             max_accounts: 1 << 17,
         }
     }
@@ -239,6 +260,14 @@ impl Usage {
         *self.ids.entry(key).or_insert_with(|| {
             keys.push(key);
             CellId(u32::try_from(keys.len() - 1).unwrap_or(u32::MAX))
+        })
+    }
+
+    /// The place of the counters of `key` for flows that came in by `interface`.
+    pub fn cell_at(&mut self, key: CellKey, interface: InterfaceId) -> CellId {
+        self.cell(CellKey {
+            interface: self.config.by_interface.then_some(interface),
+            ..key
         })
     }
 

@@ -24,6 +24,7 @@ use super::outputs::Files;
 use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
+use crate::capture::Interfaces;
 use crate::capture::live::{
     Budget, CaptureStream, Datagrams, Error, Fanout, From, Interface, Limited, Options, Place,
     Source,
@@ -103,7 +104,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let server = server.map(Server::prepare).transpose()?;
     let granted = privilege::drop(&privileges(&settings, arguments.config.as_ref()))?;
     tracing::info!("{granted}");
-    let (outputs, to_stdout) = outputs(&settings, prepared, started)?;
+    let (outputs, to_stdout) = outputs(&settings, prepared, started, &config.run.interfaces)?;
     let server = server
         .map(|server| server.start(control.latest()))
         .transpose()?;
@@ -232,8 +233,10 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
                     let subjects = || Arc::new(settings.subjects.clone());
                     (usage && records.subjects).then(subjects)
                 }),
+                by_interface: capture.by_interface || by.contains(&summary::By::Interface),
                 max_accounts: records.max_accounts,
             },
+            interfaces: Arc::default(),
             records: records.are_asked(Records::Flows),
             steps: false,
             keep: Keep::Nothing,
@@ -369,11 +372,13 @@ fn outputs(
     settings: &Settings,
     prepared: Vec<Prepared>,
     started: Timestamp,
+    interfaces: &Arc<Interfaces>,
 ) -> anyhow::Result<(Vec<Output>, bool)> {
     let records = &settings.records;
     let intervals = Intervals {
         length: records.interval.clone(),
         run: Some(started),
+        interfaces: Arc::clone(interfaces),
     };
     let opening = Opening {
         rotation: Some(records.rotation.clone()),

@@ -164,6 +164,7 @@ impl Counted {
             flows: self.states().map(|state| state.flows).sum(),
             stats: self.stats(),
             span: None,
+            interfaces: Arc::default(),
             put_together: self.put_together,
             subjects: self.subjects,
             cells: self.closed,
