@@ -391,6 +391,11 @@ impl Worker {
         }
     }
 
+    /// What is counted so far and not in a closed interval, by subject, where subjects are kept apart.
+    pub(super) fn accounts(&mut self) -> Option<Cells> {
+        self.handler.usage.open_accounts(&self.flows)
+    }
+
     /// Lets flows live, and be inspected, as long as `config` says; how much is held stays.
     pub(super) fn pace(&mut self, config: &flow::Config) {
         self.flows.pace(config);

@@ -391,6 +391,20 @@ impl Usage {
         cells
     }
 
+    /// The same by subject, where subjects are kept apart; what the `flows` have counted is brought to
+    /// their accounts.
+    pub fn open_accounts<T: Attachment>(&mut self, flows: &FlowTable<T>) -> Option<Cells> {
+        let accounts = self.accounts.as_mut()?;
+        accounts.bring_all(Timestamp(u64::MAX), flows);
+        let mut names = vec![Totals::default(); self.keys.len()];
+        for counted in self.open.values().chain([&self.current.1]) {
+            for (sum, totals) in names.iter_mut().zip(counted) {
+                sum.add(totals);
+            }
+        }
+        Some(accounts.so_far(&self.keys, &names))
+    }
+
     /// Takes all intervals that are left, once all flows have ended; the next may be of any time.
     pub fn take_all(&mut self) -> Vec<(Timestamp, Cells)> {
         self.store_current();

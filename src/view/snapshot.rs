@@ -24,7 +24,8 @@ pub struct Snapshot {
     pub reloads: Reloads,
     /// Settled volume by name since the start.
     pub cells: Arc<Cells>,
-    /// The same by subject, at the end of the run, if subjects are kept apart.
+    /// The same by subject, if subjects are kept apart: at the end of the run, and where it was asked
+    /// for.
     pub accounts: Option<Arc<Cells>>,
     /// Names of the interfaces, if these are kept apart.
     pub interfaces: Option<Arc<Interfaces>>,

@@ -5,11 +5,11 @@ mod attend;
 mod log;
 mod reload;
 mod signals;
+mod summaries;
 
 pub(super) use arguments::Arguments;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,8 +19,10 @@ use anyhow::{Context, bail};
 use self::attend::Attendant;
 use self::reload::Reload;
 use self::signals::{Ends, Listener};
+use self::summaries::Summaries;
 use super::by;
 use super::outputs::Files;
+use super::read::Format;
 use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
@@ -42,7 +44,6 @@ use crate::sink::{Opened, Opening, Prepared};
 use crate::time::Timestamp;
 use crate::tui::View;
 use crate::usage;
-use crate::view::snapshot::Snapshot;
 use crate::view::summary;
 
 pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<ExitCode> {
@@ -127,11 +128,18 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let interfaces = settings.capture.interfaces.join(",");
     let serves = settings.metrics.is_some() || !settings.records.outs.is_empty();
     let reload = Reload::new(arguments, settings, &loader, server, log)?;
+    let summaries = Summaries {
+        by,
+        top: arguments.top,
+        format: arguments.format,
+        to_stderr: to_stdout,
+    };
     let attendant = Attendant::new(
         Arc::clone(&control),
         signals,
         ends,
         reload,
+        summaries.clone(),
         serves,
         arguments,
     )?;
@@ -155,8 +163,9 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     for line in unknown_links(&snapshot.ledger) {
         tracing::warn!("{line}");
     }
-    if !(arguments.tui && View::terminal_hangs()) {
-        arguments.print(&snapshot, &by, to_stdout)?;
+    let is_asked = !arguments.quiet || matches!(arguments.format, Format::Json);
+    if is_asked && !(arguments.tui && View::terminal_hangs()) {
+        summaries.write(&snapshot)?;
     }
     anyhow::ensure!(
         snapshot.ledger.closes(),
@@ -171,29 +180,6 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         snapshot.usage_records_lost
     );
     Ok(ExitCode::SUCCESS)
-}
-
-impl Arguments {
-    fn print(
-        &self,
-        snapshot: &Snapshot,
-        by: &[summary::By],
-        to_stdout: bool,
-    ) -> anyhow::Result<()> {
-        if self.quiet && !matches!(self.format, super::read::Format::Json) {
-            return Ok(());
-        }
-        // Records on standard output are for programs: what is for people goes beside them.
-        let mut out: Box<dyn Write> = if to_stdout {
-            Box::new(io::stderr().lock())
-        } else {
-            Box::new(io::stdout().lock())
-        };
-        let format = self.format.on(to_stdout);
-        summary::write_live(&mut out, snapshot, by, self.top, format)?;
-        out.flush()?;
-        Ok(())
-    }
 }
 
 /// What a run reads and writes.

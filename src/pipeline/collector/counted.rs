@@ -122,6 +122,26 @@ impl Counted {
         names
     }
 
+    /// The same volume by subject, once all threads have told it, and how many subjects had to be put
+    /// together for that.
+    pub(in crate::pipeline) fn accounts<'a>(
+        &'a self,
+        held: impl Iterator<Item = &'a Cells>,
+    ) -> Option<(Cells, u64)> {
+        let mut all = self.closed.clone();
+        let mut add = |cells: &Cells| {
+            for (key, totals) in cells {
+                all.entry(*key).or_default().add(totals);
+            }
+        };
+        for state in self.states() {
+            add(state.accounts.as_ref()?);
+        }
+        held.for_each(&mut add);
+        let together = bound(&mut all, self.max_accounts);
+        Some((all, together))
+    }
+
     /// Where every byte went, of which `names` have theirs.
     pub(in crate::pipeline) fn ledger(&self, names: &Cells) -> Ledger {
         let mut ledger = Ledger::default();

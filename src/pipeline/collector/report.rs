@@ -59,6 +59,8 @@ pub(in crate::pipeline) struct State {
     pub(in crate::pipeline) wire: Volume,
     /// Volume by name in intervals that are not closed.
     pub(in crate::pipeline) open: Cells,
+    /// The same volume by subject, where that was asked for.
+    pub(in crate::pipeline) accounts: Option<Cells>,
     /// Frames of no flow.
     pub(in crate::pipeline) drops: Drops,
     /// Volume without its final name.

@@ -198,6 +198,9 @@ impl<'a> CaptureWorker<'a> {
         let mut state = State {
             wire: self.intake.wire,
             open: tally.open,
+            accounts: (self.control.wants_accounts())
+                .then(|| self.worker.accounts())
+                .flatten(),
             drops: tally.drops,
             unsettled: tally.unsettled,
             channel: Volume::default(),

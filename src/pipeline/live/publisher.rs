@@ -134,6 +134,12 @@ impl<'a> Publisher<'a> {
         };
         if snapshot.subjects.is_some() && counted.is_all() {
             snapshot.accounts = Some(Arc::new(counted.closed().clone()));
+        } else if self.control.wants_accounts()
+            && let Some((accounts, put_together)) = counted.accounts(order.held())
+        {
+            self.control.has_accounts();
+            snapshot.accounts = Some(Arc::new(accounts));
+            snapshot.put_together += put_together;
         }
         for state in counted.states() {
             snapshot.flows += state.flows;

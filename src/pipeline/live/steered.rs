@@ -14,6 +14,7 @@ use crate::pipeline::duplicates::Deduplicator;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
+use crate::usage::Cells;
 use crate::usage::ledger::Volume;
 
 use super::Control;
@@ -134,6 +135,8 @@ impl CaptureThread<'_> {
             drops,
             unsettled,
             channel,
+            // All that has a subject is with the workers.
+            accounts: Some(Cells::new()),
             health: *self.intake.duplicates.health(),
             stats: Some(self.intake.sizes().clone()),
             source: Some(self.intake.report()),
@@ -242,13 +245,16 @@ impl ShareWorker<'_> {
         passed
     }
 
-    fn state(&self, wire: Volume, sheds: bool) -> State {
+    fn state(&mut self, wire: Volume, sheds: bool) -> State {
         let mut tally = self.worker.tally();
         tally.drops.add(self.duplicates.drops());
         tally.health.add(self.duplicates.health());
         State {
             wire,
             open: tally.open,
+            accounts: (self.control.wants_accounts())
+                .then(|| self.worker.accounts())
+                .flatten(),
             drops: tally.drops,
             health: tally.health,
             unsettled: tally.unsettled,
