@@ -109,6 +109,7 @@ fn options_are_in_order() {
         File::augment_args,
         FlowOptions::augment_args,
         AccountOptions::augment_args,
+        RecordOptions::augment_args,
     ] {
         augment(clap::Command::new("live")).debug_assert();
     }
