@@ -7,7 +7,7 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use etherparse::{PacketBuilder, VlanId};
-use ottometer::capture::{Envelope, Frame, LinkType};
+use ottometer::capture::{Envelope, Frame, InterfaceId, LinkType};
 use ottometer::decode::{Config, Decoded, Decoder};
 use ottometer::time::Timestamp;
 
@@ -81,6 +81,7 @@ fn decode(c: &mut Criterion) {
                 wire_len: bytes.len() as u32,
                 frames: 1,
                 envelope: Envelope::None,
+                interface: InterfaceId::default(),
                 bytes,
             })
             .collect();

@@ -24,7 +24,6 @@ fn wrong_usage_is_exit_code_2() {
         &["read", "x.pcap", "--by", "nonsense"],
         &["read", "x.pcap", "--workers", "0"],
         &["read", "x.pcap", "--interval", "0s"],
-        &["read", "x.pcap", "--usage", "u.csv"],
         &[
             "read",
             "x.pcap",

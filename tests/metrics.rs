@@ -42,12 +42,11 @@ pub(crate) fn snapshot() -> Snapshot {
         flows: 3,
     };
     let app = |app, service| CellKey {
-        subject: None,
         app: Some(AppId(app)),
         service,
         proto: Some(Proto::TLS),
         evidence: Some(Evidence::ServerName),
-        unknown: None,
+        ..CellKey::default()
     };
     let dns = CellKey {
         proto: Some(Proto::DNS),

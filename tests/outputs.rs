@@ -81,10 +81,6 @@ fn no_output_is_written_over_an_input_or_a_capture() {
         (&["--out", "flows=x.cvs"], &["--out", "did you mean `.csv`"]),
         (&["--out", "flow=x.csv"], &["--out", "did you mean `flows`"]),
         (
-            &["--out", "usage=new.csv"],
-            &["--out usage=new.csv", "--interval"],
-        ),
-        (
             &["--out", "flows=./new", "--flows", "new"],
             &["--flows new", "--out flows=./new"],
         ),

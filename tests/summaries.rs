@@ -12,7 +12,7 @@ use crate::support::packets::{datagrams, header};
 
 #[test]
 fn every_summary_has_whole_rows_and_the_same_sums() {
-    const BY: [&str; 13] = [
+    const BY: [&str; 16] = [
         "app",
         "service",
         "category",
@@ -26,6 +26,9 @@ fn every_summary_has_whole_rows_and_the_same_sums() {
         "app,service,protocol",
         "protocol,app,category",
         "client,protocol",
+        "interface",
+        "interface,app",
+        "subject,interface",
     ];
     const NUMBERS: [&str; 4] = ["flows", "packets", "bytes", "ip_bytes"];
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +74,7 @@ fn every_summary_has_whole_rows_and_the_same_sums() {
                     header.iter().any(|name| name == "evidence"),
                     "{what}: {text}"
                 );
-                for of in ["client", "subject", "network"] {
+                for of in ["client", "subject", "network", "interface"] {
                     let asked = by.split(',').any(|by| by == of);
                     assert_eq!(header.iter().any(|name| name == of), asked, "{what}");
                 }

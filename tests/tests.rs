@@ -80,6 +80,9 @@ mod live_records;
 // Runs that end by themselves.
 mod live_ends;
 
+// Volume by interface, and summaries of a run that goes on.
+mod live_interfaces;
+
 // How it starts and ends, and what it is not started with.
 mod live_start;
 

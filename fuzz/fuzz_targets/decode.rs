@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
-use ottometer::capture::{Envelope, Frame, LinkType};
+use ottometer::capture::{Envelope, Frame, InterfaceId, LinkType};
 use ottometer::decode::{
     Config, Datagram, Decoded, Decoder, DropReason, Packet, unknown_link,
 };
@@ -127,6 +127,7 @@ fuzz_target!(|input: &[u8]| {
             wire_len: u32::try_from(bytes.len()).unwrap().saturating_add(more),
             frames: 1,
             envelope: Envelope::None,
+            interface: InterfaceId::default(),
             bytes,
         };
         wire.count(1, frame.wire_len.into());

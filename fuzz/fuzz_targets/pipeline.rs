@@ -92,6 +92,7 @@ impl Exporter for Written {
         let intervals = Intervals {
             length: Duration::from_secs(1).into(),
             run: None,
+            interfaces: std::sync::Arc::default(),
         };
         let mut json = Encoded::usage(
             encoder("json"),

@@ -9,8 +9,8 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::capture::Block;
 use crate::capture::error::{Compression, Damage, Error, Fault};
 use crate::capture::filter::Filter;
 use crate::capture::input::{self, Input};
@@ -18,6 +18,7 @@ use crate::capture::listing::Listing;
 use crate::capture::raw;
 use crate::capture::stop::Stop;
 use crate::capture::stream::Stream;
+use crate::capture::{Block, Interfaces};
 use crate::capture::{pcap, pcapng};
 use crate::time::Timestamp;
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub largest: usize,
     /// Take the bytes as they are: what is compressed is no capture.
     pub plain: bool,
+    /// Where the interfaces of frames have their names.
+    pub interfaces: Arc<Interfaces>,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             pass_by: false,
             largest: MAX_RECORD,
             plain: false,
+            interfaces: Arc::default(),
         }
     }
 }
@@ -75,8 +79,6 @@ pub struct Reader {
     counts: Counts,
     first_at: Option<Timestamp>,
     watermark: Timestamp,
-    /// Its place among the files of a run; those of 256 are told apart.
-    order: u8,
     ended: bool,
     damage: Option<Damage>,
 }
@@ -147,7 +149,8 @@ impl Reader {
             .filter
             .as_deref()
             .map(|text| Filter::new(&path, text));
-        let (format, carry, offset) = open_format(&path, &mut input, filter.as_mut())?;
+        let (format, carry, offset) =
+            open_format(&path, &mut input, filter.as_mut(), &options.interfaces)?;
         Ok(Self {
             path,
             input,
@@ -164,7 +167,6 @@ impl Reader {
             counts: Counts::default(),
             first_at: None,
             watermark: Timestamp::default(),
-            order: 0,
             ended: false,
             damage: None,
         })
@@ -206,8 +208,7 @@ impl Reader {
                 &mut self.counts,
                 &mut self.first_at,
                 self.watermark,
-            )
-            .of_file(self.order);
+            );
             let walked = match &mut self.format {
                 Format::Pcap(walker) => walker.walk(held, &mut listing),
                 Format::Pcapng(walker) => walker
@@ -272,13 +273,6 @@ impl Reader {
         }
     }
 
-    /// Makes it the file with this place among those of a run, for [`FrameRef::origin`].
-    ///
-    /// [`FrameRef::origin`]: crate::capture::FrameRef::origin
-    pub const fn set_order(&mut self, order: usize) {
-        self.order = (order & 0xff) as u8;
-    }
-
     /// What is wrong with the file, as far as it has been read.
     pub const fn damage(&self) -> Option<&Damage> {
         self.damage.as_ref()
@@ -326,6 +320,7 @@ fn open_format(
     path: &Path,
     input: &mut Input,
     filter: Option<&mut Filter>,
+    interfaces: &Arc<Interfaces>,
 ) -> Result<(Format, Vec<u8>, u64), Error> {
     const START_LEN: usize = 16;
     const HEADER_MAX: usize = 28;
@@ -377,7 +372,8 @@ fn open_format(
         if have < pcapng::SECTION_HEADER_LEN {
             return Err(cut(have, pcapng::SECTION_HEADER_LEN));
         }
-        let walker = pcapng::Walker::new(&header).map_err(bad)?;
+        let names = pcapng::Names::of(path, interfaces);
+        let walker = pcapng::Walker::new(&header, names).map_err(bad)?;
         return Ok((Format::Pcapng(walker), header.to_vec(), 0));
     }
     if start_len >= magic.len()
@@ -388,7 +384,8 @@ fn open_format(
         let Some(header) = header.first_chunk().filter(|_| have == needed) else {
             return Err(cut(have, needed));
         };
-        let mut walker = pcap::Walker::new(magic, header).map_err(bad)?;
+        let interface = interfaces.id(&path.to_string_lossy());
+        let mut walker = pcap::Walker::new(magic, header, interface).map_err(bad)?;
         if let Some(filter) = filter {
             walker.program = Some(filter.program(walker.link)?);
         }

@@ -10,11 +10,12 @@
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use crate::capture::Block;
 use crate::capture::error::{Damage, Error};
 use crate::capture::file::{Counts, Options, Reader};
 use crate::capture::input;
+use crate::capture::{Block, Interfaces};
 use crate::time::Timestamp;
 
 /// Files that overlap and still have blocks of the whole size. More have smaller ones, so that
@@ -204,6 +205,11 @@ impl Inputs {
         counts
     }
 
+    /// The names of the interfaces that frames come from, as far as they are known.
+    pub const fn interfaces(&self) -> &Arc<Interfaces> {
+        &self.options.interfaces
+    }
+
     /// The size of all files as they lie on disk, for progress; `None` when one is a pipe.
     pub const fn size(&self) -> Option<u64> {
         self.size
@@ -350,9 +356,7 @@ impl Inputs {
                     block_size: (whole / share).max(LEAST_BLOCK.min(whole)),
                     ..self.options.clone()
                 };
-                let mut reader = Reader::open(&path, &options)?;
-                reader.set_order(order);
-                (reader, Block::default())
+                (Reader::open(&path, &options)?, Block::default())
             }
             Unread::Open(reader, first) => (*reader, first.unwrap_or_default()),
         };
@@ -387,7 +391,6 @@ fn look_at(
     options: &Options,
 ) -> Result<(Waiting, Option<u64>), Error> {
     let mut reader = Reader::open(path, options)?;
-    reader.set_order(order);
     let size = reader.size();
     let mut block = Block::default();
     while !only && reader.first_at().is_none() && reader.next_block(&mut block)? {}

@@ -3,7 +3,7 @@
 
 use crate::capture::bpf::Program;
 use crate::capture::error::Fault;
-use crate::capture::{Envelope, FrameRef, LinkType};
+use crate::capture::{Envelope, FrameRef, InterfaceId, LinkType};
 use crate::time::Timestamp;
 
 /// The longest a record may be, header and all: what a block's buffer grows to at most.
@@ -86,8 +86,7 @@ pub(super) struct Walked {
 pub(super) struct Record {
     pub(super) at: Timestamp,
     pub(super) link: LinkType,
-    /// Which of the file's interfaces it came from.
-    pub(super) interface: u32,
+    pub(super) interface: InterfaceId,
     pub(super) offset: usize,
     pub(super) captured: u32,
     pub(super) original: u32,
@@ -111,8 +110,6 @@ pub(super) struct Listing<'a> {
     counts: &'a mut Counts,
     first_at: &'a mut Option<Timestamp>,
     watermark: Timestamp,
-    /// What the numbers of the file's interfaces are added to.
-    origin: u16,
     first_number: u64,
     left_out_here: u32,
     frames_before: u64,
@@ -136,15 +133,8 @@ impl<'a> Listing<'a> {
             counts,
             first_at,
             watermark,
-            origin: 0,
             left_out_here: 0,
         }
-    }
-
-    /// The same for the file with this place among those of a run.
-    pub(super) const fn of_file(mut self, order: u8) -> Self {
-        self.origin = (order as u16) << 8;
-        self
     }
 
     /// Takes up a frame, unless `program` does not want it. Every record of a file passes here.
@@ -167,7 +157,7 @@ impl<'a> Listing<'a> {
         self.frames.push(FrameRef {
             at: record.at,
             link: record.link,
-            origin: self.origin | (record.interface & 0xff) as u16,
+            interface: record.interface,
             // A block is never longer than MAX_RECORD.
             offset: record.offset as u32,
             captured,

@@ -4,7 +4,7 @@
 //! Frames are borrowed from their block, never copied. The next stage is `decode`.
 //!
 //! [`inputs`] is the front door for capture files: several as one stream; [`paths`] finds them in
-//! folders. [`file`] reads one of
+//! folders, and [`interfaces`] names where frames come from. [`file`] reads one of
 //! them, with [`pcap`] and [`pcapng`] to walk its records, `input` (and `lz4`) to undo compression, [`filter`]
 //! and `bpf` to leave frames out, and [`error`] to say what is wrong with it. `stream` waits for
 //! pipes, and [`stop`] ends the input early. [`live`] captures from interfaces and takes what mirrors send. [`magic`] tells
@@ -17,6 +17,8 @@ pub mod file;
 pub mod filter;
 
 pub mod inputs;
+
+pub mod interfaces;
 
 pub mod live;
 
@@ -54,6 +56,7 @@ mod samples;
 mod tests;
 
 pub use envelope::Envelope;
+pub use interfaces::{InterfaceId, Interfaces};
 pub use link_type::LinkType;
 
 use crate::time::Timestamp;
@@ -73,6 +76,8 @@ pub struct Frame<'a> {
     pub frames: u32,
     /// What was around it where a mirror has sent it.
     pub envelope: Envelope,
+    /// The interface it came in by.
+    pub interface: InterfaceId,
     /// The bytes that were captured.
     pub bytes: &'a [u8],
 }
@@ -84,8 +89,8 @@ pub struct FrameRef {
     pub at: Timestamp,
     /// What its first header is.
     pub link: LinkType,
-    /// Tells apart the files and interfaces that frames come from.
-    pub origin: u16,
+    /// The interface it came in by, or the file it is from.
+    pub interface: InterfaceId,
     /// Its first byte in [`Block::bytes`].
     pub offset: u32,
     /// How many bytes were captured.
@@ -134,6 +139,7 @@ impl Block {
             wire_len: entry.wire_len,
             frames: 1,
             envelope: entry.envelope,
+            interface: entry.interface,
             bytes,
         })
     }

@@ -7,10 +7,10 @@
 
 use std::sync::Arc;
 
-use crate::capture::LinkType;
 use crate::capture::bpf::Program;
 use crate::capture::error::Fault;
 use crate::capture::listing::{ByteOrder, Listing, MAX_FRAME, MAX_RECORD, Record, Walked};
+use crate::capture::{InterfaceId, LinkType};
 use crate::time::Timestamp;
 
 /// The file header, magic and all.
@@ -84,12 +84,17 @@ pub(super) struct Walker {
     lengths: Lengths,
     limit: u32,
     pub(super) link: LinkType,
+    interface: InterfaceId,
     pub(super) program: Option<Arc<Program>>,
 }
 
 impl Walker {
-    /// Reads the file header that `magic` is the start of.
-    pub(super) fn new(magic: Magic, header: &[u8; FILE_HEADER_LEN]) -> Result<Self, Fault> {
+    /// Reads the file header that `magic` is the start of; all frames came in by `interface`.
+    pub(super) fn new(
+        magic: Magic,
+        header: &[u8; FILE_HEADER_LEN],
+        interface: InterfaceId,
+    ) -> Result<Self, Fault> {
         let order = magic.order;
         let &[
             _,
@@ -136,6 +141,7 @@ impl Walker {
             // Above the link type stand the length of the frame check sequence and whether it is
             // known.
             link: LinkType(link as u16),
+            interface,
             program: None,
         })
     }
@@ -210,7 +216,7 @@ impl Walker {
             let record = Record {
                 at: Timestamp(seconds + fraction),
                 link: self.link,
-                interface: 0,
+                interface: self.interface,
                 offset: consumed + header_len,
                 captured,
                 original,

@@ -6,13 +6,14 @@
 //! format.
 #![deny(clippy::indexing_slicing)]
 
+use std::path::Path;
 use std::sync::Arc;
 
-use crate::capture::LinkType;
 use crate::capture::bpf::Program;
 use crate::capture::error::{Error, Fault};
 use crate::capture::filter::Filter;
 use crate::capture::listing::{ByteOrder, Listing, MAX_RECORD, Record, Walked};
+use crate::capture::{InterfaceId, Interfaces, LinkType};
 use crate::time::Timestamp;
 
 /// The type of a section header block: the same in both byte orders, and how a file starts.
@@ -34,6 +35,7 @@ const TRAILER_LEN: usize = 4;
 const MIN_BLOCK_LEN: usize = HEADER_LEN + TRAILER_LEN;
 
 const END_OF_OPTIONS: u16 = 0;
+const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const IF_TSOFFSET: u16 = 14;
 
@@ -47,6 +49,7 @@ const MAX_INTERFACES: usize = 65_536;
 #[derive(Debug)]
 pub(super) struct Walker {
     order: ByteOrder,
+    names: Names,
     interfaces: Vec<Interface>,
     /// The time of the last packet of the section that has one; before it, of the first.
     last: Option<Timestamp>,
@@ -54,8 +57,34 @@ pub(super) struct Walker {
     is_timeless: bool,
 }
 
+/// What the interfaces of a file are called.
+#[derive(Debug)]
+pub(super) struct Names {
+    file: Box<str>,
+    interfaces: Arc<Interfaces>,
+}
+
+impl Names {
+    /// Of the file at `path`, among those of a run.
+    pub(super) fn of(path: &Path, interfaces: &Arc<Interfaces>) -> Self {
+        Self {
+            file: path.to_string_lossy().into(),
+            interfaces: Arc::clone(interfaces),
+        }
+    }
+
+    /// The number of the interface with this name and this index in its section.
+    fn id(&self, name: Option<&[u8]>, index: usize) -> InterfaceId {
+        match name.map(String::from_utf8_lossy) {
+            Some(name) if !name.is_empty() => self.interfaces.id(&name),
+            _ => self.interfaces.id(&format!("{}:{index}", self.file)),
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Interface {
+    id: InterfaceId,
     link: LinkType,
     snaplen: u32,
     clock: Clock,
@@ -90,9 +119,10 @@ impl From<Fault> for Stop {
 impl Walker {
     /// Looks at the start of the first section header block, which is walked over later as any
     /// other.
-    pub(super) fn new(start: &[u8; SECTION_HEADER_LEN]) -> Result<Self, Fault> {
+    pub(super) fn new(start: &[u8; SECTION_HEADER_LEN], names: Names) -> Result<Self, Fault> {
         Ok(Self {
             order: section_order(start)?,
+            names,
             interfaces: Vec::new(),
             last: None,
             is_timeless: false,
@@ -213,7 +243,7 @@ impl Walker {
         let record = Record {
             at,
             link: interface.link,
-            interface: packet.interface,
+            interface: interface.id,
             offset: start + HEADER_LEN + body.len() - packet.room,
             captured,
             original,
@@ -354,7 +384,10 @@ impl Walker {
             Some(filter) => Some(filter.program(link).map_err(Stop::Filter)?),
             None => None,
         };
+        let name = self.options(options).find(|&(code, _)| code == IF_NAME);
+        let name = name.map(|(_, value)| value.split(|&byte| byte == 0).next().unwrap_or(value));
         self.interfaces.push(Interface {
+            id: self.names.id(name, self.interfaces.len()),
             link,
             snaplen: self.order.u32(snaplen),
             clock: self.clock(options),
@@ -364,19 +397,13 @@ impl Walker {
     }
 
     /// Microseconds since 1970, unless the options of an interface say otherwise.
-    fn clock(&self, mut options: &[u8]) -> Clock {
+    fn clock(&self, options: &[u8]) -> Clock {
         let mut clock = Clock {
             resolution: Resolution::Multiple(1_000),
             offset: 0,
         };
-        while let Some((&[c0, c1, l0, l1], rest)) = options.split_first_chunk::<4>() {
-            let code = self.order.u16([c0, c1]);
-            let len = usize::from(self.order.u16([l0, l1]));
-            let Some(value) = rest.get(..len) else {
-                break;
-            };
+        for (code, value) in self.options(options) {
             match (code, value) {
-                (END_OF_OPTIONS, _) => break,
                 (IF_TSRESOL, &[exponent]) => clock.resolution = Resolution::new(exponent),
                 (IF_TSOFFSET, value) => {
                     if let Ok(&seconds) = <&[u8; 8]>::try_from(value) {
@@ -386,9 +413,21 @@ impl Walker {
                 }
                 _ => {}
             }
-            options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         }
         clock
+    }
+
+    /// Section 3.5: the code and the value of each option.
+    fn options<'a>(&self, mut options: &'a [u8]) -> impl Iterator<Item = (u16, &'a [u8])> {
+        let order = self.order;
+        std::iter::from_fn(move || {
+            let (&[c0, c1, l0, l1], rest) = options.split_first_chunk::<4>()?;
+            let code = order.u16([c0, c1]);
+            let len = usize::from(order.u16([l0, l1]));
+            let value = rest.get(..len)?;
+            options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+            (code != END_OF_OPTIONS).then_some((code, value))
+        })
     }
 }
 

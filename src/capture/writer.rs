@@ -204,7 +204,7 @@ mod tests {
 
     use super::*;
     use crate::capture::file::{Options, Reader};
-    use crate::capture::{Block, Envelope};
+    use crate::capture::{Block, Envelope, InterfaceId};
     use crate::time::Timestamp;
 
     fn frame(at: u64, link: LinkType, wire_len: u32, bytes: &[u8]) -> Frame<'_> {
@@ -215,6 +215,7 @@ mod tests {
             wire_len,
             frames: 1,
             envelope: Envelope::None,
+            interface: InterfaceId::default(),
             bytes,
         }
     }

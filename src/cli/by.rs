@@ -25,6 +25,8 @@ pub(super) enum By {
     Protocol,
     /// What the name rests on.
     Evidence,
+    /// The interface by which the first packet of a flow came in; of captures what pcapng calls it, else the file.
+    Interface,
     /// Client address, and application if nothing else is given.
     Client,
 }
@@ -39,6 +41,7 @@ impl From<By> for summary::By {
             By::Category => Self::Category,
             By::Protocol => Self::Protocol,
             By::Evidence => Self::Evidence,
+            By::Interface => Self::Interface,
             By::Client => Self::Client,
         }
     }

@@ -17,11 +17,12 @@ use super::outputs::{Files, goes_to_standard_output, is_standard_output};
 use super::records::exporter;
 use super::screen;
 use super::select::{Ends, Selection, UNKNOWN, check_names};
-use super::settings::{Input, Signatures, checked, every, positive};
+use super::settings::{Input, Signatures, as_options, checked, positive};
 use crate::capture::live::now;
 use crate::classify::explain::Keep;
 use crate::config::{
-    AccountOptions, Every, FlowOptions, Kinds, Out, RecordOptions, TimeZone, line_and_column, only,
+    AccountOptions, Every, FlowOptions, Kinds, Out, RecordOptions, RecordsTable, line_and_column,
+    only, outs,
 };
 use crate::pipeline::memory::Memory;
 use crate::pipeline::{self, Config, Failure};
@@ -61,26 +62,8 @@ pub(super) struct Arguments {
     #[command(flatten)]
     input: Input,
 
-    /// Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval (needs --interval). PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. A file that is there is written over, unless it is a capture or what is read.
-    #[arg(long, value_name = "KIND=PLACE", help_heading = "Output")]
-    out: Vec<Out>,
-
-    /// The same as --out flows=FILE.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    flows: Option<PathBuf>,
-
-    /// The same as --out usage=FILE.
-    #[arg(
-        long,
-        value_name = "FILE",
-        requires = "interval",
-        help_heading = "Output"
-    )]
-    usage: Option<PathBuf>,
-
-    /// Write only records for which this condition on their fields holds, and with --write-pcap only frames of such flows: 'app in [wechat, qq] and bytes > 1000000'. The summary is of all the same.
-    #[arg(long, value_name = "CONDITION", help_heading = "Output")]
-    only: Option<String>,
+    #[command(flatten)]
+    records: RecordOptions,
 
     /// Write the frames of the flows that --app, --unknown and --flow ask for (of all flows without them) to this file as they were captured: pcapng if the name ends with .pcapng, else pcap. The input is read three times, so it must be files. `-` is standard output.
     #[arg(long, value_name = "FILE", help_heading = "Frames")]
@@ -108,19 +91,6 @@ pub(super) struct Arguments {
     )]
     ends: Vec<Ends>,
 
-    /// Length of the intervals of --usage, in capture time and aligned to it: 60s, 5m, 1h; 1d, 1w and 1month begin at midnight, on Mondays and on the first of the month.
-    #[arg(long, value_name = "DURATION", value_parser = every, help_heading = "Output")]
-    interval: Option<Every>,
-
-    /// Time zone of days, weeks and months: Asia/Shanghai. Default: UTC.
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "interval",
-        help_heading = "Output"
-    )]
-    time_zone: Option<TimeZone>,
-
     /// How the summary is written.
     #[arg(long, default_value = "table", help_heading = "Output")]
     format: Format,
@@ -146,9 +116,6 @@ pub(super) struct Arguments {
     /// No summary, no progress; warnings and errors stay.
     #[arg(long, short, help_heading = "Output")]
     quiet: bool,
-
-    #[command(flatten)]
-    records: RecordOptions,
 
     #[command(flatten)]
     accounts: AccountOptions,
@@ -187,23 +154,18 @@ impl Format {
 }
 
 impl Arguments {
+    /// What the options of records say.
+    const fn records(&self) -> &RecordsTable {
+        &self.records.0.records
+    }
+
     /// All outputs of records.
     fn outs(&self) -> Result<Vec<Out>, String> {
-        let mut outs = Vec::new();
-        for (option, records, place) in [
-            ("--flows", Records::Flows, &self.flows),
-            ("--usage", Records::Usage, &self.usage),
-        ] {
-            if let Some(place) = place {
-                let out = Out::short(option, records, place);
-                outs.push(out.map_err(|reason| format!("{option}: {reason}"))?);
-            }
-        }
-        outs.extend_from_slice(&self.out);
-        let mut usage = outs.iter().filter(|out| out.records == Records::Usage);
-        match (usage.next(), self.interval) {
-            (Some(out), None) => Err(format!("{out} needs --interval, the length of an interval")),
-            _ => Ok(outs),
+        let mut problems = Vec::new();
+        let outs = outs(self.records(), &mut problems);
+        match problems.is_empty() {
+            true => Ok(outs),
+            false => Err(as_options(&problems)),
         }
     }
 
@@ -218,15 +180,25 @@ impl Arguments {
         files
     }
 
-    /// The intervals of usage, if there are some.
-    fn length(&self) -> Option<IntervalLength> {
-        let zone = self.time_zone.clone().map_or_else(Zone::utc, |zone| zone.0);
-        self.interval.map(|interval| interval.length(&zone))
+    /// The intervals of usage.
+    fn length(&self) -> Result<IntervalLength, String> {
+        let RecordsTable {
+            interval,
+            time_zone,
+            ..
+        } = self.records();
+        // The clock of a capture may be finer than what a live run is asked for.
+        let interval = interval.unwrap_or(Every::Length(Duration::from_secs(60)));
+        if matches!(interval, Every::Length(length) if length < Duration::from_millis(1)) {
+            return Err("--interval: must be at least 1ms".to_owned());
+        }
+        let zone = time_zone.clone().map_or_else(Zone::utc, |zone| zone.0);
+        Ok(interval.length(&zone))
     }
 
     /// The records that leave; without, all.
     fn only(&self, outs: &[Out]) -> Result<Option<Arc<Only>>, String> {
-        let Some(text) = &self.only else {
+        let Some(text) = &self.records().only else {
             return Ok(None);
         };
         let kinds = Kinds {
@@ -266,8 +238,12 @@ impl Arguments {
 pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let stop = interrupt::listen().context("cannot listen for signals")?;
     arguments.input.find()?;
-    let outs = match arguments.outs() {
-        Ok(outs) => outs,
+    let asked = arguments.outs().and_then(|outs| {
+        let length = arguments.length()?;
+        Ok((outs, length))
+    });
+    let (outs, length) = match asked {
+        Ok(asked) => asked,
         Err(reason) => {
             eprintln!("error: {reason}");
             return Ok(ExitCode::from(2));
@@ -314,10 +290,11 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     }
     let mut inputs = arguments.input.open(&stop)?;
     let mut outputs = Outputs::default();
+    let has_usage = outs.iter().any(|out| out.records == Records::Usage);
     let intervals = Intervals {
-        // Without --interval there is no usage output.
-        length: arguments.length().unwrap_or_else(|| Duration::ZERO.into()),
+        length: length.clone(),
         run: None,
+        interfaces: Arc::clone(inputs.interfaces()),
     };
     for out in &outs {
         let exporter = exporter(out, open(out)?, intervals.clone(), only.clone());
@@ -332,10 +309,12 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         flow: settings.flow,
         learning: settings.learning,
         usage: usage::Config {
-            interval: arguments.length(),
+            interval: has_usage.then_some(length),
             subjects: by::subjects(&by, &settings.subjects),
+            by_interface: by.contains(&summary::By::Interface),
             max_accounts: settings.records.max_accounts,
         },
+        interfaces: Arc::clone(inputs.interfaces()),
         records: outs.iter().any(|out| out.records == Records::Flows) || extract.is_some(),
         active_timeout: settings.records.active_timeout,
         steps: false,

@@ -11,7 +11,7 @@ use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file, paths};
-use crate::config::{Every, File, Period, Problem, Settings, option_of};
+use crate::config::{File, Period, Problem, Settings, option_of};
 use crate::pipeline::Duplicates;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::usage::ledger::Ledger;
@@ -198,15 +198,18 @@ pub(super) fn lines(findings: &[Diagnostic]) -> String {
 ///
 /// What is wrong with them, a line each.
 pub(super) fn checked(given: File) -> Result<Settings, String> {
-    Settings::check(given).map_err(|problems| {
-        let lines = problems
-            .iter()
-            .map(|Problem { key, message, .. }| match option_of(key) {
-                Some(option) => format!("--{option}: {message}"),
-                None => format!("{key}: {message}"),
-            });
-        lines.collect::<Vec<_>>().join("\n")
-    })
+    Settings::check(given).map_err(|problems| as_options(&problems))
+}
+
+/// Problems of settings that options gave, a line each.
+pub(super) fn as_options(problems: &[Problem]) -> String {
+    let lines = problems
+        .iter()
+        .map(|Problem { key, message, .. }| match option_of(key) {
+            Some(option) => format!("--{option}: {message}"),
+            None => format!("{key}: {message}"),
+        });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A length of time that is one.
@@ -216,15 +219,6 @@ pub(super) fn idle(text: &str) -> Result<Period, String> {
         return Err("must be at least 1ms".to_owned());
     }
     Ok(period)
-}
-
-/// A length of intervals that is one.
-pub(super) fn every(text: &str) -> Result<Every, String> {
-    let every: Every = text.parse()?;
-    if matches!(every, Every::Length(length) if length < Duration::from_millis(1)) {
-        return Err("must be at least 1ms".to_owned());
-    }
-    Ok(every)
 }
 
 fn window(text: &str) -> Result<Period, String> {

@@ -245,6 +245,11 @@ tables! {
         /// pass.
         filter: String = "\"\"",
             "--filter EXPRESSION" in "Capture": "Take in only the frames this BPF filter passes (pcap-filter(7)); the others are not counted anywhere";
+        /// Count volume for each interface, in usage records, metrics and summaries. A flow belongs to
+        /// the interface by which its first packet came in. Without, all interfaces are one: for ports
+        /// that share the traffic of one link among them.
+        by_interface: bool = "true",
+            "--no-by-interface" in "Capture": "Count all interfaces as one: no `interface` in usage records and in metrics by name";
         /// Leave out second copies of frames, as a mirror of several ports gives of what passes two
         /// of them: the same IP packet but for TTL and checksum. They are counted as `duplicate`.
         deduplicate: bool = "false",
@@ -347,15 +352,16 @@ tables! {
     records: RecordsTable {
         /// Write a record for each flow to this file; "-" is standard output. Empty: none.
         flows: PathBuf = "\"\"",
-            "--flows FILE" in "Records": "The same as --out flows=FILE";
+            "--flows FILE" in "Records": "The same as --out flows=FILE", read;
         /// Write a record for each application, service and direction of each interval to this file;
         /// "-" is standard output. Empty: none.
         usage: PathBuf = "\"\"",
-            "--usage FILE" in "Records": "The same as --out usage=FILE";
+            "--usage FILE" in "Records": "The same as --out usage=FILE", read;
         /// Further outputs, each "flows=PLACE" or "usage=PLACE". PLACE is a file, or another host:
         /// "ipfix+udp://HOST:PORT", "syslog+tls://HOST:PORT", "json+tcp://HOST:PORT" and the like.
         out: Vec<Out> = "[]",
-            "--out KIND=PLACE" in "Records": "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. Records that are in a file stay; a capture, or a file that is read, is refused";
+            "--out KIND=PLACE" in "Records": "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. Records that are in a file stay; a capture, or a file that is read, is refused",
+            read "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. A file that is there is written over, unless it is a capture or what is read";
         /// A flow that goes on has an interim record each time so long has passed since its first frame
         /// or its latest record, with its first packet after that: of what came since, and of all so far.
         /// "0s": flows have one record, when they end.
@@ -365,14 +371,16 @@ tables! {
         /// Write only the records for which this condition holds, in the language of docs/records.md:
         /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
         only: String = "\"\"",
-            "--only CONDITION" in "Records": "Write only records for which this condition on their fields holds: 'app in [wechat, qq] and bytes > 1000000'. Totals are of all the same";
+            "--only CONDITION" in "Records": "Write only records for which this condition on their fields holds: 'app in [wechat, qq] and bytes > 1000000'. Totals are of all the same",
+            read "Write only records for which this condition on their fields holds, and with --write-pcap only frames of such flows: 'app in [wechat, qq] and bytes > 1000000'. The summary is of all the same";
         /// Length of the intervals of usage records, aligned to the clock (UTC). "1d", "1w" and "1month"
         /// begin at midnight, on Mondays and on the first of the month in `time_zone`.
         interval: Every = "\"60s\"",
-            "--interval DURATION" in "Records": "Length of the intervals of --usage, aligned to the clock: 60s, 5m, 1h; 1d, 1w and 1month begin at midnight, on Mondays and on the first of the month";
+            "--interval DURATION" in "Records": "Length of the intervals of --usage, aligned to the clock: 60s, 5m, 1h; 1d, 1w and 1month begin at midnight, on Mondays and on the first of the month",
+            read "Length of the intervals of --usage, in capture time and aligned to it: 60s, 5m, 1h; 1d, 1w and 1month begin at midnight, on Mondays and on the first of the month";
         /// Time zone of days, weeks and months, by its name in the IANA database: "Asia/Shanghai".
         time_zone: TimeZone = "\"UTC\"",
-            "--time-zone NAME" in "Records": "Time zone of days, weeks and months: Asia/Shanghai. Default: UTC";
+            "--time-zone NAME" in "Records": "Time zone of days, weeks and months: Asia/Shanghai", read;
         /// Usage records for each subject too; see [networks].
         subjects: bool = "false",
             "--subjects" in "Records": "Usage records for each subject too: the address inside one's own networks (--local), else the client's";

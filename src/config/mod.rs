@@ -25,7 +25,7 @@ pub use only::{Kinds, only};
 pub use options::{AccountOptions, FlowOptions, RecordOptions, option_of};
 pub use out::Out;
 pub use problem::{Problem, line_and_column};
-pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
+pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls, outs};
 pub use template::{schema, template};
 pub use value::{Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone};
 

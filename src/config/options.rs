@@ -29,9 +29,9 @@ pub(super) fn augment_read(command: Command, heading: &str) -> Command {
     let keys = keys.filter(|key| key.heading == heading);
     let arguments = keys.filter_map(|key| {
         let argument = key.argument().help(key.read?);
-        // Flags and lists have none to show.
+        // Flags, lists and empty texts have none to show.
         Some(match key.default {
-            "true" | "false" => argument,
+            "true" | "false" | "\"\"" => argument,
             default if default.starts_with('[') => argument,
             default => argument.default_value(default.trim_matches('"')),
         })
@@ -107,7 +107,7 @@ pub struct FlowOptions(pub File);
 #[derive(Clone, Debug)]
 pub struct AccountOptions(pub File);
 
-/// What the options of records say that `read` has as `live` has them.
+/// What the options of records say that `read` has.
 #[derive(Clone, Debug)]
 pub struct RecordOptions(pub File);
 

@@ -62,6 +62,8 @@ pub struct Capture {
     pub steer: Steer,
     /// What is done about second copies of frames.
     pub duplicates: Duplicates,
+    /// Volume is counted for each interface.
+    pub by_interface: bool,
     /// How each interface is opened; its name and its group are left to the run.
     pub options: live::Options,
 }
@@ -281,6 +283,7 @@ fn capture(table: CaptureTable, found: &mut Problems) -> Capture {
         threads,
         workers,
         steer,
+        by_interface: table.by_interface.unwrap_or(true),
         duplicates: Duplicates {
             leave_out: table.deduplicate.unwrap_or(false),
             window,
@@ -433,29 +436,37 @@ fn signatures(table: SignaturesTable, found: &mut Problems) -> Signatures {
     signatures
 }
 
-fn records(table: RecordsTable, found: &mut Problems) -> Records {
+/// All outputs that a table asks for.
+pub fn outs(table: &RecordsTable, found: &mut Problems) -> Vec<Out> {
     let mut outs = Vec::new();
     for (key, option, records, place) in [
         (
             "records.flows",
             "--flows",
             record::Records::Flows,
-            table.flows,
+            &table.flows,
         ),
         (
             "records.usage",
             "--usage",
             record::Records::Usage,
-            table.usage,
+            &table.usage,
         ),
     ] {
-        let Some(place) = path(place) else { continue };
+        let Some(place) = path(place.clone()) else {
+            continue;
+        };
         match Out::short(option, records, &place) {
             Ok(out) => outs.push(out),
             Err(reason) => found.push(Problem::of_key(key, reason)),
         }
     }
-    outs.extend(table.out.unwrap_or_default());
+    outs.extend(table.out.iter().flatten().cloned());
+    outs
+}
+
+fn records(table: RecordsTable, found: &mut Problems) -> Records {
+    let outs = outs(&table, found);
     for (place, out) in outs.iter().enumerate() {
         let mut before = outs.iter().take(place);
         if let Some(other) = before.find(|other| other.target == out.target) {

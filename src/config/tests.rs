@@ -186,6 +186,7 @@ fn all_keys_are_read() {
         snap_length = 512
         ring_size = "128MiB"
         filter = "not port 22"
+        by_interface = false
         [flows]
         max_flows = 1000
         tcp_idle = "1h"
@@ -224,6 +225,7 @@ fn all_keys_are_read() {
         (4, Steer::Inner)
     );
     assert_eq!((options.snap_len, options.ring_bytes), (512, 128 << 20));
+    assert!(!settings.capture.by_interface);
     assert_eq!(options.filter.as_deref(), Some("not port 22"));
     assert_eq!(settings.flow.max_flows, 1000);
     assert_eq!(settings.flow.tcp_idle.as_secs(), 3600);

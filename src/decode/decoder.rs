@@ -53,6 +53,7 @@ impl Decoder {
         let carrier = Carrier {
             at: frame.at,
             number: frame.number,
+            interface: frame.interface,
             numbers: std::slice::from_ref(&frame.number),
             wire_len: frame.wire_len,
             frames: frame.frames,
@@ -79,6 +80,7 @@ impl Decoder {
         let carrier = Carrier {
             at: datagram.at,
             number: datagram.number,
+            interface: datagram.interface,
             numbers: &datagram.numbers,
             wire_len: datagram.wire_len,
             frames: datagram.frames,

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
+use crate::capture::InterfaceId;
 use crate::time::Timestamp;
 use crate::wire::ipv4::Ipv4;
 use crate::wire::ipv6::Ipv6;
@@ -50,6 +51,7 @@ pub(super) struct Key {
 pub(super) struct Carrier<'a> {
     pub(super) at: Timestamp,
     pub(super) number: u64,
+    pub(super) interface: InterfaceId,
     /// Of all captured frames it stands for.
     pub(super) numbers: &'a [u64],
     pub(super) wire_len: u32,
@@ -478,6 +480,7 @@ impl Assembly {
             bytes,
             at: carrier.at,
             number: carrier.number,
+            interface: carrier.interface,
             numbers: self.numbers,
             wire_len: u32::try_from(self.sum.wire_bytes).ok()?,
             ip_len: self.ip_len,

@@ -46,7 +46,7 @@ pub use placed::Placed;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::capture::{Frame, LinkType};
+use crate::capture::{Frame, InterfaceId, LinkType};
 use crate::time::Timestamp;
 
 /// An IP protocol number, as IANA assigns them.
@@ -342,6 +342,8 @@ pub struct Datagram {
     pub at: Timestamp,
     /// Number of the frame that completed it.
     pub number: u64,
+    /// The interface by which that came in.
+    pub interface: InterfaceId,
     /// Numbers of all its frames, in the order they came, where [`Config::frame_numbers`] asks.
     pub numbers: Vec<u64>,
     /// Sum of the wire lengths of its frames.

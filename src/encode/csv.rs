@@ -128,7 +128,7 @@ mod tests {
         let interval = samples::interval(&cells, None);
         let mut csv = Csv::new(Records::Usage);
         let mut out = csv.head().to_vec();
-        for record in UsageRecord::all(&interval, &cells, &set) {
+        for record in samples::usage(&interval, &cells, &set) {
             csv.usage(&record, &mut out).unwrap();
         }
         let mut reader = csv::Reader::from_reader(out.as_slice());

@@ -606,7 +606,7 @@ mod tests {
         let cells = samples::cells(&set);
         let interval = samples::interval(&cells, None);
         let (mut ipfix, mut out) = (Ipfix::new(Records::Usage, &Options::default()), Vec::new());
-        for record in UsageRecord::all(&interval, &cells, &set) {
+        for record in samples::usage(&interval, &cells, &set) {
             ipfix.usage(&record, &mut out).unwrap();
         }
         let reader = read(&ipfix, &out);

@@ -172,7 +172,7 @@ mod tests {
         ] {
             let interval = samples::interval(&cells, run);
             let mut out = Vec::new();
-            for record in UsageRecord::all(&interval, &cells, &set) {
+            for record in samples::usage(&interval, &cells, &set) {
                 Json.usage(&record, &mut out).unwrap();
             }
             let lines = objects(&out);

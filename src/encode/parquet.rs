@@ -349,6 +349,7 @@ mod tests {
     use parquet::record::{Field, RowAccessor};
 
     use super::*;
+    use crate::capture::Interfaces;
     use crate::record::samples;
     use crate::signature::SignatureSet;
 
@@ -429,7 +430,7 @@ mod tests {
         for (rows, ends) in [(true, false), (true, true), (false, true), (false, false)] {
             let mut out = Vec::new();
             if rows {
-                for record in UsageRecord::all(&interval, &cells, &set) {
+                for record in UsageRecord::all(&interval, &cells, &set, &Interfaces::default()) {
                     parquet.usage(&record, &mut out).unwrap();
                 }
             }
@@ -471,7 +472,7 @@ mod tests {
         let cells = samples::cells(&set);
         let interval = samples::interval(&cells, None);
         let (mut parquet, mut out) = (Parquet::new(Records::Usage), Vec::new());
-        for record in UsageRecord::all(&interval, &cells, &set) {
+        for record in samples::usage(&interval, &cells, &set) {
             parquet.usage(&record, &mut out).unwrap();
         }
         parquet.finish(&mut out).unwrap();

@@ -29,9 +29,9 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use crate::capture::Block;
 use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
+use crate::capture::{Block, Interfaces};
 use crate::classify::Classifier;
 use crate::classify::explain::Keep;
 use crate::classify::names::Learning;
@@ -85,6 +85,8 @@ pub struct Config {
     pub learning: Learning,
     /// What is counted.
     pub usage: usage::Config,
+    /// Names of the interfaces; of captures those of the inputs.
+    pub interfaces: Arc<Interfaces>,
     /// Make flow records.
     pub records: bool,
     /// After how long a flow that goes on has a record of what came since the one before; without, only
@@ -134,6 +136,7 @@ pub fn run(
     let count = config.workers.max(1);
     let mut share = config.clone();
     share.flow = config.flow.share(count);
+    share.interfaces = Arc::clone(inputs.interfaces());
     thread::scope(|scope| {
         let (empty_out, empty_in) = bounded::<Block>(BLOCKS_A_WORKER * (count + 1));
         let (report_out, report_in) = bounded::<Report>(BLOCKS_A_WORKER * count);
@@ -184,6 +187,7 @@ pub fn run(
         summary.ledger.lying_lengths = counts.lying_lengths;
         summary.ledger.drops.add(&read.drops);
         summary.health.add(&read.health);
+        summary.interfaces = Arc::clone(&share.interfaces);
         summary.span = read.span;
         if let (Some(stats), Some(sizes)) = (&mut summary.stats, read.stats) {
             stats.merge(&sizes);

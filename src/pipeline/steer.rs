@@ -254,7 +254,7 @@ impl Lessons {
         let entry = FrameRef {
             at: frame.at,
             link: frame.link,
-            origin: 0,
+            interface: frame.interface,
             offset: place(self.block.bytes.len()),
             captured: place(frame.bytes.len()),
             wire_len: frame.wire_len,

@@ -145,6 +145,44 @@ fn capture(events: &[Event]) -> Vec<u8> {
     file
 }
 
+/// A pcapng file of the same, by three interfaces: each address has one by which its frames come in,
+/// so that flows have one or two.
+fn capture_of_interfaces(events: &[Event]) -> Vec<u8> {
+    let block = |kind: u32, body: &[u8]| {
+        let padded = body.len().next_multiple_of(4);
+        let len = u32::try_from(12 + padded).unwrap();
+        let mut block = [kind.to_le_bytes(), len.to_le_bytes()].concat();
+        block.extend(body);
+        block.resize(8 + padded, 0);
+        block.extend(len.to_le_bytes());
+        block
+    };
+    let mut section = [0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0].to_vec();
+    section.extend([0xff; 8]);
+    let mut file = block(0x0a0d_0d0a, &section);
+    for name in [Some(b"wan0"), Some(b"lan1"), None] {
+        let mut description = [1, 0, 0, 0, 0, 0, 4, 0].to_vec();
+        if let Some(name) = name {
+            description.extend([2, 0, 4, 0]);
+            description.extend(name);
+        }
+        file.extend(block(1, &description));
+    }
+    let mut at = 1_000_000_i64;
+    for event in events {
+        at = (at + event.step).max(0);
+        let frame = frame(event);
+        let micros = u64::try_from(at * 1000).unwrap();
+        let len = u32::try_from(frame.len()).unwrap();
+        let interface = u32::from(event.from % 3);
+        let words = [interface, (micros >> 32) as u32, micros as u32, len, len];
+        let mut body: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        body.extend(frame);
+        file.extend(block(6, &body));
+    }
+    file
+}
+
 fn frame(event: &Event) -> Vec<u8> {
     let mut frame = vec![0; 12];
     let (from, to) = ((event.from, event.port), (event.to, 7000));
@@ -261,6 +299,16 @@ fn run_counting(
     subjects: Option<usage::Subjects>,
     max_accounts: usize,
 ) -> (Vec<String>, Summary) {
+    let usage = usage::Config {
+        interval: interval.map(Into::into),
+        subjects: subjects.map(Arc::new),
+        by_interface: false,
+        max_accounts,
+    };
+    run_for(path, workers, usage)
+}
+
+fn run_for(path: &Path, workers: usize, usage: usage::Config) -> (Vec<String>, Summary) {
     let options = Options {
         block_size: 600,
         ..Options::default()
@@ -268,11 +316,7 @@ fn run_counting(
     let mut inputs = Inputs::open(&[path], &options).unwrap();
     let config = Config {
         workers,
-        usage: usage::Config {
-            interval: interval.map(Into::into),
-            subjects: subjects.map(Arc::new),
-            max_accounts,
-        },
+        usage,
         flow: flow::Config {
             opening_packets: 6,
             ..flow::Config::default()
@@ -413,12 +457,13 @@ proptest! {
     }
 }
 
-/// Volume by name of a summary, whatever subjects it is of.
+/// Volume by name of a summary, whatever subjects and interfaces it is of.
 fn by_name(cells: &Cells) -> BTreeMap<usage::CellKey, (u64, u64, u64)> {
     let mut names = BTreeMap::new();
     for (&key, totals) in cells {
         let name = usage::CellKey {
             subject: None,
+            interface: None,
             ..key
         };
         let sum: &mut (u64, u64, u64) = names.entry(name).or_default();
@@ -463,6 +508,92 @@ proptest! {
             prop_assert!(kept <= max_accounts, "{} accounts", kept);
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// All interfaces together have what there is without them, to the byte, and any number of workers
+    /// says the same.
+    #[test]
+    fn interfaces_add_up_to_the_names(
+        events in prop::collection::vec(event(), 1..120),
+        interval in prop::sample::select(vec![None, Some(1), Some(60)]),
+        has_subjects in any::<bool>(),
+    ) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), capture_of_interfaces(&events)).unwrap();
+        let usage = |by_interface| usage::Config {
+            interval: interval.map(|seconds| Duration::from_secs(seconds).into()),
+            subjects: has_subjects.then(Arc::default),
+            by_interface,
+            ..usage::Config::default()
+        };
+        let (_, plain) = run_for(file.path(), 1, usage(false));
+        prop_assert!(plain.cells.keys().all(|key| key.interface.is_none()));
+        let (records, one) = run_for(file.path(), 1, usage(true));
+        prop_assert_eq!(&one.ledger, &plain.ledger);
+        prop_assert_eq!(by_name(&one.cells), by_name(&plain.cells));
+        let unnamed = format!("{}:2", file.path().display());
+        for key in one.cells.keys() {
+            let name = one.interfaces.name(key.interface.unwrap());
+            prop_assert!(["wan0", "lan1", &unnamed].contains(&name), "{}", name);
+        }
+        for workers in [2, 4] {
+            let (others, many) = run_for(file.path(), workers, usage(true));
+            prop_assert!(many.ledger.closes(), "{}", many.ledger);
+            prop_assert_eq!(&one.cells, &many.cells);
+            prop_assert_eq!(&records, &others, "{} workers", workers);
+        }
+    }
+}
+
+#[test]
+fn a_flow_belongs_to_the_interface_of_its_first_packet() {
+    let event = |from, to| Event {
+        step: 1,
+        from,
+        to,
+        port: 7000,
+        kind: Kind::Datagram,
+    };
+    // By wan0 and lan1, by lan1 alone, and a packet of the first that goes astray.
+    let events = [
+        event(0, 1),
+        event(1, 0),
+        event(1, 4),
+        event(4, 1),
+        event(0, 1),
+    ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), capture_of_interfaces(&events)).unwrap();
+    let usage = usage::Config {
+        by_interface: true,
+        ..usage::Config::default()
+    };
+    let (records, summary) = run_for(file.path(), 1, usage);
+    let said = |text: &str| {
+        records
+            .iter()
+            .filter(|record| record.contains(text))
+            .count()
+    };
+    assert_eq!(
+        said("interface: Some(\"wan0\"), reverse_interface: Some(\"lan1\")"),
+        1,
+        "{records:?}"
+    );
+    assert_eq!(
+        said("interface: Some(\"lan1\"), reverse_interface: None"),
+        1
+    );
+    let packets = |name: &str| {
+        let cells = summary.cells.iter();
+        let cells =
+            cells.filter(|(key, _)| summary.interfaces.name(key.interface.unwrap()) == name);
+        cells.map(|(_, totals)| totals.packets()).sum::<u64>()
+    };
+    assert_eq!((packets("wan0"), packets("lan1")), (3, 2));
 }
 
 /// The traffic of the test above has all there is in it.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::capture::{Envelope, Frame, LinkType};
+use crate::capture::{Envelope, Frame, InterfaceId, LinkType};
 use crate::classify::explain::Event;
 use crate::classify::{Classification, Classifier, Decider, Named, Verdict};
 use crate::decode::{self, Decoded, Decoder};
@@ -128,6 +128,7 @@ impl Trial {
                 wire_len: u32::try_from(self.frame.len()).unwrap_or(u32::MAX),
                 frames: 1,
                 envelope: Envelope::None,
+                interface: InterfaceId::default(),
                 bytes: &self.frame,
             };
             if let Decoded::Packet(packet) = self.decoder.decode(frame) {

@@ -265,13 +265,13 @@ mod tests {
         };
         let set = Arc::new(SignatureSet::builtin());
         let mut worker = Worker::new(&config, Classifier::new(set, false));
-        assert!(worker.accounts().is_none(), "nobody watches");
+        assert!(worker.accounts(false).is_none(), "nobody watches");
         worker.follow();
         let bytes = |cells: &Cells| cells.values().map(Totals::bytes).sum::<u64>();
         let mut before = 0;
         for block in blocks("recorded-tls13.pcap") {
             worker.run_block(&block);
-            let accounts = bytes(&worker.accounts().unwrap());
+            let accounts = bytes(&worker.accounts(false).unwrap());
             assert_eq!(accounts, bytes(&worker.tally().open));
             before = accounts.max(before);
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::capture::{Block, Frame};
+use crate::capture::{Block, Frame, InterfaceId, Interfaces};
 use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet, Placed};
@@ -24,6 +24,12 @@ use super::steer::{Entry, drop_frame};
 use super::stopwatch::Stopwatch;
 use super::watch::Watch;
 
+/// What packets are counted under that find no place in the flow table.
+const TABLE_FULL: CellKey = CellKey {
+    unknown: Some(UnknownReason::TableFull),
+    ..CellKey::NONE
+};
+
 /// Frames decoded before their flows are looked up, so that the table's memory accesses overlap.
 const BATCH: usize = 32;
 
@@ -41,6 +47,8 @@ pub(super) struct State {
     account: AccountRef,
     /// What its opening shows of the mirror.
     seen: Seen,
+    /// By which its first packet came in.
+    interface: InterfaceId,
     class: Classification,
     /// What its records have told so far.
     told: Told,
@@ -98,8 +106,8 @@ struct Batch<'a> {
     packets: [Option<Packet<'a>>; BATCH],
     /// Without a place, a packet is of a batch before.
     places: [Option<Located>; BATCH],
-    /// Which of the capture's interfaces each came in by.
-    origins: [Option<u16>; BATCH],
+    /// By which each came in.
+    interfaces: [InterfaceId; BATCH],
     /// How many there are.
     count: usize,
 }
@@ -111,7 +119,8 @@ pub(super) struct Worker {
     flows: FlowTable<State>,
     handler: FlowHandler,
     drops: Drops,
-    table_full: CellId,
+    /// Where packets without a place are counted, that came in by the same interface as the last one.
+    table_full: (InterfaceId, CellId),
     flow_config: flow::Config,
     /// New flows are counted without a look at them.
     sheds: bool,
@@ -164,6 +173,7 @@ pub(super) struct Tally {
 struct FlowHandler {
     classifier: Classifier,
     usage: Usage,
+    interfaces: Arc<Interfaces>,
     stats: Option<Stats>,
     records: Option<Vec<FlowRecord>>,
     /// After how long a flow that goes on has one.
@@ -183,16 +193,15 @@ struct FlowHandler {
 impl Worker {
     pub(super) fn new(config: &Config, classifier: Classifier) -> Self {
         let mut usage = Usage::new(config.usage.clone());
-        let table_full = usage.cell(CellKey {
-            unknown: Some(UnknownReason::TableFull),
-            ..CellKey::default()
-        });
+        let interface = InterfaceId::default();
+        let table_full = (interface, usage.cell_at(TABLE_FULL, interface));
         Self {
             decoder: Decoder::new(config.decode.clone()),
             flows: FlowTable::new(config.flow.clone()),
             handler: FlowHandler {
                 classifier,
                 usage,
+                interfaces: Arc::clone(&config.interfaces),
                 stats: config.stats.then(Stats::default),
                 records: config.records.then(Vec::new),
                 active_timeout: config.active_timeout.filter(|_| config.records),
@@ -345,11 +354,13 @@ impl Worker {
         self.handler.classifier.replace_set(set);
     }
 
-    /// The accounts of intervals that are not closed, where somebody watches and subjects are kept
-    /// apart.
-    pub(super) fn accounts(&mut self) -> Option<Cells> {
+    /// What is counted so far and not in a closed interval, by subject, where subjects are kept apart and
+    /// somebody watches or `wanted` it.
+    pub(super) fn accounts(&mut self, wanted: bool) -> Option<Cells> {
         let handler = &mut self.handler;
-        handler.watch.as_ref()?;
+        if handler.watch.is_none() && !wanted {
+            return None;
+        }
         handler.usage.open_accounts(&self.flows)
     }
 
@@ -424,11 +435,11 @@ impl Worker {
         let Batch {
             packets,
             places,
-            origins,
+            interfaces,
             count,
         } = &mut *batch;
-        let slots = packets.iter_mut().zip(places).zip(origins);
-        for (((packet, place), origin), (index, entry)) in slots.zip((first..).zip(entries)) {
+        let slots = packets.iter_mut().zip(places).zip(interfaces);
+        for (((packet, place), interface), (index, entry)) in slots.zip((first..).zip(entries)) {
             *count += 1;
             *place = None;
             // A frame outside its buffer cannot be (the reader checks): pass it all the same.
@@ -438,7 +449,7 @@ impl Worker {
             match self.decoder.decode_into(frame, packet) {
                 None => {
                     *place = packet.as_ref().map(|packet| self.flows.locate(packet));
-                    *origin = Some(entry.origin);
+                    *interface = entry.interface;
                 }
                 Some(Aside::Fragment) => {}
                 Some(Aside::Dropped(reason)) => drop_frame(&mut self.drops, reason, frame),
@@ -465,11 +476,12 @@ impl Worker {
         if let Some(frame) = block.frame(index)
             && let Some(packet) = batch.packets.get_mut(at)
             && let Some(place) = batch.places.get_mut(at)
-            && let Some(origin) = batch.origins.get_mut(at)
+            && let Some(interface) = batch.interfaces.get_mut(at)
+            && let Some(entry) = block.frames.get(index)
         {
             let packet = packet.insert(placed.packet(&frame));
             *place = Some(self.flows.locate(packet));
-            *origin = block.frames.get(index).map(|entry| entry.origin);
+            *interface = entry.interface;
             batch.count += 1;
         }
     }
@@ -483,16 +495,16 @@ impl Worker {
             .flatten()
             .fold(0, |known, (_, _, hash)| known ^ self.flows.warm(*hash));
         std::hint::black_box(known);
-        let packets = batch.packets.iter().zip(places).zip(&batch.origins);
-        for ((packet, place), origin) in packets {
+        let packets = batch.packets.iter().zip(places).zip(&batch.interfaces);
+        for ((packet, place), interface) in packets {
             if let (Some(packet), Some(place)) = (packet, place) {
-                self.on_packet(packet, place, *origin);
+                self.on_packet(packet, place, *interface);
             }
         }
     }
 
     #[inline]
-    fn on_packet(&mut self, packet: &Packet<'_>, located: &Located, origin: Option<u16>) {
+    fn on_packet(&mut self, packet: &Packet<'_>, located: &Located, interface: InterfaceId) {
         if Classifier::teaches(packet) {
             let Answers { read, unasked } = self.handler.classifier.learn(packet);
             // Other workers read them too; here they are counted.
@@ -500,7 +512,7 @@ impl Worker {
         }
         let touch = match self.flows.touch(packet, *located) {
             Ok(touch) => touch,
-            Err(reason) => return self.unplaced(packet, reason),
+            Err(reason) => return self.unplaced(packet, interface, reason),
         };
         let Some(flow) = self.flows.flow(touch) else {
             return;
@@ -510,10 +522,10 @@ impl Worker {
             marks.packet(flow.first_number, packet.number);
         }
         let Some(cell) = flow.class.cell else {
-            return self.inspect(packet, touch, origin);
+            return self.inspect(packet, touch, interface);
         };
         if !flow.class.seen.knows(touch.side) {
-            flow.class.seen.packet(packet, touch.side, origin);
+            flow.class.seen.packet(packet, touch.side, interface);
         }
         handler.usage.count(cell, touch.side, packet);
         handler
@@ -526,11 +538,17 @@ impl Worker {
 
     /// Counts a packet of no flow.
     #[cold]
-    fn unplaced(&mut self, packet: &Packet<'_>, reason: Unplaced) {
+    fn unplaced(&mut self, packet: &Packet<'_>, interface: InterfaceId, reason: Unplaced) {
         self.end_flows();
         let handler = &mut self.handler;
         match reason {
-            Unplaced::Full => handler.usage.count(self.table_full, Side::Client, packet),
+            Unplaced::Full => {
+                let (of, cell) = &mut self.table_full;
+                if *of != interface {
+                    (*of, *cell) = (interface, handler.usage.cell_at(TABLE_FULL, interface));
+                }
+                handler.usage.count(*cell, Side::Client, packet);
+            }
             Unplaced::Held => handler
                 .unsettled
                 .count(u64::from(packet.frames), u64::from(packet.wire_len)),
@@ -539,7 +557,7 @@ impl Worker {
 
     /// Reads a packet of a flow that has not settled.
     #[inline(never)]
-    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, origin: Option<u16>) {
+    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, interface: InterfaceId) {
         if touch.is_new {
             self.end_flows();
         }
@@ -552,6 +570,7 @@ impl Worker {
         if touch.is_new {
             handler.flows += 1;
             flow.class.due = handler.due(flow.first);
+            flow.class.interface = interface;
             if handler.classifier.begin(flow) {
                 side = !side;
             }
@@ -560,7 +579,7 @@ impl Worker {
                 return handler.settle(flow, packet.at);
             }
         }
-        flow.class.seen.packet(packet, side, origin);
+        flow.class.seen.packet(packet, side, interface);
         let settles = handler
             .classifier
             .on_packet(flow, packet, side, &self.flow_config);
@@ -587,7 +606,7 @@ impl Worker {
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&datagram.numbers);
                     }
-                    self.on_packet(&packet, &located, None);
+                    self.on_packet(&packet, &located, datagram.interface);
                     if let Some(marks) = &mut self.marks {
                         marks.parts(&[]);
                     }
@@ -611,7 +630,9 @@ impl FlowHandler {
         let Verdict::Settled { named, .. } = flow.class.class.verdict else {
             return;
         };
-        let cell = self.usage.cell(CellKey::from(&named));
+        let cell = self
+            .usage
+            .cell_at(CellKey::from(&named), flow.class.interface);
         flow.class.cell = Some(cell);
         self.usage.credit(cell, &flow.counters, at);
         flow.class.account = self.usage.settle(cell, flow);
@@ -706,7 +727,7 @@ impl FlowHandler {
             return;
         }
         let class = &flow.class.class;
-        let class = Classification::settled_as(class.verdict, class.facts.clone());
+        let class = class.so_far(class.facts.clone());
         let number = self.record(flow, class, EndReason::ActiveTimeout);
         flow.class.told = Told::all(flow, number);
         flow.class.due = self.due(flow.last);
@@ -716,10 +737,15 @@ impl FlowHandler {
     fn record(&mut self, flow: &Flow<State>, class: Classification, reason: EndReason) -> u32 {
         let part = flow.class.told.part(flow);
         let subject = self.usage.subject(flow.class.account, flow);
+        let first = flow.class.interface;
+        let other = flow.class.seen.other_than(first);
+        let name = |interface| self.interfaces.shared_name(interface);
         if let Some(records) = &mut self.records {
             records.push(FlowRecord {
                 part,
                 subject,
+                interface: Some(name(first)),
+                reverse_interface: other.map(name),
                 ..FlowRecord::new(flow, class, reason)
             });
         }

@@ -1,6 +1,7 @@
 //! One flow as it leaves the program, and the table of its fields.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use super::Kind::{Address, Code, Flag, Numbers, Text, Texts, Time, Unsigned};
 use super::community_id::community_id;
@@ -37,6 +38,10 @@ pub struct FlowRecord {
     pub protocol: IpProtocol,
     /// ICMP type and code of the first packet.
     pub icmp: (u8, u8),
+    /// The interface by which the first frame came in, or the file it is from.
+    pub interface: Option<Arc<str>>,
+    /// That of the other direction, where it is another.
+    pub reverse_interface: Option<Arc<str>>,
     /// VLAN identifiers of the first frame.
     pub vlans: Vlans,
     /// The outermost tunnel of the first frame.
@@ -114,6 +119,8 @@ impl FlowRecord {
             server_port: flow.port(Side::Server),
             protocol: flow.protocol(),
             icmp: flow.icmp(),
+            interface: None,
+            reverse_interface: None,
             vlans: flow.vlans(),
             tunnel: flow.tunnel(),
             subject: None,
@@ -203,6 +210,21 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new("icmp_code", Unsigned(8), "of the first packet")
         .element(Element::ByFamily { v4: 177, v6: 179 })
         .read(|view| view.icmp(view.record.icmp.1)),
+    Column::new(
+        "interface",
+        Text,
+        "the interface by which the first frame came in. Of captures the interface as a pcapng file \
+         names it (`FILE:INDEX` where it does not), or else the file",
+    )
+    .ipfix(82)
+    .read(|view| view.record.interface.as_deref().map(Value::text)),
+    Column::new(
+        "reverse_interface",
+        Text,
+        "the interface by which the other direction came in, where that is another",
+    )
+    .element(Element::Reverse(82))
+    .read(|view| view.record.reverse_interface.as_deref().map(Value::text)),
     Column::new(
         "vlan",
         Numbers,

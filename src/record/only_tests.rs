@@ -81,7 +81,7 @@ fn usage_is_taken_by_its_fields() {
         ("sequence == 7 and packets < 2", 2),
     ] {
         let condition = Condition::parse::<UsageRecord<'_>>(text).unwrap();
-        let records = UsageRecord::all(&interval, &cells, &set);
+        let records = samples::usage(&interval, &cells, &set);
         let taken = records.filter(|record| condition.holds(record)).count();
         assert_eq!(taken, expected, "{text}");
     }

@@ -1,10 +1,12 @@
 //! Made-up records for tests.
 
 use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use super::{FlowRecord, Interval, Intervals, Part};
+use super::{FlowRecord, Interval, Intervals, Part, UsageRecord};
 use crate::app::{Proto, Service};
+use crate::capture::{InterfaceId, Interfaces};
 use crate::classify::{Decider, Named};
 use crate::decode::{IpProtocol, Tunnel, Vlans};
 use crate::dissect::{Dns, Facts, Http, Tls};
@@ -29,6 +31,8 @@ pub(crate) fn sparse() -> FlowRecord {
         server_port: 0,
         protocol: IpProtocol(89),
         icmp: (0, 0),
+        interface: None,
+        reverse_interface: None,
         vlans: Vlans::default(),
         tunnel: None,
         subject: None,
@@ -62,6 +66,8 @@ pub(crate) fn full(set: &SignatureSet, text: &str) -> FlowRecord {
         server_ip: addresses[1],
         server_port: 443,
         protocol: IpProtocol::TCP,
+        interface: Some("eth1".into()),
+        reverse_interface: Some("eth2".into()),
         vlans,
         tunnel: Some(Tunnel::GtpU),
         subject: Some(Subjects::default().find(addresses[0], addresses[1]).0),
@@ -119,6 +125,16 @@ const fn counters(packets: u64, bytes: u64) -> Counters {
     }
 }
 
+/// The records of an interval.
+pub(crate) fn usage<'r>(
+    interval: &'r Interval,
+    cells: &'r Cells,
+    set: &'r SignatureSet,
+) -> impl Iterator<Item = UsageRecord<'r>> {
+    static INTERFACES: LazyLock<Interfaces> = LazyLock::new(Interfaces::default);
+    UsageRecord::all(interval, cells, set, &INTERFACES)
+}
+
 /// Two cells, the first without any name.
 pub(crate) fn cells(set: &SignatureSet) -> Cells {
     let totals = Totals {
@@ -130,6 +146,7 @@ pub(crate) fn cells(set: &SignatureSet) -> Cells {
     };
     let named = CellKey {
         subject: Some(crate::usage::Subject::Other),
+        interface: Some(InterfaceId::default()),
         app: set.catalog().app_named("wechat"),
         service: Some(Service::Chat),
         proto: Some(Proto::TLS),
@@ -148,5 +165,10 @@ pub(crate) fn interval(cells: &Cells, run: Option<Timestamp>) -> Interval {
         covered_until: Timestamp::new(180, 0),
         cells: cells.clone(),
     };
-    Interval::new(&closed, 7, &Intervals { length, run })
+    let of = Intervals {
+        length,
+        run,
+        interfaces: Arc::default(),
+    };
+    Interval::new(&closed, 7, &of)
 }

@@ -42,7 +42,7 @@ fn values_are_of_their_columns_kinds() {
     }
     let cells = samples::cells(&set);
     let interval = samples::interval(&cells, None);
-    let records: Vec<UsageRecord<'_>> = UsageRecord::all(&interval, &cells, &set).collect();
+    let records: Vec<UsageRecord<'_>> = samples::usage(&interval, &cells, &set).collect();
     assert_eq!(records.len(), interval.records);
     records.iter().for_each(holds);
     for end in [None, Some(RunEnd::default())] {

@@ -1,8 +1,11 @@
 //! Volume of an interval under one name in one direction, and the table of its fields.
 
+use std::sync::Arc;
+
 use super::Kind::{Code, Text, Time, Unsigned};
 use super::{Column, Field, Record, Value};
 use crate::app::{App, Service};
+use crate::capture::Interfaces;
 use crate::classify::UnknownReason;
 use crate::flow::Counters;
 use crate::signature::SignatureSet;
@@ -18,6 +21,8 @@ pub struct Intervals {
     /// When the run began: with the sequence number it names an interval uniquely. Not when
     /// reading captures, where the same input gives the same records.
     pub run: Option<Timestamp>,
+    /// Names of the interfaces.
+    pub interfaces: Arc<Interfaces>,
 }
 
 /// What all usage records of an interval say.
@@ -69,6 +74,8 @@ pub struct UsageRecord<'r> {
     pub interval: &'r Interval,
     /// What the volume is counted under.
     pub key: CellKey,
+    /// The interface, where they are kept apart.
+    pub interface: Option<&'r str>,
     /// `toserver` or `toclient`; of a subject `up` or `down`.
     pub direction: &'static str,
     /// What was sent in this direction.
@@ -151,6 +158,14 @@ pub static FIELDS: &[Field<Get>] = &[
             .subject
             .map(|subject| Value::text(subject.to_string()))
     }),
+    Column::new(
+        "interface",
+        Text,
+        "the interface by which the flows' first frames came in, where interfaces are kept apart; \
+         named as in flow records",
+    )
+    .ipfix(82)
+    .read(|record| record.interface.map(Value::text)),
     Column::new("app", Text, "as in flow records")
         .ipfix(96)
         .read(|record| record.app.map(|app| Value::text(&*app.name))),
@@ -213,27 +228,29 @@ pub static FIELDS: &[Field<Get>] = &[
 ];
 
 impl<'r> UsageRecord<'r> {
-    /// The records of an interval, named by `set`.
+    /// The records of an interval, named by `set` and `interfaces`.
     pub fn all(
         interval: &'r Interval,
         cells: &'r Cells,
         set: &'r SignatureSet,
+        interfaces: &'r Interfaces,
     ) -> impl Iterator<Item = Self> {
         cells
             .iter()
-            .flat_map(move |(key, totals)| Self::of(interval, key, totals, set))
+            .flat_map(move |(key, totals)| Self::of(interval, key, totals, (set, interfaces)))
     }
 
     fn of(
         interval: &'r Interval,
         key: &CellKey,
         totals: &Totals,
-        set: &'r SignatureSet,
+        (set, interfaces): (&'r SignatureSet, &'r Interfaces),
     ) -> [Self; DIRECTIONS] {
         let app = key.app.and_then(|id| set.catalog().app(id));
         let half = |direction, counters, flows| Self {
             interval,
             key: *key,
+            interface: key.interface.map(|id| interfaces.name(id)),
             direction,
             counters,
             flows,

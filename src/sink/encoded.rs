@@ -169,7 +169,8 @@ impl<S: Sink> Exporter for Encoded<S> {
             let only = only.as_ref();
             only.is_none_or(|only| only.takes_usage(record))
         };
-        let all = || UsageRecord::all(&whole, &closed.cells, set);
+        let interfaces = Arc::clone(&intervals.interfaces);
+        let all = || UsageRecord::all(&whole, &closed.cells, set, &interfaces);
         let interval = Interval {
             records: match only {
                 Some(_) => all().filter(takes).count(),
@@ -180,7 +181,7 @@ impl<S: Sink> Exporter for Encoded<S> {
         };
         let first = self.rest.take(sequence);
         // Chosen by what they say of the whole interval; they tell how many are written.
-        let records = UsageRecord::all(&interval, &closed.cells, set).zip(all());
+        let records = UsageRecord::all(&interval, &closed.cells, set, &interfaces).zip(all());
         let records = records.filter(|(_, record)| takes(record));
         let records = records.map(|(record, _)| record);
         for (place, record) in records.enumerate().skip(first) {

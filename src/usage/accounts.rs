@@ -221,47 +221,18 @@ impl Accounts {
         }
     }
 
-    /// The accounts of all intervals that are open, summed up. Packets without a place in the flow
-    /// table are in none.
-    pub(super) fn open(&self, keys: &[CellKey]) -> Cells {
-        let mut cells = Cells::new();
-        for (&(subject, cell), totals) in self.open.values().flatten() {
-            let key = CellKey {
-                subject: Some(subject),
-                ..keys.get(cell.0 as usize).copied().unwrap_or_default()
-            };
-            cells.entry(key).or_default().add(totals);
-        }
-        cells
+    /// Takes the accounts of the interval at `start`, whose `names` have counted so much.
+    pub(super) fn take(&mut self, start: Timestamp, keys: &[CellKey], names: &[Totals]) -> Cells {
+        by_subject(self.open.remove(&start).unwrap_or_default(), keys, names)
     }
 
-    /// Takes the accounts of the interval at `start`. What the `names` have counted beyond them is
-    /// nobody's: packets without a place in the flow table.
-    pub(super) fn take(&mut self, start: Timestamp, keys: &[CellKey], names: &[Totals]) -> Cells {
-        let mut rest = names.to_vec();
-        let mut cells = Cells::new();
-        let key = |cell: CellId| keys.get(cell.place()).copied().unwrap_or_default();
-        for ((subject, cell), totals) in self.open.remove(&start).unwrap_or_default() {
-            let key = CellKey {
-                subject: Some(subject),
-                ..key(cell)
-            };
-            cells.entry(key).or_default().add(&totals);
-            if let Some(rest) = rest.get_mut(cell.place()) {
-                take_away(rest, &totals);
-            }
+    /// All accounts that have not been taken, whose `names` have counted so much.
+    pub(super) fn so_far(&self, keys: &[CellKey], names: &[Totals]) -> Cells {
+        let mut all = Open::default();
+        for (key, totals) in self.open.values().flatten() {
+            all.entry(*key).or_default().add(totals);
         }
-        for (&name, rest) in keys.iter().zip(rest) {
-            if rest != Totals::default() {
-                debug_assert_eq!(name.unknown, Some(UnknownReason::TableFull), "{rest:?}");
-                let key = CellKey {
-                    subject: Some(Subject::Nobody),
-                    ..name
-                };
-                cells.entry(key).or_default().add(&rest);
-            }
-        }
-        cells
+        by_subject(all, keys, names)
     }
 
     fn bring_up(&mut self, account: AccountRef, now: PerSide<Counters>, start: Timestamp) {
@@ -291,6 +262,35 @@ impl Accounts {
             }
         }
     }
+}
+
+/// Accounts by name. What the `names` have counted beyond them is nobody's: packets without a place
+/// in the flow table.
+fn by_subject(accounts: Open, keys: &[CellKey], names: &[Totals]) -> Cells {
+    let mut rest = names.to_vec();
+    let mut cells = Cells::new();
+    let key = |cell: CellId| keys.get(cell.place()).copied().unwrap_or_default();
+    for ((subject, cell), totals) in accounts {
+        let key = CellKey {
+            subject: Some(subject),
+            ..key(cell)
+        };
+        cells.entry(key).or_default().add(&totals);
+        if let Some(rest) = rest.get_mut(cell.place()) {
+            take_away(rest, &totals);
+        }
+    }
+    for (&name, rest) in keys.iter().zip(rest) {
+        if rest != Totals::default() {
+            debug_assert_eq!(name.unknown, Some(UnknownReason::TableFull), "{rest:?}");
+            let key = CellKey {
+                subject: Some(Subject::Nobody),
+                ..name
+            };
+            cells.entry(key).or_default().add(&rest);
+        }
+    }
+    cells
 }
 
 fn part_mut(parts: &mut [Part], account: AccountRef) -> Option<&mut Part> {

@@ -3,6 +3,7 @@
 //! Each [`Fault`] has what was looked at and what was found faulty. [`Health::faults`] gives those
 //! that are clear: the bounds are in the table there, so that ordinary captures say nothing.
 
+use crate::capture::InterfaceId;
 use crate::decode::{IpProtocol, Packet};
 use crate::flow::{Counters, PerSide, Side};
 
@@ -121,7 +122,7 @@ impl Health {
         if protocol == IpProtocol::TCP {
             self.count(Fault::OneSided, 1, is_one_sided.into());
         }
-        if let (Some(client), Some(server)) = (seen.origins.client, seen.origins.server) {
+        if let (Some(client), Some(server)) = (seen.interfaces.client, seen.interfaces.server) {
             let is_split = !seen.mixed && client != server;
             self.count(Fault::Split, 1, is_split.into());
         }
@@ -133,27 +134,31 @@ impl Health {
 pub struct Seen {
     payload: bool,
     cut: bool,
-    /// One side's packets came from several origins.
+    /// One side's packets came in by several interfaces.
     mixed: bool,
-    /// Where the first packet of each side came from.
-    origins: PerSide<Option<u16>>,
+    /// By which interface the first packet of each side came in.
+    interfaces: PerSide<Option<InterfaceId>>,
 }
 
 impl Seen {
-    /// Notes a packet of `side`, which came from `origin` where that is known.
+    /// Notes a packet of `side`, which came in by `interface`.
     #[inline]
-    pub fn packet(&mut self, packet: &Packet<'_>, side: Side, origin: Option<u16>) {
+    pub fn packet(&mut self, packet: &Packet<'_>, side: Side, interface: InterfaceId) {
         self.payload |= packet.payload_len > 0;
-        if let Some(origin) = origin {
-            let first = self.origins[side].get_or_insert(origin);
-            self.mixed |= *first != origin;
-        }
+        let first = self.interfaces[side].get_or_insert(interface);
+        self.mixed |= *first != interface;
+    }
+
+    /// The interface by which one direction came in, if that is another than `interface`.
+    pub fn other_than(&self, interface: InterfaceId) -> Option<InterfaceId> {
+        let sides = [self.interfaces.client, self.interfaces.server];
+        sides.into_iter().flatten().find(|&side| side != interface)
     }
 
     /// Whether a packet of `side` has been noted.
     #[inline]
     pub fn knows(&self, side: Side) -> bool {
-        self.origins[side].is_some()
+        self.interfaces[side].is_some()
     }
 
     /// Whether any packet had a payload.
@@ -223,7 +228,10 @@ mod tests {
             client: counted(3),
             server: counted(0),
         };
-        let origins = |client, server| PerSide { client, server };
+        let interfaces = |client, server| PerSide {
+            client: Some(InterfaceId::new(client)),
+            server: Some(InterfaceId::new(server)),
+        };
         let seen = Seen {
             payload: true,
             ..Seen::default()
@@ -242,7 +250,7 @@ mod tests {
             ),
             (
                 Seen {
-                    origins: origins(Some(0), Some(256)),
+                    interfaces: interfaces(0, 256),
                     ..seen
                 },
                 both,
@@ -252,7 +260,7 @@ mod tests {
             // Both ports show both directions.
             (
                 Seen {
-                    origins: origins(Some(0), Some(256)),
+                    interfaces: interfaces(0, 256),
                     mixed: true,
                     ..seen
                 },

@@ -24,6 +24,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::app::{AppId, Proto, Service};
+use crate::capture::{InterfaceId, Interfaces};
 use crate::classify::{Named, UnknownReason};
 use crate::decode::Packet;
 use crate::flow::{Attachment, Counters, Flow, FlowTable, PerSide, Side, Slot};
@@ -37,6 +38,8 @@ use self::accounts::{AccountRef, Accounts};
 pub struct CellKey {
     /// Whose volume it is, where subjects are kept apart.
     pub subject: Option<Subject>,
+    /// By which interface the first packets came in, where interfaces are kept apart.
+    pub interface: Option<InterfaceId>,
     /// Whose service it is.
     pub app: Option<AppId>,
     /// What is done inside it.
@@ -49,15 +52,28 @@ pub struct CellKey {
     pub unknown: Option<UnknownReason>,
 }
 
+impl CellKey {
+    /// Of nothing that is known.
+    pub const NONE: Self = Self {
+        subject: None,
+        interface: None,
+        app: None,
+        service: None,
+        proto: None,
+        evidence: None,
+        unknown: None,
+    };
+}
+
 impl From<&Named> for CellKey {
     fn from(named: &Named) -> Self {
         Self {
-            subject: None,
             app: named.app,
             service: named.service,
             proto: named.proto,
             evidence: named.evidence,
             unknown: named.unknown,
+            ..Self::NONE
         }
     }
 }
@@ -131,6 +147,8 @@ pub struct Closed {
 pub struct Summary {
     /// Volume by name, and by subject if asked for, over all intervals.
     pub cells: Cells,
+    /// Names of the interfaces.
+    pub interfaces: Arc<Interfaces>,
     /// How subjects were found, if they were asked for.
     pub subjects: Option<Arc<Subjects>>,
     /// Subjects that were put together because there were too many accounts, over all intervals.
@@ -156,6 +174,8 @@ pub struct Config {
     pub interval: Option<IntervalLength>,
     /// Keep subjects apart, found like this.
     pub subjects: Option<Arc<Subjects>>,
+    /// Keep interfaces apart.
+    pub by_interface: bool,
     /// Accounts (a subject and a name) of an interval; beyond it the subjects with the least volume are
     /// put together.
     pub max_accounts: usize,
@@ -166,6 +186,7 @@ impl Default for Config {
         Self {
             interval: None,
             subjects: None,
+            by_interface: false,
             max_accounts: 1 << 17,
         }
     }
@@ -255,6 +276,14 @@ impl Usage {
         *self.ids.entry(key).or_insert_with(|| {
             keys.push(key);
             CellId::last(keys.len())
+        })
+    }
+
+    /// The place of the counters of `key` for flows that came in by `interface`.
+    pub fn cell_at(&mut self, key: CellKey, interface: InterfaceId) -> CellId {
+        self.cell(CellKey {
+            interface: self.config.by_interface.then_some(interface),
+            ..key
         })
     }
 
@@ -384,13 +413,18 @@ impl Usage {
         cells
     }
 
-    /// The same by subject, if subjects are kept apart, up to now: what the `flows` have counted is
-    /// brought to their accounts, which takes a walk over all of them. Packets without a place in
-    /// the flow table are not in it.
+    /// The same by subject, where subjects are kept apart; what the `flows` have counted is brought to
+    /// their accounts.
     pub fn open_accounts<T: Attachment>(&mut self, flows: &FlowTable<T>) -> Option<Cells> {
         let accounts = self.accounts.as_mut()?;
         accounts.bring_all(Timestamp(u64::MAX), flows);
-        Some(accounts.open(&self.keys))
+        let mut names = vec![Totals::default(); self.keys.len()];
+        for counted in self.open.values().chain([&self.current.1]) {
+            for (sum, totals) in names.iter_mut().zip(counted) {
+                sum.add(totals);
+            }
+        }
+        Some(accounts.so_far(&self.keys, &names))
     }
 
     /// Takes all intervals that are left, once all flows have ended; the next may be of any time.

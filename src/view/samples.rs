@@ -167,12 +167,11 @@ pub(crate) fn usual(seconds: u64) -> Snapshot {
     };
     for (app, service, proto, evidence, a_second) in rows {
         let key = CellKey {
-            subject: None,
             app,
             service,
             proto,
             evidence: Some(evidence),
-            unknown: None,
+            ..CellKey::NONE
         };
         add(key, a_second);
     }
@@ -261,6 +260,8 @@ pub(crate) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
         server_port: 443,
         protocol: IpProtocol::TCP,
         icmp: (0, 0),
+        interface: None,
+        reverse_interface: None,
         vlans: Vlans::default(),
         tunnel: None,
         subject: None,

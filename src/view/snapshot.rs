@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::capture::Interfaces;
 use crate::record::{FlowRecord, KeptBack};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::ledger::Volume;
-use crate::usage::{Cells, Health, Ledger, Stats, Subjects};
+use crate::usage::{CellKey, Cells, Health, Ledger, Stats, Subjects};
 
 /// All that is known of a live run. Counters only grow from one snapshot to the next.
 #[derive(Clone, Debug, Default)]
@@ -25,9 +26,11 @@ pub struct Snapshot {
     pub reloads: Reloads,
     /// Settled volume by name since the start.
     pub cells: Arc<Cells>,
-    /// The same by subject, if subjects are kept apart: at the end of the run, and all the time where
-    /// somebody watches.
+    /// The same by subject, if subjects are kept apart: at the end of the run, where it was asked for, and
+    /// all the time where somebody watches.
     pub accounts: Option<Arc<Cells>>,
+    /// Names of the interfaces, if these are kept apart.
+    pub interfaces: Option<Arc<Interfaces>>,
     /// How subjects are found, if they are kept apart.
     pub subjects: Option<Arc<Subjects>>,
     /// Subjects that were put together because there were too many accounts, over all intervals.
@@ -62,6 +65,14 @@ pub struct Snapshot {
     pub stats: Stats,
     /// The latest flows that settled or ended, newest last; only where asked for.
     pub recent: Vec<Arc<FlowRecord>>,
+}
+
+impl Snapshot {
+    /// The name of the interface that `key` is counted under, if interfaces are kept apart.
+    pub fn interface(&self, key: &CellKey) -> Option<&str> {
+        let (interfaces, id) = (self.interfaces.as_deref()?, key.interface?);
+        Some(interfaces.name(id))
+    }
 }
 
 /// What became of signature sets that were to replace others.

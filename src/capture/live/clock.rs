@@ -59,7 +59,7 @@ pub(super) fn first_set_back(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::{Envelope, LinkType};
+    use crate::capture::{Envelope, InterfaceId, LinkType};
 
     #[test]
     fn a_step_back_is_told_from_disorder() {
@@ -81,7 +81,7 @@ mod tests {
                 .map(|&millis| FrameRef {
                     at: at(millis),
                     link: LinkType::ETHERNET,
-                    origin: 0,
+                    interface: InterfaceId::default(),
                     offset: 0,
                     captured: 0,
                     wire_len: 0,

@@ -35,7 +35,7 @@ use super::{Arrival, Counts, LinkState, Options, Source, clock, socket};
 use crate::capture::bpf::Program;
 use crate::capture::filter::Filter;
 use crate::capture::listing::MAX_FRAME;
-use crate::capture::{Block, Envelope, FrameRef, LinkType};
+use crate::capture::{Block, Envelope, FrameRef, InterfaceId, LinkType};
 use crate::time::Timestamp;
 use crate::wire::ethernet::EtherType;
 use crate::wire::geneve::Geneve;
@@ -333,7 +333,7 @@ impl Unwrapped<'_> {
         block.frames.push(FrameRef {
             at,
             link: self.link,
-            origin: 0,
+            interface: InterfaceId::default(),
             // A block holds little more than BLOCK_BYTES.
             offset: block.bytes.len() as u32,
             captured: self.bytes.len() as u32,

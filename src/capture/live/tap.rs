@@ -19,7 +19,7 @@ use super::error::{Error, message};
 use super::link;
 use super::{Counts, Options, fanout, socket};
 use crate::capture::listing::MAX_FRAME;
-use crate::capture::{Block, Envelope, FrameRef, LinkType};
+use crate::capture::{Block, Envelope, FrameRef, InterfaceId, LinkType};
 use crate::time::Timestamp;
 
 /// A block is full with so many bytes; the last frame may go beyond.
@@ -178,7 +178,7 @@ impl Tap {
             frames.push(FrameRef {
                 at: timestamp(&packet),
                 link: *link,
-                origin: 0,
+                interface: InterfaceId::default(),
                 // A block holds little more than BLOCK_BYTES.
                 offset: bytes.len() as u32,
                 captured,

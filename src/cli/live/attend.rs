@@ -1,5 +1,7 @@
-//! The main thread of a live run: reloads, changed files, the view, the line a minute.
+//! The main thread of a live run: reloads, changed files, the view, the line a minute, summaries
+//! that are asked for.
 
+use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -8,7 +10,8 @@ use anyhow::Context;
 
 use super::Arguments;
 use super::reload::Reload;
-use super::signals::{Ends, Listener, Reloads};
+use super::signals::{Ends, Listener, Wishes};
+use super::summaries::{Interim, Summaries};
 use crate::capture::live::steady;
 use crate::pipeline::live::Control;
 use crate::tui::{Quit, View};
@@ -23,8 +26,10 @@ const STATUS: Duration = Duration::from_secs(60);
 /// Looks after a run until it is to end.
 pub(super) struct Attendant {
     control: Arc<Control>,
-    reloads: Reloads,
+    wishes: Wishes,
     reload: Reload,
+    /// Where summaries do not disturb the view.
+    summaries: Option<Interim>,
     has_view: bool,
     says_status: bool,
     /// Somebody reads metrics or records.
@@ -37,16 +42,23 @@ impl Attendant {
         signals: Listener,
         ends: Ends,
         reload: Reload,
+        summaries: Summaries,
         serves: bool,
         arguments: &Arguments,
     ) -> anyhow::Result<Self> {
-        let reloads = signals
+        let wishes = signals
             .attend(Arc::clone(&control), ends)
             .context("cannot start a thread")?;
+        let hides = arguments.tui
+            && match summaries.to_stderr {
+                true => io::stderr().is_terminal(),
+                false => io::stdout().is_terminal(),
+            };
         Ok(Self {
             control,
-            reloads,
+            wishes,
             reload,
+            summaries: (!hides).then(|| Interim::new(summaries)),
             has_view: arguments.tui,
             says_status: !arguments.quiet,
             serves,
@@ -86,8 +98,15 @@ impl Attendant {
         let mut next = steady() + STATUS;
         while !self.control.stops() {
             // Both are asked: one reload answers both.
-            if self.reloads.is_asked() | self.reload.is_due() {
+            if self.wishes.reload.is_asked() | self.reload.is_due() {
                 self.reload.run(&self.control);
+            }
+            let is_asked = self.wishes.summary.is_asked();
+            if let Some(summaries) = &mut self.summaries {
+                if is_asked {
+                    summaries.ask(&self.control);
+                }
+                summaries.give(&self.control);
             }
             if self.says_status && steady() >= next {
                 next = steady() + STATUS;

@@ -5,11 +5,11 @@ mod attend;
 mod log;
 pub(super) mod reload;
 mod signals;
+mod summaries;
 
 pub(super) use arguments::Arguments;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,18 +19,19 @@ use anyhow::{Context, bail};
 use self::attend::Attendant;
 use self::reload::Reload;
 use self::signals::{Ends, Listener};
+use self::summaries::Summaries;
 use super::by;
 use super::outputs::Files;
+use super::read::Format;
 use super::records::{exporter, is_dash};
 use super::select::check_names;
 use super::settings::{load_first, unknown_links};
+use crate::capture::Interfaces;
 use crate::capture::live::{
     Budget, CaptureStream, Datagrams, Error, Fanout, Interface, Limited, Options, Place, Source,
 };
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
-use crate::export::snapshot::Snapshot;
-use crate::export::summary;
 use crate::pipeline;
 use crate::pipeline::live::{self, Control, Output, Steering};
 use crate::pipeline::memory::Memory;
@@ -42,6 +43,7 @@ use crate::sink::{Opened, Opening, Prepared};
 use crate::time::Timestamp;
 use crate::tui::View;
 use crate::usage;
+use crate::view::summary;
 
 pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<ExitCode> {
     // The first of all: a reload or an end may be asked for while the run still starts.
@@ -102,7 +104,7 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let server = server.map(Server::prepare).transpose()?;
     let granted = privilege::drop(&privileges(&settings, arguments.config.as_ref()))?;
     tracing::info!("{granted}");
-    let (outputs, to_stdout) = outputs(&settings, prepared, started)?;
+    let (outputs, to_stdout) = outputs(&settings, prepared, started, &config.run.interfaces)?;
     let server = server
         .map(|server| server.start(control.latest()))
         .transpose()?;
@@ -125,11 +127,18 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     let interfaces = settings.capture.interfaces.join(",");
     let serves = settings.metrics.is_some() || !settings.records.outs.is_empty();
     let reload = Reload::new(arguments, settings, &loader, server, log)?;
+    let summaries = Summaries {
+        by,
+        top: arguments.top,
+        format: arguments.format,
+        to_stderr: to_stdout,
+    };
     let attendant = Attendant::new(
         Arc::clone(&control),
         signals,
         ends,
         reload,
+        summaries.clone(),
         serves,
         arguments,
     )?;
@@ -153,8 +162,9 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     for line in unknown_links(&snapshot.ledger) {
         tracing::warn!("{line}");
     }
-    if !(arguments.tui && View::terminal_hangs()) {
-        arguments.print(&snapshot, &by, to_stdout)?;
+    let is_asked = !arguments.quiet || matches!(arguments.format, Format::Json);
+    if is_asked && !(arguments.tui && View::terminal_hangs()) {
+        summaries.write(&snapshot)?;
     }
     anyhow::ensure!(
         snapshot.ledger.closes(),
@@ -169,29 +179,6 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
         snapshot.usage_records_lost
     );
     Ok(ExitCode::SUCCESS)
-}
-
-impl Arguments {
-    fn print(
-        &self,
-        snapshot: &Snapshot,
-        by: &[summary::By],
-        to_stdout: bool,
-    ) -> anyhow::Result<()> {
-        if self.quiet && !matches!(self.format, super::read::Format::Json) {
-            return Ok(());
-        }
-        // Records on standard output are for programs: what is for people goes beside them.
-        let mut out: Box<dyn Write> = if to_stdout {
-            Box::new(io::stderr().lock())
-        } else {
-            Box::new(io::stdout().lock())
-        };
-        let format = self.format.on(to_stdout);
-        summary::write_live(&mut out, snapshot, by, self.top, format)?;
-        out.flush()?;
-        Ok(())
-    }
 }
 
 /// What a run reads and writes.
@@ -231,8 +218,10 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
                     let subjects = || Arc::new(settings.subjects.clone());
                     (usage && records.subjects).then(subjects)
                 }),
+                by_interface: capture.by_interface || by.contains(&summary::By::Interface),
                 max_accounts: records.max_accounts,
             },
+            interfaces: Arc::default(),
             records: records.are_asked(Records::Flows),
             active_timeout: records.active_timeout,
             steps: false,
@@ -367,11 +356,13 @@ fn outputs(
     settings: &Settings,
     prepared: Vec<Prepared>,
     started: Timestamp,
+    interfaces: &Arc<Interfaces>,
 ) -> anyhow::Result<(Vec<Output>, bool)> {
     let records = &settings.records;
     let intervals = Intervals {
         length: records.interval.clone(),
         run: Some(started),
+        interfaces: Arc::clone(interfaces),
     };
     let opening = Opening {
         rotation: Some(records.rotation.clone()),

@@ -1,6 +1,6 @@
 //! What the operator says by signals, from the first moment of a run to its last.
 //!
-//! SIGHUP asks to read all again, SIGTERM and SIGINT ask for an orderly end. What comes while the
+//! SIGHUP asks to read all again, SIGUSR1 for a summary of what is counted so far, SIGTERM and SIGINT ask for an orderly end. What comes while the
 //! run still starts is kept until it runs. A second SIGTERM or SIGINT is from somebody who does
 //! not want to wait any longer: it ends the process where it stands, whatever that is busy with.
 //! `--duration` and `--count` are like a first signal that comes by itself.
@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use signal_hook::SigId;
-use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::signal::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::unregister;
@@ -49,9 +49,18 @@ pub(super) struct Ends {
     pub(super) frames: Option<Budget>,
 }
 
-/// Somebody asked to read everything again.
-#[derive(Debug)]
-pub(super) struct Reloads(Arc<AtomicBool>);
+/// What somebody asked for once or more, and waits for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wish(Arc<AtomicBool>);
+
+/// What an operator may ask of a run that goes on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wishes {
+    /// To read everything again.
+    pub(super) reload: Wish,
+    /// To see what is counted so far.
+    pub(super) summary: Wish,
+}
 
 impl Listener {
     /// Listens from now on. Starts no thread.
@@ -61,7 +70,7 @@ impl Listener {
     /// What the system says.
     pub(super) fn new() -> io::Result<Self> {
         // The first: whatever comes after it is kept.
-        let signals = Signals::new([SIGHUP, SIGTERM, SIGINT])?;
+        let signals = Signals::new([SIGHUP, SIGUSR1, SIGTERM, SIGINT])?;
         let over = Arc::new(AtomicBool::new(false));
         let once = Arc::new(AtomicBool::new(false));
         let mut of_start = Vec::new();
@@ -87,19 +96,19 @@ impl Listener {
     /// # Errors
     ///
     /// There can be no further thread.
-    pub(super) fn attend(mut self, control: Arc<Control>, ends: Ends) -> io::Result<Reloads> {
+    pub(super) fn attend(mut self, control: Arc<Control>, ends: Ends) -> io::Result<Wishes> {
         for id in self.of_start.drain(..) {
             unregister(id);
         }
-        let asked = Arc::new(AtomicBool::new(false));
-        let reloads = Reloads(Arc::clone(&asked));
+        let wishes = Wishes::default();
+        let asked = wishes.clone();
         thread::Builder::new()
             .name("signals".to_owned())
             .spawn(move || self.pass_on(&control, &asked, &ends))?;
-        Ok(reloads)
+        Ok(wishes)
     }
 
-    fn pass_on(mut self, control: &Control, reload: &AtomicBool, ends: &Ends) {
+    fn pass_on(mut self, control: &Control, asked: &Wishes, ends: &Ends) {
         // What is too long for the clock has no end.
         let until = ends.after.and_then(|length| steady().checked_add(length));
         // It may also be that the view ends the run.
@@ -114,7 +123,8 @@ impl Listener {
             }
             for signal in self.signals.pending() {
                 match signal {
-                    SIGHUP => reload.store(true, Ordering::SeqCst),
+                    SIGHUP => asked.reload.ask(),
+                    SIGUSR1 => asked.summary.ask(),
                     _ => control.stop(),
                 }
             }
@@ -125,7 +135,11 @@ impl Listener {
     }
 }
 
-impl Reloads {
+impl Wish {
+    fn ask(&self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+
     /// Whether it was asked for since the last call, or since the start.
     pub(super) fn is_asked(&self) -> bool {
         self.0.swap(false, Ordering::SeqCst)

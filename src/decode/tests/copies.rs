@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::capture::{Envelope, Frame, LinkType};
+use crate::capture::{Envelope, Frame, InterfaceId, LinkType};
 use crate::decode::Copies;
 use crate::time::Timestamp;
 
@@ -53,6 +53,7 @@ fn frame(at_micros: u64, bytes: &[u8]) -> Frame<'_> {
         wire_len: u32::try_from(bytes.len()).unwrap(),
         frames: 1,
         envelope: Envelope::None,
+        interface: InterfaceId::default(),
         bytes,
     }
 }

@@ -23,7 +23,7 @@ mod tunnels;
 
 use std::net::IpAddr;
 
-use crate::capture::{Envelope, Frame, LinkType};
+use crate::capture::{Envelope, Frame, InterfaceId, LinkType};
 use crate::time::Timestamp;
 
 use super::{Config, Decoded, Decoder, DropReason, Packet};
@@ -37,6 +37,7 @@ fn frame(link: LinkType, bytes: &[u8]) -> Frame<'_> {
         wire_len: bytes.len() as u32,
         frames: 1,
         envelope: Envelope::None,
+        interface: InterfaceId::default(),
         bytes,
     }
 }

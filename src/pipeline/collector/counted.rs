@@ -117,19 +117,29 @@ impl Counted {
         names
     }
 
-    /// All volume that has its name, by name and by subject: of complete intervals, of those `held`
-    /// until they are, and of those that go on as far as threads tell of them.
+    /// Settled volume of complete intervals.
+    pub(in crate::pipeline) const fn closed(&self) -> &Cells {
+        &self.closed
+    }
+
+    /// The same volume by subject, once all threads have told it, and how many subjects had to be put
+    /// together for that: of complete intervals, of those `held` until they are, and of those that go on.
     pub(in crate::pipeline) fn accounts<'a>(
         &'a self,
         held: impl Iterator<Item = &'a Cells>,
-    ) -> Cells {
-        let open = self.states().filter_map(|state| state.accounts.as_ref());
-        let mut accounts = self.closed.clone();
-        for (key, totals) in held.chain(open).flatten() {
-            accounts.entry(*key).or_default().add(totals);
+    ) -> Option<(Cells, u64)> {
+        let mut all = self.closed.clone();
+        let mut add = |cells: &Cells| {
+            for (key, totals) in cells {
+                all.entry(*key).or_default().add(totals);
+            }
+        };
+        for state in self.states() {
+            add(state.accounts.as_ref()?);
         }
-        bound(&mut accounts, self.max_accounts);
-        accounts
+        held.for_each(&mut add);
+        let together = bound(&mut all, self.max_accounts);
+        Some((all, together))
     }
 
     /// Where every byte went, of which `names` have theirs.
@@ -174,6 +184,7 @@ impl Counted {
             flows: self.states().map(|state| state.flows).sum(),
             stats: self.stats(),
             span: None,
+            interfaces: Arc::default(),
             put_together: self.put_together,
             subjects: self.subjects,
             cells: self.closed,

@@ -59,7 +59,7 @@ pub(in crate::pipeline) struct State {
     pub(in crate::pipeline) wire: Volume,
     /// Volume by name in intervals that are not closed.
     pub(in crate::pipeline) open: Cells,
-    /// The same by subject, where somebody watches and subjects are kept apart.
+    /// The same volume by subject, where subjects are kept apart and somebody watches or asked for it.
     pub(in crate::pipeline) accounts: Option<Cells>,
     /// Frames of no flow.
     pub(in crate::pipeline) drops: Drops,

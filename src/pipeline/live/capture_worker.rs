@@ -198,7 +198,7 @@ impl<'a> CaptureWorker<'a> {
         let mut state = State {
             wire: self.intake.wire,
             open: tally.open,
-            accounts: self.worker.accounts(),
+            accounts: self.worker.accounts(self.control.wants_accounts()),
             drops: tally.drops,
             unsettled: tally.unsettled,
             channel: Volume::default(),

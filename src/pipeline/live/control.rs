@@ -19,6 +19,8 @@ pub struct Control {
     reloads: ArcSwap<Reloads>,
     latest: Arc<ArcSwap<Snapshot>>,
     stop: AtomicBool,
+    /// Somebody wants to see volume by subject.
+    wants_accounts: AtomicBool,
 }
 
 impl Control {
@@ -41,6 +43,7 @@ impl Control {
             reloads: ArcSwap::from_pointee(reloads),
             latest: Arc::new(ArcSwap::from_pointee(snapshot)),
             stop: AtomicBool::new(false),
+            wants_accounts: AtomicBool::new(false),
         }
     }
 
@@ -85,6 +88,11 @@ impl Control {
         self.stop.load(Ordering::Relaxed)
     }
 
+    /// Asks for volume by subject: one of the next snapshots has it, where subjects are kept apart.
+    pub fn want_accounts(&self) {
+        self.wants_accounts.store(true, Ordering::Relaxed);
+    }
+
     /// Where the latest snapshot is, for those who show it.
     pub fn latest(&self) -> Arc<ArcSwap<Snapshot>> {
         Arc::clone(&self.latest)
@@ -106,6 +114,16 @@ impl Control {
             worker.pace(&latest);
             *flow = Arc::clone(&latest);
         }
+    }
+
+    /// Whether threads have to tell volume by subject.
+    pub(super) fn wants_accounts(&self) -> bool {
+        self.wants_accounts.load(Ordering::Relaxed)
+    }
+
+    /// All of them have.
+    pub(super) fn has_accounts(&self) {
+        self.wants_accounts.store(false, Ordering::Relaxed);
     }
 
     pub(super) fn reloads(&self) -> Reloads {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::capture::Block;
 use crate::capture::live::{Arrival, Source, steady};
+use crate::capture::{Block, InterfaceId};
 use crate::pipeline::CAPTURE_THREADS;
 use crate::pipeline::duplicates::Deduplicator;
 use crate::time::Timestamp;
@@ -37,6 +37,7 @@ const _: () = assert!(CAPTURE_THREADS as u64 * NUMBERS_A_THREAD <= 1 << 53);
 pub(super) struct Intake {
     source: Box<dyn Source>,
     thread: usize,
+    interface: InterfaceId,
     spare: Vec<Block>,
     /// Frames read.
     pub(super) wire: Volume,
@@ -63,7 +64,12 @@ pub(super) enum Taken {
 }
 
 impl Intake {
-    pub(super) fn new(source: Box<dyn Source>, thread: usize, duplicates: Deduplicator) -> Self {
+    /// The receiving end of `thread`, whose frames come in by `interface`.
+    pub(super) fn new(
+        source: Box<dyn Source>,
+        (thread, interface): (usize, InterfaceId),
+        duplicates: Deduplicator,
+    ) -> Self {
         let report = SourceReport {
             interface: source.name().to_owned(),
             thread,
@@ -72,6 +78,7 @@ impl Intake {
         Self {
             source,
             thread,
+            interface,
             spare: Vec::new(),
             wire: Volume::default(),
             sizes: Stats::default(),
@@ -167,7 +174,7 @@ impl Intake {
 
     fn count(&mut self, block: &mut Block) {
         for frame in &mut block.frames {
-            frame.origin = self.thread as u16;
+            frame.interface = self.interface;
             self.wire.count(1, u64::from(frame.wire_len));
             self.sizes.packet(frame.wire_len);
         }

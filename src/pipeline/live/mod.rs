@@ -169,10 +169,10 @@ pub fn run(
     let arrived = budget.clone();
     let outbox = move |part| Outbox::new(part, reports.clone(), budget.clone());
     thread::scope(|scope| {
-        let intakes = sources
-            .into_iter()
-            .enumerate()
-            .map(|(thread, source)| Intake::new(source, thread, at_source()));
+        let intakes = sources.into_iter().enumerate().map(|(thread, source)| {
+            let interface = config.run.interfaces.id(source.name());
+            Intake::new(source, (thread, interface), at_source())
+        });
         match config.steering {
             Steering::Kernel => {
                 let mut exchanges = LessonExchange::among(threads).into_iter();

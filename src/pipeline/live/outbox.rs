@@ -205,6 +205,8 @@ mod tests {
             server_port: 2,
             protocol: IpProtocol::TCP,
             icmp: (0, 0),
+            interface: None,
+            reverse_interface: None,
             vlans: Vlans::default(),
             tunnel: None,
             subject: None,

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::capture::Interfaces;
 use crate::capture::live::now;
 use crate::pipeline::collector::{Counted, Order, Outlet};
 use crate::pipeline::watch::Recent;
@@ -31,6 +32,8 @@ pub(super) struct Publisher<'a> {
     every: Duration,
     flows_limit: u64,
     max_accounts: usize,
+    /// Where they are kept apart.
+    interfaces: Option<Arc<Interfaces>>,
     snapshots: u64,
     run: RunRecord,
     recent: Option<Recent>,
@@ -65,6 +68,7 @@ impl<'a> Publisher<'a> {
             every: config.tick,
             flows_limit: config.run.flow.max_flows as u64,
             max_accounts: config.run.usage.max_accounts,
+            interfaces: (config.run.usage.by_interface).then(|| Arc::clone(&config.run.interfaces)),
             snapshots: 0,
             run,
             recent: config.follow.then(Recent::default),
@@ -123,12 +127,19 @@ impl<'a> Publisher<'a> {
             ledger,
             health: counted.health(),
             stats: counted.stats().unwrap_or_default(),
+            interfaces: self.interfaces.clone(),
             subjects: counted.subjects().cloned(),
             put_together: counted.put_together(),
             ..Snapshot::default()
         };
-        if snapshot.subjects.is_some() && (counted.is_all() || self.recent.is_some()) {
-            snapshot.accounts = Some(Arc::new(counted.accounts(order.held())));
+        if snapshot.subjects.is_some() && counted.is_all() {
+            snapshot.accounts = Some(Arc::new(counted.closed().clone()));
+        } else if (self.control.wants_accounts() || self.recent.is_some())
+            && let Some((accounts, put_together)) = counted.accounts(order.held())
+        {
+            self.control.has_accounts();
+            snapshot.accounts = Some(Arc::new(accounts));
+            snapshot.put_together += put_together;
         }
         for state in counted.states() {
             snapshot.flows += state.flows;

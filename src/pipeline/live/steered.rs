@@ -14,6 +14,7 @@ use crate::pipeline::duplicates::Deduplicator;
 use crate::pipeline::steer::{Entry, Steer};
 use crate::pipeline::worker::Worker;
 use crate::time::Timestamp;
+use crate::usage::Cells;
 use crate::usage::ledger::Volume;
 
 use super::Control;
@@ -134,6 +135,8 @@ impl CaptureThread<'_> {
             drops,
             unsettled,
             channel,
+            // All that has a subject is with the workers.
+            accounts: Some(Cells::new()),
             health: *self.intake.duplicates.health(),
             stats: Some(self.intake.sizes().clone()),
             source: Some(self.intake.report()),
@@ -249,7 +252,7 @@ impl ShareWorker<'_> {
         State {
             wire,
             open: tally.open,
-            accounts: self.worker.accounts(),
+            accounts: self.worker.accounts(self.control.wants_accounts()),
             drops: tally.drops,
             health: tally.health,
             unsettled: tally.unsettled,

@@ -64,6 +64,7 @@ struct Replay {
     watermark: Timestamp,
     frames: u64,
     behind: Duration,
+    name: String,
 }
 
 impl Source for Replay {
@@ -101,7 +102,7 @@ impl Source for Replay {
     }
 
     fn name(&self) -> &str {
-        "replay0"
+        &self.name
     }
 }
 
@@ -206,9 +207,9 @@ fn sources_later(file: &Path, count: usize, later: Duration) -> Vec<Box<dyn Sour
             block.watermark = block.watermark.max(at);
         }
     }
-    blocks
-        .into_iter()
-        .map(|blocks| -> Box<dyn Source> {
+    (0..)
+        .zip(blocks)
+        .map(|(number, blocks): (usize, _)| -> Box<dyn Source> {
             // Quiet means that nothing up to the end is outstanding.
             let mut blocks = blocks;
             blocks.push_back(Block {
@@ -220,6 +221,7 @@ fn sources_later(file: &Path, count: usize, later: Duration) -> Vec<Box<dyn Sour
                 watermark: Timestamp::default(),
                 frames: 0,
                 behind: Duration::ZERO,
+                name: format!("{}-{number}", file.file_stem().unwrap().display()),
             })
         })
         .collect()
@@ -310,6 +312,7 @@ fn a_source_that_is_behind_has_new_flows_counted_without_a_look() {
             watermark: Timestamp::default(),
             frames: 0,
             behind: Duration::from_secs(1),
+            name: "replay0".to_owned(),
         };
         let (log, snapshot) = live(vec![Box::new(replay)], &config(steering, 2));
         assert!(snapshot.overloaded && snapshot.ledger.closes());
@@ -544,6 +547,59 @@ fn accounts_add_up_to_the_names() {
             if interval.is_some() {
                 assert_eq!(volume(&mut closed), expected, "{name}");
             }
+        }
+    }
+}
+
+#[test]
+fn interfaces_add_up_to_the_names() {
+    let one = || vec![source("recorded-turn-tcp.pcap")];
+    let two = || vec![source("mirror-there.pcap"), source("mirror-back.pcap")];
+    // (how frames are shared out, workers, sources, how many of them flows come in by)
+    type Sources<'a> = &'a dyn Fn() -> Vec<Box<dyn Source>>;
+    let rows: [(Steering, usize, Sources<'_>, usize); 4] = [
+        (Steering::Kernel, 1, &one, 1),
+        (Steering::Kernel, 2, &two, 2),
+        (Steering::Inner, 1, &one, 1),
+        (Steering::Inner, 4, &one, 1),
+    ];
+    for (steering, workers, sources, expected_interfaces) in rows {
+        for subjects in [false, true] {
+            let name = format!("{steering:?} {workers} {subjects}");
+            let mut config = config(steering, workers);
+            let plain = live(sources(), &config).1;
+            config.run.usage.interval = Some(Duration::from_millis(10).into());
+            config.run.usage.by_interface = true;
+            config.run.usage.subjects = subjects.then(Arc::default);
+            let (log, snapshot) = live(sources(), &config);
+            assert!(snapshot.ledger.closes(), "{name}: {}", snapshot.ledger);
+            let mut interfaces = std::collections::BTreeSet::new();
+            let mut volume = |cells: &mut dyn Iterator<Item = (&CellKey, &Totals)>| {
+                let mut names = std::collections::BTreeMap::new();
+                for (&key, totals) in cells {
+                    interfaces.extend(snapshot.interface(&key).map(str::to_owned));
+                    let key = CellKey {
+                        subject: None,
+                        interface: None,
+                        ..key
+                    };
+                    let sum: &mut (u64, u64, u64) = names.entry(key).or_default();
+                    sum.0 += totals.flows;
+                    sum.1 += totals.packets();
+                    sum.2 += totals.bytes();
+                }
+                names
+            };
+            let expected = volume(&mut plain.cells.iter());
+            assert_eq!(volume(&mut snapshot.cells.iter()), expected, "{name}");
+            let mut closed = log.intervals.iter().flat_map(|(_, _, cells)| cells.iter());
+            assert_eq!(volume(&mut closed), expected, "{name}");
+            assert!(snapshot.cells.keys().all(|key| key.interface.is_some()));
+            assert_eq!(
+                interfaces.len(),
+                expected_interfaces,
+                "{name}: {interfaces:?}"
+            );
         }
     }
 }

@@ -84,6 +84,7 @@ fn usage(lines: impl Sink + 'static) -> Writer {
     let intervals = Intervals {
         length: Duration::from_secs(60).into(),
         run: None,
+        interfaces: Arc::default(),
     };
     let output = Output {
         name: "test".to_owned(),

@@ -17,7 +17,7 @@ mod series;
 mod tests;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -33,6 +33,7 @@ use crate::encode::prometheus::buckets::{self, Buckets};
 use crate::encode::prometheus::{Descriptor, Families, Family, Kind, Labels, Sample, Unit, Value};
 use crate::flow::Counters;
 use crate::time::Timestamp;
+use crate::usage::Totals;
 use crate::usage::health::Checked;
 use crate::usage::ledger::Volume;
 use crate::view::snapshot::{Snapshot, SourceReport};
@@ -48,8 +49,8 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Shows at most `limit` different sets of application, category, service, protocol and
-    /// evidence; what is seen first after that is counted under the application `other` for ever.
+    /// Shows at most `limit` different sets of application, category, service, protocol,
+    /// evidence and interface; what is seen first after that is counted under the application `other` for ever.
     pub fn new(limit: usize) -> Self {
         Self {
             series: SeriesSet::new(limit),
@@ -61,7 +62,7 @@ impl Metrics {
     /// how many of its series have their values on it; the others stand at 0 until all who scrape
     /// have seen them so.
     pub fn ask(&mut self, scraper: IpAddr, snapshot: &Snapshot) -> usize {
-        self.series.update(&snapshot.cells, &snapshot.set);
+        self.series.update(snapshot);
         let all = self.series.iter().count();
         let seen = self.scrapers.ask(scraper, snapshot.sequence, all);
         self.series.show(seen)
@@ -69,7 +70,7 @@ impl Metrics {
 
     /// All families of `snapshot`, each series with its value.
     pub fn whole(&mut self, snapshot: &Snapshot) -> Families {
-        self.series.update(&snapshot.cells, &snapshot.set);
+        self.series.update(snapshot);
         self.series.show(usize::MAX);
         self.families(snapshot)
     }
@@ -141,15 +142,15 @@ static ROWS: &[Row] = &[
     row(Counter, "ottometer_flows", None, FLOW_LABELS,
         "Flows that got their name.",
         |c| c.flows()),
-    row(Counter, "ottometer_unknown", Some(Bytes), REASON,
+    row(Counter, "ottometer_unknown", Some(Bytes), UNKNOWN_LABELS,
         "Bytes of flows for which there is no name, by reason.",
-        |c| c.unknown(|volume| volume.bytes)),
-    row(Counter, "ottometer_unknown_packets", None, REASON,
+        |c| c.unknown(Totals::bytes)),
+    row(Counter, "ottometer_unknown_packets", None, UNKNOWN_LABELS,
         "Frames of flows for which there is no name, by reason.",
-        |c| c.unknown(|volume| volume.packets)),
-    row(Counter, "ottometer_unknown_flows", None, REASON,
+        |c| c.unknown(Totals::packets)),
+    row(Counter, "ottometer_unknown_flows", None, UNKNOWN_LABELS,
         "Flows for which there is no name, by reason.",
-        |c| c.unknown_flows()),
+        |c| c.unknown(|totals| totals.flows)),
     row(Gauge, "ottometer_new_series", Some(Bytes), &[],
         "Bytes of flows under names that are new: their series stand at 0 until all who scrape have seen them.",
         |c| one(c.series.hidden().bytes())),
@@ -256,7 +257,7 @@ static ROWS: &[Row] = &[
         "Time of capture up to which everything is counted, since 1970; goes on without frames.",
         |c| at(c.snapshot.at)),
     row(Gauge, "ottometer_label_sets", None, &[],
-        "Sets of application, category, service, protocol and evidence with series of their own.",
+        "Sets of application, category, service, protocol, evidence and interface with series of their own.",
         |c| one(c.series.own())),
     row(Gauge, "ottometer_label_sets_limit", None, &[],
         "How many such sets there may be.",
@@ -286,6 +287,8 @@ static ROWS: &[Row] = &[
 ];
 
 const REASON: &[&str] = &["reason"];
+
+const UNKNOWN_LABELS: &[&str] = &["reason", "interface"];
 
 const FAULT: &[&str] = &["fault"];
 
@@ -321,27 +324,34 @@ impl Context<'_> {
         .collect()
     }
 
-    fn unknown(&self, pick: fn(&Volume) -> u64) -> Vec<Sample> {
-        let volumes = &self.snapshot.ledger.unknown;
-        let reasons = UnknownReason::ALL.into_iter().zip(volumes);
-        reasons
-            .map(|(reason, volume)| sample([reason.slug().into()], pick(volume)))
-            .collect()
-    }
-
-    fn unknown_flows(&self) -> Vec<Sample> {
-        let flows = |reason| {
-            let nameless = self.snapshot.cells.iter().filter(move |(key, _)| {
-                key.app.is_none()
-                    && key.proto.is_none()
-                    && key.unknown.unwrap_or(UnknownReason::NoMatch) == reason
-            });
-            nameless.map(|(_, totals)| totals.flows).sum()
-        };
-        let reasons = UnknownReason::ALL.into_iter();
-        reasons
-            .map(|reason| sample([reason.slug().into()], flows(reason)))
-            .collect()
+    /// Volume without a name by reason and interface; at zero from the start.
+    fn unknown(&self, pick: fn(&Totals) -> u64) -> Vec<Sample> {
+        let snapshot = self.snapshot;
+        let apart = snapshot.interfaces.is_some();
+        let sources = snapshot.sources.iter().filter(|_| apart);
+        let interfaces: BTreeSet<&str> = sources.map(|source| &*source.interface).collect();
+        let mut sums = BTreeMap::new();
+        for reason in UnknownReason::ALL {
+            let of = |interface| ((reason as usize, interface), Totals::default());
+            sums.extend(interfaces.iter().copied().map(of));
+            if interfaces.is_empty() {
+                sums.extend([of("")]);
+            }
+        }
+        for (key, totals) in snapshot.cells.iter() {
+            if key.app.is_none() && key.proto.is_none() {
+                let reason = key.unknown.unwrap_or(UnknownReason::NoMatch) as usize;
+                let interface = snapshot.interface(key).unwrap_or_default();
+                sums.entry((reason, interface)).or_default().add(totals);
+            }
+        }
+        let reason = |place: usize| UnknownReason::ALL.get(place).map_or("", |one| one.slug());
+        let sums = sums.into_iter();
+        sums.map(|((place, interface), totals)| {
+            let labels = [reason(place).into(), interface.to_owned().into()];
+            sample(labels, pick(&totals))
+        })
+        .collect()
     }
 
     fn no_flow(&self, pick: fn(&Volume) -> u64) -> Vec<Sample> {

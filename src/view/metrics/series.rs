@@ -11,12 +11,19 @@ use std::sync::Arc;
 use crate::app::Service;
 use crate::encode::prometheus::Labels;
 use crate::flow::{Counters, PerSide};
-use crate::signature::SignatureSet;
-use crate::usage::{Cells, Totals};
+use crate::usage::Totals;
 use crate::verdict::Evidence;
+use crate::view::snapshot::Snapshot;
 
 /// The labels of one name's flows.
-pub(super) const FLOW_LABELS: &[&str] = &["app", "category", "service", "protocol", "evidence"];
+pub(super) const FLOW_LABELS: &[&str] = &[
+    "app",
+    "category",
+    "service",
+    "protocol",
+    "evidence",
+    "interface",
+];
 
 /// The same and the direction.
 pub(super) const VOLUME_LABELS: &[&str] = &[
@@ -25,13 +32,14 @@ pub(super) const VOLUME_LABELS: &[&str] = &[
     "service",
     "protocol",
     "evidence",
+    "interface",
     "direction",
 ];
 
 /// The application and category beyond the limit.
 const OTHER: &str = "other";
 
-/// What a name is apart from its category, which is the signature set's to change.
+/// What a name on an interface is apart from its category, which is the signature set's to change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Identity {
     app: Option<Box<str>>,
@@ -39,6 +47,8 @@ struct Identity {
     /// Only where there is no application.
     protocol: Option<Box<str>>,
     evidence: Option<Evidence>,
+    /// Where interfaces are kept apart.
+    interface: Option<Box<str>>,
 }
 
 /// What was last seen under a name, and where it is counted.
@@ -64,7 +74,8 @@ pub(super) struct SeriesSet {
     tracked: HashMap<Identity, Tracked>,
     places: HashMap<Labels, usize>,
     series: Vec<Series>,
-    other: Option<usize>,
+    /// What is beyond the limit, of each interface.
+    other: HashMap<Option<Box<str>>, usize>,
     in_other: u64,
     /// Series with their values on the page; the others stand at 0.
     shown: usize,
@@ -78,7 +89,7 @@ impl SeriesSet {
             tracked: HashMap::new(),
             places: HashMap::new(),
             series: Vec::new(),
-            other: None,
+            other: HashMap::new(),
             in_other: 0,
             shown: 0,
         }
@@ -114,7 +125,7 @@ impl SeriesSet {
 
     /// Series that are a name's own.
     pub(super) fn own(&self) -> u64 {
-        (self.series.len() - usize::from(self.other.is_some())) as u64
+        (self.series.len() - self.other.len()) as u64
     }
 
     /// How many there may be.
@@ -129,9 +140,10 @@ impl SeriesSet {
 
     /// Adds what grew since the last time. Of names seen for the first time the largest get
     /// their series first.
-    pub(super) fn update(&mut self, cells: &Cells, set: &SignatureSet) {
+    pub(super) fn update(&mut self, snapshot: &Snapshot) {
+        let (cells, set) = (&snapshot.cells, &snapshot.set);
         let mut now: BTreeMap<Identity, (Box<str>, Totals)> = BTreeMap::new();
-        for (key, totals) in cells {
+        for (key, totals) in cells.iter() {
             if key.app.is_none() && key.proto.is_none() {
                 continue;
             }
@@ -145,6 +157,7 @@ impl SeriesSet {
                     None => key.proto.map(|proto| catalog.protocol_name(proto).into()),
                 },
                 evidence: key.evidence,
+                interface: snapshot.interface(key).map(Into::into),
             };
             let category = app.map_or("", |app| app.map_or(OTHER, |app| &app.category));
             let entry = now
@@ -165,14 +178,14 @@ impl SeriesSet {
         let before = self.tracked.remove(&identity);
         let was_in_other = before
             .as_ref()
-            .is_some_and(|before| self.other == Some(before.place));
+            .is_some_and(|before| self.other.get(&identity.interface) == Some(&before.place));
         let place = match &before {
             Some(before) if was_in_other || before.category == category => Some(before.place),
             _ => self.place(&identity, &category),
         };
         let place = place.unwrap_or_else(|| {
             self.in_other += 1;
-            self.other_place()
+            self.other_place(&identity.interface)
         });
         let seen = before.map(|before| before.seen).unwrap_or_default();
         if let Some(series) = self.series.get_mut(place) {
@@ -195,6 +208,7 @@ impl SeriesSet {
             identity.service.map_or("", Service::slug).into(),
             text(identity.protocol.as_deref()),
             identity.evidence.map_or("", Evidence::slug).into(),
+            text(identity.interface.as_deref()),
         ]);
         if let Some(&place) = self.places.get(&labels) {
             return Some(place);
@@ -202,15 +216,22 @@ impl SeriesSet {
         (self.own() < self.limit()).then(|| self.add(labels))
     }
 
-    fn other_place(&mut self) -> usize {
-        if let Some(place) = self.other {
+    fn other_place(&mut self, interface: &Option<Box<str>>) -> usize {
+        if let Some(&place) = self.other.get(interface) {
             return place;
         }
-        let labels: Labels =
-            Arc::new([OTHER.into(), OTHER.into(), "".into(), "".into(), "".into()]);
+        let name = interface.as_deref().unwrap_or_default().to_owned();
+        let labels: Labels = Arc::new([
+            OTHER.into(),
+            OTHER.into(),
+            "".into(),
+            "".into(),
+            "".into(),
+            name.into(),
+        ]);
         let known = self.places.get(&labels).copied();
         let place = known.unwrap_or_else(|| self.add(labels));
-        self.other = Some(place);
+        self.other.insert(interface.clone(), place);
         place
     }
 

@@ -197,12 +197,11 @@ fn totals(client: u64, server: u64) -> Totals {
 
 fn key(set: &SignatureSet, app: &str) -> CellKey {
     CellKey {
-        subject: None,
         app: set.catalog().app_named(app),
         service: Some(Service::Chat),
         proto: Some(Proto::TLS),
         evidence: Some(Evidence::ServerName),
-        unknown: None,
+        ..CellKey::NONE
     }
 }
 

@@ -37,6 +37,8 @@ pub enum By {
     Protocol,
     /// What the name rests on.
     Evidence,
+    /// The interface by which flows came in.
+    Interface,
     /// A client's address: subjects are clients.
     Client,
 }
@@ -45,6 +47,11 @@ impl By {
     /// Whether subjects have to be kept apart for it.
     pub const fn needs_subjects(self) -> bool {
         matches!(self, Self::Subject | Self::Network | Self::Client)
+    }
+
+    /// Whether it is of the name, and not of whose the volume is and where it came in.
+    const fn is_name(self) -> bool {
+        !self.needs_subjects() && !matches!(self, Self::Interface)
     }
 }
 
@@ -121,6 +128,7 @@ pub fn write_live(
             Some(accounts) if by.iter().any(|by| by.needs_subjects()) => Cells::clone(accounts),
             _ => Cells::clone(&snapshot.cells),
         },
+        interfaces: snapshot.interfaces.clone().unwrap_or_default(),
         subjects: snapshot.subjects.clone(),
         put_together: snapshot.put_together,
         ledger: snapshot.ledger.clone(),
@@ -272,7 +280,7 @@ fn json(rows: &[Row], summary: &Summary, set: &SignatureSet) -> serde_json::Valu
 type Beside = (&'static str, fn(&Row) -> &Option<String>);
 
 fn table(rows: &[Row], summary: &Summary, by: &[By], width: Option<usize>) -> String {
-    let first = by.iter().find(|by| !by.needs_subjects());
+    let first = by.iter().find(|by| by.is_name());
     let first = first.or_else(|| by.first()).copied().unwrap_or_default();
     let title = match first {
         By::App => "application",
@@ -283,10 +291,12 @@ fn table(rows: &[Row], summary: &Summary, by: &[By], width: Option<usize>) -> St
         By::Subject => "subject",
         By::Network => "network",
         By::Client => "client",
+        By::Interface => "interface",
     };
     // What stands in the name needs no column beside it.
     let beside = |what: By| by.contains(&what) && what != first;
-    let whose: [(By, Beside); 3] = [
+    let whose: [(By, Beside); 4] = [
+        (By::Interface, ("interface", |row| &row.whose.interface)),
         (By::Subject, ("subject", |row| &row.whose.subject)),
         (By::Network, ("network", |row| &row.whose.network)),
         (By::Client, ("client", |row| &row.whose.client)),
@@ -302,7 +312,7 @@ fn table(rows: &[Row], summary: &Summary, by: &[By], width: Option<usize>) -> St
     let (whose, names) = (chosen(&whose), chosen(&names));
     let has_service = beside(By::Service);
     let has_category = by.contains(&By::Category) && first != By::Category
-        || !matches!(first, By::Category | By::Protocol | By::Evidence) && !first.needs_subjects();
+        || !matches!(first, By::Category | By::Protocol | By::Evidence) && first.is_name();
     let directions = if is_directed(by) {
         ["up", "down"]
     } else {
@@ -312,10 +322,10 @@ fn table(rows: &[Row], summary: &Summary, by: &[By], width: Option<usize>) -> St
         .iter()
         .map(|&(name, _)| Column::address(name))
         .collect();
-    columns.push(if first.needs_subjects() {
-        Column::address(title)
-    } else {
+    columns.push(if first.is_name() {
         Column::text(title).shortened(12)
+    } else {
+        Column::address(title)
     });
     columns.extend(names.iter().map(|&(name, _)| Column::text(name)));
     if has_service {

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::By;
 use crate::app::Service;
+use crate::capture::Interfaces;
 use crate::classify::UnknownReason;
 use crate::signature::SignatureSet;
 use crate::usage::{CellKey, Subject, Subjects, Summary, Totals};
@@ -23,6 +24,8 @@ pub enum Kind {
     Protocol,
     /// A subject, its network, or a client.
     Subject,
+    /// An interface.
+    Interface,
     /// What names rest on.
     Evidence,
     /// What has no name, by its reason.
@@ -39,6 +42,7 @@ impl Kind {
             Self::Category => "category",
             Self::Protocol => "protocol",
             Self::Subject => "subject",
+            Self::Interface => "interface",
             Self::Evidence => "evidence",
             Self::Unknown => "unknown",
             Self::Rest => "rest",
@@ -107,9 +111,12 @@ pub struct Row {
     pub evidence: String,
 }
 
-/// Whose volume a row is, as far as that is asked for.
+/// Whose volume a row is and where it came in, as far as that is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Whose {
+    /// The interface by which the flows came in, with [`By::Interface`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interface: Option<String>,
     /// The subject, with [`By::Subject`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
@@ -122,13 +129,15 @@ pub struct Whose {
 }
 
 impl Whose {
-    fn of(key: &CellKey, by: &[By], subjects: &Subjects) -> Self {
+    fn of(key: &CellKey, by: &[By], subjects: &Subjects, interfaces: &Interfaces) -> Self {
         let has = |one| by.contains(&one);
         let subject = key.subject;
         let network = subject.and_then(|subject| subjects.network(subject));
         let client = subject.filter(|&subject| subject != Subject::Nobody);
         let text = |subject: Subject| subject.to_string();
+        let interface = key.interface.filter(|_| has(By::Interface));
         Self {
+            interface: interface.map(|id| interfaces.name(id).to_owned()),
             subject: subject.filter(|_| has(By::Subject)).map(text),
             network: network
                 .filter(|_| has(By::Network))
@@ -146,6 +155,7 @@ pub(super) fn is_directed(by: &[By]) -> bool {
 /// Whether rows have this column.
 pub(super) fn has_column(by: &[By], name: &str) -> bool {
     match name {
+        "interface" => by.contains(&By::Interface),
         "subject" => by.contains(&By::Subject),
         "network" => by.contains(&By::Network),
         "client" => by.contains(&By::Client),
@@ -164,7 +174,10 @@ type Column = (&'static str, fn(&Row) -> String);
 
 /// The columns of CSV, in the order of the fields of [`Row`]. Some are there only where they are asked for, see
 /// [`has_column`].
-pub(super) const COLUMNS: [Column; 21] = [
+pub(super) const COLUMNS: [Column; 22] = [
+    ("interface", |row| {
+        row.whose.interface.clone().unwrap_or_default()
+    }),
     ("subject", |row| {
         row.whose.subject.clone().unwrap_or_default()
     }),
@@ -210,7 +223,7 @@ pub fn rows(summary: &Summary, set: &SignatureSet, by: &[By], top: Option<usize>
     let by_evidence = by.contains(&By::Evidence);
     let mut groups: BTreeMap<(Whose, Label, Option<Evidence>), Group> = BTreeMap::new();
     for (key, totals) in &summary.cells {
-        let whose = Whose::of(key, by, &subjects);
+        let whose = Whose::of(key, by, &subjects, &summary.interfaces);
         let label = label_of(key, set, by, &whose);
         let apart = key.evidence.filter(|_| by_evidence);
         let (sum, evidence) = groups.entry((whose, label, apart)).or_default();
@@ -318,17 +331,23 @@ impl Label {
 }
 
 /// What the row is called that `key` is counted in: by the first name asked for, with what the others
-/// say beside it; by the subject where no name is.
+/// say beside it; by the subject where no name is, or by the interface alone.
 fn label_of(key: &CellKey, set: &SignatureSet, by: &[By], whose: &Whose) -> Label {
-    let mut names = by.iter().filter(|by| !by.needs_subjects());
+    let mut names = by.iter().filter(|by| by.is_name());
     let Some(&first) = names.next() else {
         let Whose {
+            interface,
             subject,
             network,
             client,
         } = whose;
-        let name = subject.as_ref().or(network.as_ref()).or(client.as_ref());
-        return Label::new(Kind::Subject, name.cloned().unwrap_or_default());
+        let subject = subject.as_ref().or(network.as_ref()).or(client.as_ref());
+        let kind = match subject {
+            None if by == [By::Interface] => Kind::Interface,
+            _ => Kind::Subject,
+        };
+        let name = subject.or(interface.as_ref());
+        return Label::new(kind, name.cloned().unwrap_or_default());
     };
     names.fold(label(key, set, first), |mut all, &by| {
         let more = label(key, set, by);
