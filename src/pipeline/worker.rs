@@ -706,7 +706,7 @@ impl FlowHandler {
             return;
         }
         let class = &flow.class.class;
-        let class = Classification::settled_as(class.verdict, class.facts.clone());
+        let class = class.so_far(class.facts.clone());
         let number = self.record(flow, class, EndReason::ActiveTimeout);
         flow.class.told = Told::all(flow, number);
         flow.class.due = self.due(flow.last);
