@@ -258,19 +258,21 @@ fn long_flows(trace: &mut Trace) {
         let beat = trace.noise(60);
         let udp = trace.udp(DATAGRAMS[0], DATAGRAMS[1]).client(&beat);
         if step == 1 {
-            udp.is("-", "-", "-");
+            // A flow of one packet would not last until the next.
+            udp.server(&beat).is("-", "-", "-");
         }
         if step % 6 > 0 {
             continue;
         }
         for (client, numbers) in &mut numbers {
-            // Nothing comes after its first record.
-            if *client == STOPS && step > 48 {
-                continue;
-            }
             let (up, down) = (trace.noise(40), trace.noise(700));
             let tcp = trace.tcp(client, SERVER).set_numbers(*numbers);
-            let tcp = tcp.server(down).client(up);
+            // Nothing comes after the packet with which its first record is due.
+            let tcp = match (*client == STOPS, step) {
+                (true, 49..) => continue,
+                (true, 48) => tcp.server(down),
+                _ => tcp.server(down).client(up),
+            };
             *numbers = tcp.numbers();
         }
         let word = trace.noise(20);

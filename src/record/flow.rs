@@ -448,6 +448,7 @@ pub static FIELDS: &[Field<Get>] = &[
     )
     .object("flow")
     .read(|view| view.reason()),
+    // Behind the totals of the flow: collectors that have one place for both counts (nfdump) keep the last.
     Column::new(
         "part_start",
         Time,

@@ -16,7 +16,7 @@ use crate::usage::Closed;
 /// again. After any of them the exporter goes on and may be called as before: a live run counts
 /// what is lost and goes on too, `read` ends.
 pub trait Exporter: Send {
-    /// A flow has ended.
+    /// A flow has ended, or goes on for long.
     ///
     /// # Errors
     ///
