@@ -1,8 +1,9 @@
 //! How a live run starts and ends: signals at any moment, and what it refuses to start with.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -315,11 +316,13 @@ fn keys_that_only_root_can_read_stay_in_use() {
     if !installed(&["curl"]) {
         return;
     }
-    // Of a temporary folder only its owner may read anything.
     let folder = tempfile::tempdir().unwrap();
     let certificate = Certificate::new(folder.path(), ["localhost".to_owned()]);
     let token = folder.path().join("token");
     fs::write(&token, "a-token-for-tests-only\n").unwrap();
+    for path in [&certificate.key, &token] {
+        fs::set_permissions(path, Permissions::from_mode(0o600)).unwrap();
+    }
     let [cert, key, token] =
         [&certificate.cert, &certificate.key, &token].map(|path| path.to_str().unwrap());
     // A port that is root's, too.
@@ -352,7 +355,7 @@ fn keys_that_only_root_can_read_stay_in_use() {
     live.signal(Signal::SIGHUP);
     live.wait_for("reload 1: nothing changed");
     let log = live.log();
-    for path in [cert, token] {
+    for path in [key, token] {
         let said = format!("reload 1: cannot read {path}: Permission denied");
         assert!(log.contains(&said), "{log}");
     }

@@ -15,7 +15,12 @@ use serde::Serialize;
 use super::screen;
 use crate::view::table::{Column, draw};
 
+const OTHERS: &str = "\
+`live -i` takes frames from sockets, too: vxlan://ADDRESS:PORT and geneve://ADDRESS:PORT that a mirror
+sends to, pcap://HOST:PORT and pcap-listen://ADDRESS:PORT for a capture over TCP.";
+
 #[derive(Debug, Args)]
+#[command(after_help = OTHERS)]
 pub(super) struct Arguments {
     /// How to print it.
     #[arg(long, value_enum, default_value_t)]

@@ -198,7 +198,10 @@ impl CaptureStream {
                 }
                 Ok(Event::Connected) => self.state = (LinkState::Up, clock::wall()),
                 Ok(Event::Ended { is_damaged }) => {
-                    self.state = (LinkState::Down, clock::wall());
+                    // It is this side that ends it otherwise.
+                    if !self.is_stopped() {
+                        self.state = (LinkState::Down, clock::wall());
+                    }
                     // That record at least is lost.
                     self.counts.dropped_interface += u64::from(is_damaged);
                 }

@@ -102,6 +102,8 @@ impl Intake {
         } else {
             IDLE_WAIT
         };
+        // What came before it was told to stop may come out only after that.
+        let is_stopped = self.last_call.is_some();
         let arrival = self.source.next_block(&mut block, wait);
         let now = steady();
         self.watch(now);
@@ -123,7 +125,7 @@ impl Intake {
             Arrival::Quiet => {
                 let watermark = block.watermark;
                 self.give_back(block);
-                if self.last_call.is_some() && !in_a_hurry {
+                if is_stopped && !in_a_hurry {
                     Taken::Done
                 } else {
                     Taken::Quiet(watermark)
