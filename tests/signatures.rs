@@ -18,7 +18,7 @@ fn builtin_signatures_pass_their_own_check() {
 
 #[test]
 fn builtin_signatures_pass_their_own_tests() {
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_ottometer"))
+    let output = Command::new(env!("CARGO_BIN_EXE_ottometer"))
         .args(["signatures", "test"])
         .current_dir(support::root())
         .output()
@@ -76,7 +76,7 @@ fn what_is_listed_can_be_searched_for() {
     let table = support::succeed(["signatures", "list", "--search", "微信"]);
     assert!(table.contains("WeChat / Weixin 微信"), "{table}");
     for columns in ["80", "60"] {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_ottometer"))
+        let output = Command::new(env!("CARGO_BIN_EXE_ottometer"))
             .args(["signatures", "list"])
             .env("COLUMNS", columns)
             .output()
