@@ -5,7 +5,10 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::BuildHasher as _;
 
+use foldhash::fast::FixedState;
+use hashbrown::HashTable;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +152,8 @@ pub struct Catalog {
     apps: Vec<App>,
     /// For each application, whether it is of this set.
     current: Vec<bool>,
-    app_by_name: HashMap<Box<str>, AppId>,
+    /// By their slugs, which stand in `apps`.
+    app_by_name: HashTable<AppId>,
     protocols: Vec<Box<str>>,
     protocol_by_name: HashMap<Box<str>, Proto>,
 }
@@ -165,7 +169,7 @@ impl Default for Catalog {
         Self {
             apps: Vec::new(),
             current: Vec::new(),
-            app_by_name: HashMap::new(),
+            app_by_name: HashTable::new(),
             protocols,
             protocol_by_name,
         }
@@ -187,8 +191,8 @@ impl Catalog {
     ///
     /// Why it can have no number.
     pub fn add_app(&mut self, app: App) -> Result<AppId, Refused> {
-        let id = match self.app_by_name.get(&app.name) {
-            Some(&known) => known,
+        let id = match self.app_named(&app.name) {
+            Some(known) => known,
             None => u16::try_from(self.apps.len())
                 .ok()
                 .filter(|&number| number != u16::MAX)
@@ -208,9 +212,14 @@ impl Catalog {
             *known = app;
             *current = true;
         } else {
-            self.app_by_name.insert(app.name.clone(), id);
             self.apps.push(app);
             self.current.push(true);
+            let apps = &self.apps;
+            let hash_of = |id: &AppId| {
+                let app = apps.get(usize::from(id.0));
+                hash(app.map_or("", |app| &app.name))
+            };
+            self.app_by_name.insert_unique(hash_of(&id), id, hash_of);
         }
         Ok(id)
     }
@@ -232,7 +241,8 @@ impl Catalog {
 
     /// The application called `slug`.
     pub fn app_named(&self, slug: &str) -> Option<AppId> {
-        self.app_by_name.get(slug).copied()
+        let is_it = |id: &AppId| self.app_name(*id) == slug;
+        self.app_by_name.find(hash(slug), is_it).copied()
     }
 
     /// The protocol called `slug`.
@@ -285,10 +295,10 @@ impl Catalog {
     /// Bytes it takes, about.
     pub fn memory(&self) -> usize {
         let texts =
-            |app: &App| app.name.len() * 2 + app.title.len() + app.category.len() + app.owner.len();
+            |app: &App| app.name.len() + app.title.len() + app.category.len() + app.owner.len();
         let apps: usize = self.apps.iter().map(texts).sum();
         let protocols: usize = self.protocols.iter().map(|slug| slug.len() * 2).sum();
-        let of_app = size_of::<App>() + size_of::<(Box<str>, AppId)>() + 2;
+        let of_app = size_of::<App>() + size_of::<AppId>() + 2;
         let of_protocol = size_of::<Box<str>>() + size_of::<(Box<str>, Proto)>() + 1;
         apps + protocols
             + self.apps.capacity().max(self.app_by_name.capacity()) * of_app
@@ -303,6 +313,11 @@ impl Catalog {
     pub fn protocol_count(&self) -> usize {
         self.protocols.len()
     }
+}
+
+/// Slugs are ours, not a stranger's: there is no need for a secret.
+fn hash(slug: &str) -> u64 {
+    FixedState::default().hash_one(slug)
 }
 
 #[cfg(test)]

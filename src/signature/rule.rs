@@ -170,6 +170,16 @@ impl Rules {
     /// hang on how many sets there were before.
     pub(super) fn finish(mut self) -> Self {
         let mut rules = std::mem::take(&mut self.rules);
+        if self.known.is_empty() {
+            // There was none before: every text is of a rule, and stands once.
+            self.texts.shrink_to_fit();
+            rules.shrink_to_fit();
+            return Self {
+                rules,
+                last_source: 0..0,
+                ..self
+            };
+        }
         let mut texts = String::new();
         let mut last: Option<&mut Rule> = None;
         for rule in &mut rules {

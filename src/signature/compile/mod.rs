@@ -8,6 +8,7 @@ mod messages;
 
 pub(super) use messages::fixed_bits;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -93,9 +94,10 @@ pub(super) fn compile_files(
 #[derive(Debug, Default)]
 struct Compiler {
     catalog: Catalog,
-    /// Slug of the file by application id.
-    ids: HashMap<u32, String>,
-    slugs: HashMap<String, String>,
+    /// Who has an id.
+    ids: HashMap<u32, AppId>,
+    /// The path of the file of a slug.
+    slugs: HashMap<String, Cow<'static, str>>,
     rules: Rules,
     domains: DomainTable,
     prefixes: Vec<(Prefix, RuleId)>,
@@ -187,10 +189,7 @@ impl Compiler {
             findings.error(name.span(), "there are more than 65,535 files");
             return None;
         };
-        if let Some(other) = self
-            .slugs
-            .insert(slug.clone(), parsed.source.path.to_string())
-        {
+        if let Some(other) = self.slugs.insert(slug.clone(), parsed.source.path.clone()) {
             findings.error(
                 name.span(),
                 format!("`{slug}` is the name of {other} already"),
@@ -206,7 +205,8 @@ impl Compiler {
         if let Some(app) = &file.app {
             let app = app.get_ref();
             let id = *app.id.get_ref();
-            if let Some(other) = self.ids.insert(id, slug.clone()) {
+            if let Some(&other) = self.ids.get(&id) {
+                let other = self.catalog.app_name(other);
                 findings.error(
                     app.id.span(),
                     format!("{id} is the id of `{other}` already: ids are never reused"),
@@ -220,7 +220,10 @@ impl Compiler {
                 owner: app.owner.as_str().into(),
             });
             match added {
-                Ok(number) => context.app = Some(number),
+                Ok(number) => {
+                    self.ids.entry(id).or_insert(number);
+                    context.app = Some(number);
+                }
                 // Reported above.
                 Err(Refused::NameTaken) => {}
                 Err(Refused::OtherId(before)) => findings.error(
@@ -465,6 +468,8 @@ impl Compiler {
     }
 
     fn finish(self) -> SignatureSet {
+        // What the tables are made of goes before they are made.
+        drop((self.ids, self.slugs));
         SignatureSet {
             catalog: self.catalog,
             hash: Hash::default(),
