@@ -95,8 +95,12 @@ impl<'a> Reviewer<'a> {
                 true => Evidence::OuterName,
                 false => Evidence::ServerName,
             };
+            let again = self.compare(ended, tag);
             if class < evidence || class == evidence && decided_by_host(ended) {
-                return self.compare(ended, tag);
+                return again;
+            }
+            if class == evidence && again != Again::Same {
+                return Again::NotKnown;
             }
         }
         let pattern = |kind| pattern(ended, kind);
@@ -132,10 +136,14 @@ impl<'a> Reviewer<'a> {
         let by_address = address.and_then(|address| self.by_address(ended, address));
         let by_port = ended.transport.filter(|_| ended.proto.is_none());
         let by_port = by_port.and_then(|transport| self.set.by_port(transport, ended.server_port));
-        match by_address.or(by_port).filter(|tag| tag.app.is_some()) {
-            // The set before may have said it too, of a flow whose ends were not told apart.
-            Some(_) => Again::NotKnown,
-            None => Again::Same,
+        let may_have = by_address.or(by_port).is_some_and(|tag| tag.app.is_some());
+        // What names a protocol is a rule, with the file's name before it, or a dissector.
+        let rule = ended.rule.filter(|rule| rule.contains('/'));
+        let is_gone = rule.is_some_and(|rule| !self.rules.contains_key(rule));
+        // The set before may have said the same of a flow whose ends were not told apart.
+        match may_have || is_gone {
+            true => Again::NotKnown,
+            false => Again::Same,
         }
     }
 
@@ -199,8 +207,17 @@ fn decided_by_host(ended: &Ended<'_>) -> bool {
     let (Some(pattern), Some(host)) = (pattern(ended, "domain"), ended.server_name) else {
         return false;
     };
-    let rest = host.strip_suffix(pattern);
-    rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    let begins_a_label = |before: &str| before.is_empty() || before.ends_with('.');
+    if let Some(brand) = pattern.strip_suffix(".*") {
+        // Under every public suffix: the longest of those that count have three labels.
+        return host.match_indices(brand).any(|(at, _)| {
+            let before = host.get(..at).unwrap_or_default();
+            let after = host.get(at + brand.len()..).unwrap_or_default();
+            let suffix = after.strip_prefix('.');
+            begins_a_label(before) && suffix.is_some_and(|it| it.split('.').count() <= 3)
+        });
+    }
+    host.strip_suffix(pattern).is_some_and(begins_a_label)
 }
 
 /// Whether `address` is in `prefix`: `192.0.2.0/24`, `2001:db8::/32`, a single address.
@@ -340,6 +357,14 @@ mod tests {
                 },
                 "not known",
             ),
+            (
+                "a certificate decided, and the host has a rule now",
+                Ended {
+                    server_name: Some("tube.example"),
+                    ..old
+                },
+                "not known",
+            ),
             ("no host, no application", tls, "same"),
             (
                 "a host that has one now",
@@ -356,6 +381,24 @@ mod tests {
                     ..tls
                 },
                 "not known",
+            ),
+            (
+                "a protocol whose rule is gone",
+                Ended {
+                    rule: Some("time/payload:request"),
+                    ..tls
+                },
+                "not known",
+            ),
+            (
+                "a host under any public suffix",
+                Ended {
+                    app: Some("brand"),
+                    rule: Some("brand/domain:tube.*"),
+                    server_name: Some("www.tube.example"),
+                    ..tube
+                },
+                "tube",
             ),
             ("its address", by_address, "same"),
             (
@@ -419,6 +462,29 @@ mod tests {
                 Again::Other(tag) => set.catalog().app_name(tag.app.unwrap()),
             };
             assert_eq!(got, *expected, "{what}");
+        }
+    }
+
+    #[test]
+    fn a_rule_decided_by_the_hosts_it_holds() {
+        for (rule, host, expected) in [
+            ("a/domain:tube.example", "tube.example", true),
+            ("a/domain:tube.example", "www.tube.example", true),
+            ("a/domain:tube.example", "youtube.example", false),
+            ("a/domain:tube.*", "tube.co.uk", true),
+            ("a/domain:tube.*", "www.tube.com", true),
+            ("a/domain:tube.*", "youtube.com", false),
+            ("a/domain:tube.*", "tube", false),
+            ("a/domain:tube.*", "tube.a.b.c.example", false),
+            ("a/http:tube.example", "tube.example", false),
+            ("dissector:tls", "tube.example", false),
+        ] {
+            let ended = Ended {
+                rule: Some(rule),
+                server_name: Some(host),
+                ..Ended::default()
+            };
+            assert_eq!(decided_by_host(&ended), expected, "{rule} {host}");
         }
     }
 

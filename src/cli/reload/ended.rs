@@ -57,8 +57,14 @@ struct Rest<'a> {
 struct Counted<'a> {
     bytes_toserver: u64,
     bytes_toclient: u64,
+    /// Of several records of a flow each tells its part.
+    part_bytes_toserver: Option<u64>,
+    part_bytes_toclient: Option<u64>,
     #[serde(borrow)]
     end: Cow<'a, str>,
+    /// None in a record of a flow that goes on.
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
 }
 
 /// Flows and their bytes.
@@ -204,11 +210,14 @@ fn parse(line: &[u8]) -> Option<(u64, Said, Sum)> {
     }
     let end = humantime::parse_rfc3339(&rest.flow.end).ok()?;
     let end = end.duration_since(SystemTime::UNIX_EPOCH).ok()?;
-    let bytes = rest
-        .flow
-        .bytes_toserver
-        .saturating_add(rest.flow.bytes_toclient);
-    Some((end.as_secs() / 60, said, Sum { flows: 1, bytes }))
+    let flow = &rest.flow;
+    let up = flow.part_bytes_toserver.unwrap_or(flow.bytes_toserver);
+    let down = flow.part_bytes_toclient.unwrap_or(flow.bytes_toclient);
+    let sum = Sum {
+        flows: u64::from(flow.reason.is_some()),
+        bytes: up.saturating_add(down),
+    };
+    Some((end.as_secs() / 60, said, sum))
 }
 
 /// The files that a run with these settings writes flow records to: of each output those that were
