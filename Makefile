@@ -25,7 +25,7 @@ demo: build
 
 # Builds the captures of pcaps/ that are not recorded; nothing changes unless a builder did.
 captures: setup
-	$(CARGO) run --locked --quiet --example captures -- pcaps
+	$(CARGO) run --locked --quiet --package ottometer-captures -- pcaps
 
 # Says at its end which tests were skipped, and why.
 test: setup

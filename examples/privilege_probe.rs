@@ -140,7 +140,7 @@ fn capture(interface: &str) -> anyhow::Result<()> {
     }
     ensure!(!pcap::Device::list()?.is_empty(), "libpcap lists nothing");
     ensure!(
-        pnet::datalink::interfaces()
+        pnet_datalink::interfaces()
             .iter()
             .any(|known| known.name == interface),
         "{interface} is not listed"

@@ -1,4 +1,4 @@
-//! Builds the captures of `pcaps/` from documented wire formats: `cargo run --example captures -- pcaps`.
+//! Builds the captures of `pcaps/` from documented wire formats: `make captures`.
 //!
 //! Beside each capture goes an `.intent`: what its builder meant every flow to be. The builders know
 //! nothing of the classifier, and the same captures come out whenever this runs.
