@@ -91,6 +91,7 @@ fn sizes_and_times_are_written_alike() {
         ("--duplicate-window", "5ms", None),
         ("--duplicate-window", "2s", Some("must be at most 1s")),
         ("--interval", "1m", None),
+        ("--interval", "10ms", None),
         ("--interval", "soon", Some("is not a length of time")),
     ] {
         let output = support::ottometer(

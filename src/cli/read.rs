@@ -256,7 +256,14 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let AccountOptions(accounts) = arguments.accounts.clone();
     let RecordOptions(records) = arguments.records.clone();
     let FlowOptions(flow_table) = arguments.flow_table.clone();
-    let settings = match checked(flow_table.or(accounts).or(records)) {
+    let mut given = flow_table.or(accounts).or(records);
+    // What of records a live run is asked for in another way has been looked at above.
+    given.records = RecordsTable {
+        active_timeout: given.records.active_timeout,
+        max_accounts: given.records.max_accounts,
+        ..RecordsTable::default()
+    };
+    let settings = match checked(given) {
         Ok(settings) => settings,
         Err(reason) => {
             eprintln!("error: {reason}");
