@@ -142,6 +142,42 @@ impl Source for SetBack {
     }
 }
 
+/// Gives nothing before it is told to stop.
+struct Last {
+    source: Box<dyn Source>,
+    is_stopped: bool,
+}
+
+impl Source for Last {
+    fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival {
+        if self.is_stopped {
+            return self.source.next_block(block, wait);
+        }
+        block.clear();
+        Arrival::Quiet
+    }
+
+    fn behind(&self) -> Duration {
+        self.source.behind()
+    }
+
+    fn stop(&mut self) {
+        self.is_stopped = true;
+    }
+
+    fn counts(&mut self) -> Counts {
+        self.source.counts()
+    }
+
+    fn state(&self) -> (LinkState, Timestamp) {
+        self.source.state()
+    }
+
+    fn name(&self) -> &str {
+        self.source.name()
+    }
+}
+
 fn captures() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
@@ -294,6 +330,30 @@ fn records_and_ledger_are_those_of_read() {
                 assert_eq!(log.flows, expected.flows, "{name}");
             }
         }
+    }
+}
+
+#[test]
+fn what_a_source_gives_once_it_is_told_to_stop_is_taken_in() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps/recorded-tls13.pcap");
+    let mut frames = 0;
+    let mut block = Block::default();
+    let mut inputs = inputs(&file);
+    while inputs.next_block(&mut block).unwrap() {
+        frames += block.frames.len() as u64;
+    }
+    for steering in [Steering::Kernel, Steering::Inner] {
+        let last = sources(&file, 1)
+            .into_iter()
+            .map(|source| -> Box<dyn Source> {
+                Box::new(Last {
+                    source,
+                    is_stopped: false,
+                })
+            });
+        let (_, snapshot) = live(last.collect(), &config(steering, 1));
+        assert!(snapshot.ledger.closes());
+        assert_eq!(snapshot.ledger.wire.packets, frames, "{steering:?}");
     }
 }
 
