@@ -32,12 +32,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "usage",
         &[
-            "flow", "classify", "dissect", "verdict", "app", "decode", "time",
+            "capture", "flow", "classify", "dissect", "verdict", "app", "decode", "time",
         ],
     ),
     (
         "record",
         &[
+            "capture",
             "usage",
             "classify",
             "dissect",
@@ -54,6 +55,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     (
         "view",
         &[
+            "capture",
             "encode",
             "record",
             "usage",

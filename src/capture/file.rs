@@ -384,7 +384,7 @@ fn open_format(
         let Some(header) = header.first_chunk().filter(|_| have == needed) else {
             return Err(cut(have, needed));
         };
-        let interface = interfaces.id(&path.to_string_lossy());
+        let interface = interfaces.of_file(&path.to_string_lossy());
         let mut walker = pcap::Walker::new(magic, header, interface).map_err(bad)?;
         if let Some(filter) = filter {
             walker.program = Some(filter.program(walker.link)?);

@@ -39,14 +39,21 @@ const OTHER: &str = "other";
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Interfaces {
     /// By the hash of the name, once there is one.
-    names: OnceLock<Box<[OnceLock<Arc<str>>]>>,
+    names: OnceLock<Box<[OnceLock<Name>]>>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Name {
+    text: Arc<str>,
+    /// It is that of a file, which says nothing of the interface.
+    is_file: bool,
 }
 
 /// The names alone.
 impl fmt::Debug for Interfaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = self.names.get().into_iter().flatten();
-        let names = names.filter_map(OnceLock::get);
+        let names = names.filter_map(OnceLock::get).map(|name| &name.text);
         f.debug_set().entries(names).finish()
     }
 }
@@ -54,6 +61,15 @@ impl fmt::Debug for Interfaces {
 impl Interfaces {
     /// The number of the interface of this name. Two of one name are one interface.
     pub fn id(&self, name: &str) -> InterfaceId {
+        self.number(name, false)
+    }
+
+    /// The number of an interface of which no more is known than the file that was captured into.
+    pub fn of_file(&self, name: &str) -> InterfaceId {
+        self.number(name, true)
+    }
+
+    fn number(&self, name: &str, is_file: bool) -> InterfaceId {
         let name: String = name
             .chars()
             .take(LONGEST)
@@ -74,24 +90,29 @@ impl Interfaces {
             let Some(slot) = names.get(place) else {
                 continue;
             };
-            if **slot.get_or_init(|| name.as_str().into()) == *name {
+            let held = slot.get_or_init(|| Name {
+                text: name.as_str().into(),
+                is_file,
+            });
+            if *held.text == *name && held.is_file == is_file {
                 return InterfaceId(u16::try_from(place).unwrap_or(InterfaceId::OTHER.0));
             }
         }
         InterfaceId::OTHER
     }
 
-    /// What it is called.
+    /// What it is called: if no more is known, the file.
     pub fn name(&self, id: InterfaceId) -> &str {
-        self.slot(id).map_or(OTHER, |name| name)
+        self.slot(id).map_or(OTHER, |name| &name.text)
     }
 
-    /// The same, for who keeps it.
-    pub fn shared_name(&self, id: InterfaceId) -> Arc<str> {
-        self.slot(id).map_or_else(|| OTHER.into(), Arc::clone)
+    /// The name of the interface itself, if it is known.
+    pub fn own_name(&self, id: InterfaceId) -> Option<Arc<str>> {
+        let name = self.slot(id).filter(|name| !name.is_file)?;
+        Some(Arc::clone(&name.text))
     }
 
-    fn slot(&self, id: InterfaceId) -> Option<&Arc<str>> {
+    fn slot(&self, id: InterfaceId) -> Option<&Name> {
         self.names.get()?.get(usize::from(id.0))?.get()
     }
 }

@@ -77,7 +77,7 @@ impl Names {
     fn id(&self, name: Option<&[u8]>, index: usize) -> InterfaceId {
         match name.map(String::from_utf8_lossy) {
             Some(name) if !name.is_empty() => self.interfaces.id(&name),
-            _ => self.interfaces.id(&format!("{}:{index}", self.file)),
+            _ => self.interfaces.of_file(&format!("{}:{index}", self.file)),
         }
     }
 }

@@ -106,7 +106,8 @@ mod tests {
         let mut packets = 0;
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let Ok(mut input) = Inputs::open(&[path.clone()], &Options::default()) else {
+            let Ok(mut input) = Inputs::open(std::slice::from_ref(&path), &Options::default())
+            else {
                 continue;
             };
             let mut decoder = Decoder::new(Config::default());

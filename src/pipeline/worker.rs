@@ -739,13 +739,13 @@ impl FlowHandler {
         let subject = self.usage.subject(flow.class.account, flow);
         let first = flow.class.interface;
         let other = flow.class.seen.other_than(first);
-        let name = |interface| self.interfaces.shared_name(interface);
+        let name = |interface| self.interfaces.own_name(interface);
         if let Some(records) = &mut self.records {
             records.push(FlowRecord {
                 part,
                 subject,
-                interface: Some(name(first)),
-                reverse_interface: other.map(name),
+                interface: name(first),
+                reverse_interface: other.and_then(name),
                 ..FlowRecord::new(flow, class, reason)
             });
         }

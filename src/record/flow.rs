@@ -213,8 +213,8 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new(
         "interface",
         Text,
-        "the interface by which the first frame came in. Of captures the interface as a pcapng file \
-         names it (`FILE:INDEX` where it does not), or else the file",
+        "the interface by which the first frame came in, where it is known: of captures as a pcapng file \
+         names it",
     )
     .ipfix(82)
     .read(|view| view.record.interface.as_deref().map(Value::text)),

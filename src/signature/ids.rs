@@ -12,12 +12,11 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::value::Datetime;
 
+use super::builtin::builtin_tombstones;
 use super::compile::parse_all;
 use super::diagnostic::{Diagnostic, Findings};
-use super::source::{SourceFile, builtin_tombstones};
+use super::source::{SourceFile, TOMBSTONES};
 
-/// The file beside the categories.
-pub(super) const FILE: &str = "tombstones.toml";
 /// The first id for sites' own files.
 pub const FIRST_OF_SITES: u32 = 60_000;
 /// The largest that IPFIX can say: a selector of three octets (RFC 6759 section 4).
@@ -51,7 +50,7 @@ struct Tombstone {
 impl Ids {
     /// Those of the files built into the binary.
     pub fn builtin() -> Self {
-        let path = format!("signatures/{FILE}");
+        let path = format!("signatures/{TOMBSTONES}");
         let file = toml::from_str(&builtin_tombstones()).unwrap_or_default();
         Self { path, file }
     }
@@ -62,7 +61,7 @@ impl Ids {
     ///
     /// What is wrong in its `tombstones.toml`, if it has one.
     pub fn of_folder(dir: &Path) -> Result<Self, Vec<Diagnostic>> {
-        let path = dir.join(FILE);
+        let path = dir.join(TOMBSTONES);
         let shown = path.display().to_string();
         match fs::read_to_string(&path) {
             Ok(text) => Self::parse(&shown, &text),

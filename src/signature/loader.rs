@@ -4,9 +4,10 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::builtin::builtin_files;
 use super::check::check_parsed;
 use super::compile::{compile, parse_all};
-use super::source::{SourceFile, builtin_files, files_in, hash};
+use super::source::{SourceFile, files_in, hash};
 use super::{Diagnostic, Hash, Severity, SignatureSet};
 
 /// Where the files of a set come from.

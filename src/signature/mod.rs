@@ -11,6 +11,7 @@
 //! [`list`] serve those who write signatures.
 
 mod address;
+mod builtin;
 mod category;
 mod check;
 mod compile;
@@ -37,6 +38,7 @@ mod source;
 mod syntax;
 mod test;
 
+pub use builtin::builtin_files;
 pub use category::{CATEGORIES, is_known as is_known_category};
 pub use check::check;
 pub use diagnostic::{Diagnostic, Severity};
@@ -47,7 +49,7 @@ pub use payload::{Missing, Near};
 pub use places::{Place, Places};
 pub use rule::RuleKind;
 pub use schema::schema;
-pub use source::{SourceFile, builtin_files, files_in, look_in};
+pub use source::{SourceFile, files_in, look_in};
 pub use syntax::SyntaxError;
 pub use test::{Conversation, Fate, Observed, Runner, TestResult, test};
 

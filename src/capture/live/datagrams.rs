@@ -499,8 +499,10 @@ mod tests {
         let (in_vxlan, in_geneve) = (Envelope::Vxlan(0x01_0203), Envelope::Geneve(0x01_0203));
         let (ethernet, ip) = (LinkType::ETHERNET, LinkType::RAW);
         let (other, malformed) = (Envelope::Other, Envelope::Malformed);
-        // How it is wrapped, header, what follows; the envelope, what the frame is, octets of the header.
-        let rows: [(Mirror, Vec<u8>, u8, (Envelope, LinkType, usize)); 16] = [
+        /// The envelope, what the frame is, octets of the header.
+        type Inside = (Envelope, LinkType, usize);
+        // How it is wrapped, header, what follows, what comes out.
+        let rows: [(Mirror, Vec<u8>, u8, Inside); 16] = [
             (Mirror::Vxlan, vxlan(0x08, 0), 0x02, (in_vxlan, ethernet, 8)),
             (Mirror::Vxlan, vxlan(0xff, 0), 0x02, (in_vxlan, ethernet, 8)),
             (Mirror::Vxlan, vxlan(0x0c, 1), 0x45, (in_vxlan, ip, 8)),

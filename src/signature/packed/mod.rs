@@ -18,17 +18,19 @@ use serde::forward_to_deserialize_any;
 use serde_spanned::de::{SpannedDeserializer, is_spanned};
 
 use super::file::SignatureFile;
-use super::source::SourceFile;
 
 /// The table that only those ask for who write signatures.
 const TESTS: &str = "test";
 
+/// Path, text and what a parser made of it.
+type File = (&'static str, &'static str, Tree);
+
 /// The files of a packed set, in their order; none from where it is not one.
-pub(super) fn files(packed: &'static [u8]) -> Vec<SourceFile> {
+pub(super) fn files(packed: &'static [u8]) -> Vec<File> {
     read_files(Cursor(packed)).unwrap_or_default()
 }
 
-fn read_files(mut head: Cursor<'static>) -> Option<Vec<SourceFile>> {
+fn read_files(mut head: Cursor<'static>) -> Option<Vec<File>> {
     let count = head.count()?;
     let mut heads = Vec::new();
     for _ in 0..count {
@@ -41,7 +43,7 @@ fn read_files(mut head: Cursor<'static>) -> Option<Vec<SourceFile>> {
     let (mut trees, mut texts) = (Cursor(head.take(trees)?), head);
     let file = |(path, text, tree)| {
         let text = std::str::from_utf8(texts.take(text)?).ok()?;
-        Some(SourceFile::packed(path, text, Tree(trees.take(tree)?)))
+        Some((path, text, Tree(trees.take(tree)?)))
     };
     heads.into_iter().map(file).collect()
 }
@@ -301,14 +303,21 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 mod tests {
     use super::*;
     use crate::signature::compile::parse_all;
-    use crate::signature::{SignatureSet, builtin_files, check};
+    use crate::signature::{SignatureSet, SourceFile, builtin_files, check};
+
+    fn unpacked(bytes: Vec<u8>) -> Vec<SourceFile> {
+        files(bytes.leak())
+            .into_iter()
+            .map(|(path, text, tree)| SourceFile::packed(path, text, tree))
+            .collect()
+    }
 
     fn packed(files: &[SourceFile]) -> Vec<SourceFile> {
         let pairs = files
             .iter()
             .map(|file| (file.path.to_string(), file.text.to_string()))
             .collect::<Vec<_>>();
-        super::files(write::pack(&pairs).unwrap().leak())
+        unpacked(write::pack(&pairs).unwrap())
     }
 
     #[test]
@@ -356,15 +365,14 @@ mod tests {
         let pairs = [(files[0].path.to_string(), files[0].text.to_string())];
         let whole = write::pack(&pairs).unwrap();
         for len in 0..whole.len() {
-            let cut = super::files(whole[..len].to_vec().leak());
+            let cut = unpacked(whole[..len].to_vec());
             assert!(cut.is_empty(), "{len}");
         }
         for at in 0..whole.len() {
             for value in [0, 1, 6, 0x7f, 0x80, 0xff] {
                 let mut bytes = whole.clone();
                 bytes[at] = value;
-                let files = super::files(bytes.leak());
-                parse_all(&files, &mut Vec::new());
+                parse_all(&unpacked(bytes), &mut Vec::new());
             }
         }
         assert!(write::pack(&[("x".into(), "a = 2026-11-27".into())]).is_err());
