@@ -487,6 +487,7 @@ impl Worker {
     }
 
     /// Loads the table lines of the packets in `batch`, then walks and empties it.
+    #[inline(always)]
     fn run_batch(&mut self, batch: &mut Batch<'_>) {
         let count = std::mem::take(&mut batch.count);
         let places = batch.places.get(..count).unwrap_or_default();
