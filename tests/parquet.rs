@@ -64,6 +64,7 @@ fn flat(record: &Value) -> Value {
         "run",
         "covered_from",
         "covered_until",
+        "part_start",
     ] {
         all.remove(time);
     }
