@@ -147,6 +147,12 @@ impl Inspection {
         due
     }
 
+    /// Whether all that can be learned from `asked_of` is known: who speaks has read it or has nothing
+    /// more to learn, and the server's answer was held against it.
+    pub(super) fn is_read(&self, asked_of: Asked) -> bool {
+        self.owner.is_some() && self.answered && (self.done || self.up_to_date == Some(asked_of))
+    }
+
     /// The dissector at `place` says for sure that it is its protocol.
     pub(super) fn claim(&mut self, place: u8, outcome: Outcome) {
         self.owner = Some(place);

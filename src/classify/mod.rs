@@ -251,6 +251,8 @@ pub struct Classifier {
     /// Where the messages of a reading end.
     ends: PerSide<Vec<u32>>,
     buffers: Vec<Buffer>,
+    /// What openings are collected in, of flows that have settled.
+    openings: flow::Buffers,
     /// What the flows that settled last were inspected with.
     #[expect(
         clippy::vec_box,
@@ -285,6 +287,7 @@ impl Classifier {
             buffers: std::iter::repeat_with(Buffer::default)
                 .take(MAX_DEPTH)
                 .collect(),
+            openings: flow::Buffers::default(),
             remember_steps,
             keep: Keep::Nothing,
         }
@@ -305,7 +308,7 @@ impl Classifier {
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit(learning: &Learning) -> usize {
         let learned = learning.dns_memory + Calls::MEMORY + Transfers::MEMORY;
-        learned + Remembered::MEMORY + SPARES * Inspection::SPARE
+        learned + Remembered::MEMORY + SPARES * Inspection::SPARE + flow::Buffers::MEMORY
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -386,7 +389,7 @@ impl Classifier {
                 decider: Some(Decider::ProtocolNumber),
                 ..Named::default()
             };
-            settle(flow, names);
+            self.settle(flow, names);
             return true;
         }
         let Some(pending) = flow.class.as_mut().pending() else {
@@ -398,11 +401,11 @@ impl Classifier {
         }
         if packet.payload.is_empty() {
             // Nothing to inspect; a SYN still tells where its stream begins.
-            flow.read_opening(packet, side, config, |_| true);
+            flow.read_opening(packet, side, config, &mut self.openings, |_| true);
             return false;
         }
         if flow.payload_packets() == 0 && self.transfers.has(flow, packet.at) {
-            settle(flow, transfer());
+            self.settle(flow, transfer());
             return true;
         }
         let class = flow.class.as_mut();
@@ -416,7 +419,8 @@ impl Classifier {
         }
         let number = packets(flow);
         let mut settled_by = None;
-        let more = flow.read_opening(packet, side, config, |opening| {
+        let mut openings = std::mem::take(&mut self.openings);
+        let more = flow.read_opening(packet, side, config, &mut openings, |opening| {
             if let Some(trace) = steps.as_deref_mut() {
                 trace.message(opening);
             }
@@ -439,6 +443,7 @@ impl Classifier {
             }
             settled_by.is_none()
         });
+        self.openings = openings;
         if settled_by.is_some() {
             behind::merge(&mut facts, &mut inspection);
         }
@@ -551,14 +556,10 @@ impl Classifier {
             spare.reset();
             self.spare.push(spare);
         }
-        settle(flow, named);
+        flow.close_opening(&mut self.openings);
+        let at_packet = packets(flow);
+        flow.class.as_mut().verdict = Verdict::Settled { named, at_packet };
     }
-}
-
-fn settle<T: AsMut<Classification>>(flow: &mut Flow<T>, named: Named) {
-    let at_packet = packets(flow);
-    flow.close_opening();
-    flow.class.as_mut().verdict = Verdict::Settled { named, at_packet };
 }
 
 /// The names of a data connection that FTP's control connection spoke of: what is carried does not

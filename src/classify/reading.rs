@@ -26,6 +26,11 @@ impl Classifier {
         mut steps: Option<&mut Trace>,
     ) {
         inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
+        let asked_of = Asked::of(opening, self.set_number);
+        if inspection.is_read(asked_of) && steps.is_none() {
+            inspection.is_claim = false;
+            return;
+        }
         let begins_anew = inspection.middle.begins_anew(opening);
         if begins_anew && inspection.owner.is_none() {
             inspection.ruled_out = 0;
@@ -44,7 +49,6 @@ impl Classifier {
         let sure = inspection.judge_answer(&shown, facts);
         let was_claimed = inspection.owner.is_some();
         inspection.asking = 0;
-        let asked_of = Asked::of(opening, self.set_number);
         // Who traces a flow sees each question.
         let is_known = inspection.up_to_date == Some(asked_of) && !begins_anew && !is_traced;
         if !inspection.done && !is_known {

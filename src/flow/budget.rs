@@ -36,6 +36,12 @@ impl Budget {
         }
     }
 
+    /// Whether so much is taken, or was not long ago, that the order counts.
+    #[inline]
+    pub(super) const fn is_near(&self) -> bool {
+        self.is_kept || self.held > self.limit / KEPT.0
+    }
+
     /// Whether the order is to [begin](Self::begin) now.
     pub(super) const fn begins(&self) -> bool {
         !self.is_kept && self.held > self.limit / KEPT.0

@@ -4,13 +4,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::attachment::Attachment;
+use super::buffers::{Buffers, OpeningBuffer};
 use super::config::Config;
 use super::counters::Counters;
 use super::expiry::Reminder;
 use super::key::{End, FlowKey};
 use super::opening::{Opening, PerSide, Side, Stream, Transport};
 use super::quic;
-use super::reassembly::{ALLOCATION, Arrival, Reassembly};
+use super::reassembly::Arrival;
 use super::tcp::Tcp;
 use crate::decode::{IpProtocol, Packet, TcpSegment, Tunnel, Vlans};
 use crate::time::Timestamp;
@@ -120,31 +121,6 @@ pub(super) enum Fate {
     Succeeded,
     /// To the one whose packets are held. It is this one, of which only the beginning was another.
     Joined,
-}
-
-#[derive(Debug, Default)]
-struct OpeningBuffer {
-    low: Reassembly,
-    high: Reassembly,
-}
-
-impl OpeningBuffer {
-    /// Tells streams where they begin, unless they have begun.
-    fn start_at(&mut self, [low, high]: [Option<u32>; 2]) {
-        if let Some(low) = low {
-            self.low.start_at(low);
-        }
-        if let Some(high) = high {
-            self.high.start_at(high);
-        }
-    }
-
-    const fn of(&mut self, end: End) -> &mut Reassembly {
-        match end {
-            End::Low => &mut self.low,
-            End::High => &mut self.high,
-        }
-    }
 }
 
 impl<T> Flow<T> {
@@ -274,15 +250,20 @@ impl<T> Flow<T> {
     }
 
     /// Frees the opening: nothing more is to be learnt from it.
-    pub fn close_opening(&mut self) {
+    pub fn close_opening(&mut self, buffers: &mut Buffers) {
+        if let Some(buffer) = self.opening.take() {
+            buffers.put(buffer);
+        }
+    }
+
+    /// The same, the buffer let go of: there is too little memory.
+    pub(super) fn drop_opening(&mut self) {
         self.opening = None;
     }
 
     /// Bytes the opening takes, what the allocator needs to keep it included.
     pub(super) fn opening_memory(&self) -> usize {
-        self.opening.as_ref().map_or(0, |buffer| {
-            size_of::<OpeningBuffer>() + ALLOCATION + buffer.low.memory() + buffer.high.memory()
-        })
+        self.opening.as_deref().map_or(0, OpeningBuffer::memory)
     }
 
     /// Whether `entry` is of this flow and its opening takes memory.
@@ -305,7 +286,8 @@ impl<T> Flow<T> {
         Some(self.view(buffer.low.stream(), buffer.high.stream(), Side::Server))
     }
 
-    /// Takes `packet`'s payload into the opening and shows the opening to `read` if it grew.
+    /// Takes `packet`'s payload into the opening, in one of `buffers` if it is the first, and shows the
+    /// opening to `read` if it grew.
     ///
     /// `read` returns whether it wants to see more; if not, the opening is to be closed. Returns `None`
     /// if nothing new could be read, else what `read` said.
@@ -314,6 +296,7 @@ impl<T> Flow<T> {
         packet: &Packet<'_>,
         side: Side,
         config: &Config,
+        buffers: &mut Buffers,
         read: impl FnOnce(&Opening<'_>) -> bool,
     ) -> Option<bool> {
         let end = self.end_of(side);
@@ -324,10 +307,10 @@ impl<T> Flow<T> {
             return None;
         }
         // A flow without a payload costs no buffer, and one that its first packet tells enough of
-        // none on the heap.
-        let mut first = OpeningBuffer::default();
-        let mut kept = self.opening.take();
-        let buffer = kept.as_deref_mut().unwrap_or(&mut first);
+        // only borrows one.
+        let kept = self.opening.take();
+        let is_first = kept.is_none();
+        let mut buffer = kept.unwrap_or_else(|| buffers.take());
         let sequence = packet.tcp.map(|tcp| tcp.first_octet());
         if let Progress::Tcp(tcp) = &self.progress {
             buffer.start_at([End::Low, End::High].map(|end| tcp.start(end)));
@@ -359,10 +342,11 @@ impl<T> Flow<T> {
                 Some(more)
             }
         };
-        self.opening = match kept {
-            None if said != Some(false) => Some(Box::new(first)),
-            kept => kept,
-        };
+        if is_first && said == Some(false) {
+            buffers.put(buffer);
+        } else {
+            self.opening = Some(buffer);
+        }
         said
     }
 
@@ -548,7 +532,7 @@ impl<T> Flow<T> {
             .held
             .get_or_insert_with(|| Box::new(Self::new(packet, key, end)));
         let side = held.count(packet, end);
-        held.read_opening(packet, side, config, |_| true);
+        held.read_opening(packet, side, config, &mut Buffers::default(), |_| true);
     }
 
     /// Counts what was held back as this flow's own: it belongs to no other. Returns it.

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow::Buffers;
 use crate::flow::samples::{Host, ended, expired, tcp, udp};
 
 const FIN: u8 = TcpSegment::FIN;
@@ -60,14 +61,16 @@ fn inspect(
     if flow.class.is_settled {
         return Vec::new();
     }
-    flow.read_opening(packet, touch.side, &config, |_| !settles);
+    flow.read_opening(packet, touch.side, &config, &mut Buffers::default(), |_| {
+        !settles
+    });
     // From nothing, nothing is learned.
     if !packet.payload.is_empty() {
         flow.class.learned += learned;
     }
     if settles {
         flow.class.is_settled = true;
-        flow.close_opening();
+        flow.close_opening(&mut Buffers::default());
     }
     let mut cut = Vec::new();
     table.book(touch);

@@ -5,6 +5,7 @@
 
 mod attachment;
 mod budget;
+mod buffers;
 mod config;
 mod conversation;
 mod counters;
@@ -21,6 +22,7 @@ mod tcp;
 pub(crate) mod samples;
 
 pub use attachment::Attachment;
+pub use buffers::Buffers;
 pub use config::Config;
 pub use conversation::{EndReason, Flow};
 pub use counters::Counters;

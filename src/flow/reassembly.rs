@@ -14,6 +14,9 @@ const MAX_REPLACED: usize = 64;
 /// What an allocation takes besides what was asked for: its header, and to the next multiple of 16.
 pub(super) const ALLOCATION: usize = 24;
 
+/// The most ends of messages that a buffer in use again has room for.
+const ENDS: usize = 16;
+
 /// The bytes one side has sent in a flow's opening.
 #[derive(Debug, Default)]
 pub(super) struct Reassembly {
@@ -51,11 +54,16 @@ impl Ends {
     fn push(&mut self, end: u32) {
         match self {
             Self::One([first]) => *self = Self::Many(vec![*first, end]),
-            Self::Many(ends) if ends.is_empty() => *self = Self::One([end]),
-            Self::Many(ends) => {
-                ends.reserve_exact(1);
-                ends.push(end);
-            }
+            Self::Many(ends) if ends.capacity() == 0 => *self = Self::One([end]),
+            Self::Many(ends) => ends.push(end),
+        }
+    }
+
+    /// Makes it empty, with what room it has up to so many.
+    fn reset(&mut self, most: usize) {
+        match self {
+            Self::Many(ends) if ends.capacity() <= most => ends.clear(),
+            _ => *self = Self::default(),
         }
     }
 
@@ -80,6 +88,28 @@ pub(super) enum Arrival<'p> {
 }
 
 impl Reassembly {
+    /// The most bytes on the heap of one that was [reset](Self::reset) with so much `room`.
+    pub(super) const fn room(room: usize) -> usize {
+        room + ENDS * size_of::<u32>() + 2 * ALLOCATION
+    }
+
+    /// Makes it that of a flow that has sent nothing, with as much room as it has for bytes if that is
+    /// no more than `room`.
+    pub(super) fn reset(&mut self, room: usize) {
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut ends = std::mem::take(&mut self.ends);
+        bytes.clear();
+        ends.reset(ENDS);
+        if bytes.capacity() > room {
+            bytes = Vec::new();
+        }
+        *self = Self {
+            bytes,
+            ends,
+            ..Self::default()
+        };
+    }
+
     /// The stream starts at `sequence` (the SYN's number plus one).
     pub(super) fn start_at(&mut self, sequence: u32) {
         if self.next_sequence.is_none() {

@@ -423,7 +423,7 @@ impl<T: Attachment> FlowTable<T> {
         match self.cut.take() {
             Some(Cut::Opening(slot)) => {
                 if let Some(flow) = flow_at_mut(&mut self.chunks, slot) {
-                    flow.close_opening();
+                    flow.drop_opening();
                 }
                 self.note(slot);
             }
@@ -433,6 +433,10 @@ impl<T: Attachment> FlowTable<T> {
                 }
             }
             None => {}
+        }
+        // Most runs never come near their limits.
+        if !self.openings.is_near() && !self.kept.is_near() {
+            return None;
         }
         self.cut = self.first_to_cut();
         let (Cut::Opening(slot) | Cut::Kept(slot)) = self.cut?;

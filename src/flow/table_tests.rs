@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::flow::Buffers;
 use crate::flow::Scope;
 use crate::flow::samples::{Host, acknowledging, ended, expired, tcp, udp};
 
@@ -458,12 +459,18 @@ fn shown(packets: &[Packet<'_>], config: &Config) -> Vec<Option<Shown>> {
             let touched = touch(&mut table, packet).0.unwrap();
             let flow = table.flow(touched).unwrap();
             let mut seen = None;
-            flow.read_opening(packet, touched.side, config, |opening| {
-                let (client, server) = (opening.client, opening.server);
-                let mid_stream = client.mid_stream || server.mid_stream;
-                seen = Some((client.bytes.to_vec(), server.bytes.to_vec(), mid_stream));
-                true
-            });
+            flow.read_opening(
+                packet,
+                touched.side,
+                config,
+                &mut Buffers::default(),
+                |opening| {
+                    let (client, server) = (opening.client, opening.server);
+                    let mid_stream = client.mid_stream || server.mid_stream;
+                    seen = Some((client.bytes.to_vec(), server.bytes.to_vec(), mid_stream));
+                    true
+                },
+            );
             seen
         })
         .collect()
@@ -580,7 +587,9 @@ fn every_payload_counts_for_the_end_of_the_opening() {
     let touched = touch(&mut table, &syn).0.unwrap();
     let flow = table.flow(touched).unwrap();
     assert_eq!(
-        flow.read_opening(&syn, touched.side, &config, |_| true),
+        flow.read_opening(&syn, touched.side, &config, &mut Buffers::default(), |_| {
+            true
+        }),
         None
     );
     for segment in 0..20_u32 {
@@ -588,7 +597,13 @@ fn every_payload_counts_for_the_end_of_the_opening() {
         let touched = touch(&mut table, &packet).0.unwrap();
         let flow = table.flow(touched).unwrap();
         assert_eq!(
-            flow.read_opening(&packet, touched.side, &config, |_| true),
+            flow.read_opening(
+                &packet,
+                touched.side,
+                &config,
+                &mut Buffers::default(),
+                |_| true
+            ),
             None
         );
         assert_eq!(u32::from(flow.payload_packets()), segment + 1);

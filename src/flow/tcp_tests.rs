@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow::Buffers;
 use crate::flow::samples::{Host, ended, expired, tcp};
 
 const FIN: u8 = TcpSegment::FIN;
@@ -543,14 +544,20 @@ fn a_new_connection_has_its_own_client_and_beginning() {
             continue;
         };
         let flow = table.flow(touch).unwrap();
-        flow.read_opening(&packet, touch.side, &config, |opening| {
-            shown.push((
-                opening.client_port,
-                opening.client.bytes.len(),
-                opening.client.mid_stream,
-            ));
-            true
-        });
+        flow.read_opening(
+            &packet,
+            touch.side,
+            &config,
+            &mut Buffers::default(),
+            |opening| {
+                shown.push((
+                    opening.client_port,
+                    opening.client.bytes.len(),
+                    opening.client.mid_stream,
+                ));
+                true
+            },
+        );
     }
     assert_eq!(shown.last(), Some(&(443, 50, false)));
     let flow = table.find(&table.locate(&packet(1, back[0])).0).unwrap();
@@ -582,14 +589,20 @@ fn what_an_opening_has_shown_stays() {
         };
         let flow = table.flow(touch).unwrap();
         let mut before = std::mem::take(&mut flow.class);
-        flow.read_opening(&packet, touch.side, &config, |opening| {
-            for (before, side) in before.iter_mut().zip([Side::Client, Side::Server]) {
-                let bytes = opening.stream(side).bytes;
-                assert!(bytes.starts_with(before), "shown bytes change");
-                *before = bytes.to_vec();
-            }
-            true
-        });
+        flow.read_opening(
+            &packet,
+            touch.side,
+            &config,
+            &mut Buffers::default(),
+            |opening| {
+                for (before, side) in before.iter_mut().zip([Side::Client, Side::Server]) {
+                    let bytes = opening.stream(side).bytes;
+                    assert!(bytes.starts_with(before), "shown bytes change");
+                    *before = bytes.to_vec();
+                }
+                true
+            },
+        );
         shown.push(before.each_ref().map(Vec::len));
         flow.class = before;
     }

@@ -593,6 +593,10 @@ impl Worker {
         if flow.class.due.may_be(packet.at) {
             handler.tell(flow, packet.at);
         }
+        // What takes memory came with a payload or was found when the flow began.
+        if packet.payload.is_empty() && !touch.is_new && !settles {
+            return;
+        }
         self.flows.book(touch);
         while let Some(flow) = self.flows.next_to_cut() {
             handler.cut(flow);
