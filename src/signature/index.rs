@@ -78,13 +78,9 @@ impl Entry {
         wanted == Which::All || self.is_proof
     }
 
-    pub(super) const fn fits_head(&self, head: u64) -> bool {
-        head & self.mask == self.value
-    }
-
     #[inline]
-    fn fits(&self, head: u64, len: u32, seen: usize) -> bool {
-        self.fits_head(head)
+    const fn fits(&self, head: u64, len: u32, seen: usize) -> bool {
+        head & self.mask == self.value
             && self.min_len <= len
             && len <= self.max_len
             && (seen == 0 || seen < self.reach)
@@ -92,7 +88,7 @@ impl Entry {
 }
 
 /// The first eight bytes, zeros where there are none: a filter only, so zeros do no harm.
-pub(super) fn head_of(bytes: &[u8]) -> u64 {
+fn head_of(bytes: &[u8]) -> u64 {
     match bytes.first_chunk() {
         Some(head) => u64::from_le_bytes(*head),
         None => bytes
@@ -117,6 +113,8 @@ pub(super) struct MessageIndex {
 #[derive(Debug)]
 struct Group {
     offset: usize,
+    /// The bytes that have entries, a bit each: most have none, and `starts` is far larger.
+    taken: [u64; 4],
     /// Where the entries for each byte begin, and after the last one where all end.
     starts: Box<[u32; 257]>,
     entries: Vec<Entry>,
@@ -234,24 +232,35 @@ impl MessageIndex {
 impl Group {
     fn new(offset: usize, rules: &[(ByteSet, Entry)]) -> Self {
         let mut starts = Box::new([0; 257]);
+        let mut taken = [0; 4];
         let mut entries = Vec::new();
         for (byte, start) in (0..=u8::MAX).zip(starts.iter_mut()) {
             *start = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+            let before = entries.len();
             let these = rules.iter().filter(|(set, _)| set.contains(byte));
             entries.extend(these.map(|(_, entry)| entry.clone()));
+            if let Some(word) = taken.get_mut(usize::from(byte) / 64) {
+                *word |= u64::from(entries.len() > before) << (byte % 64);
+            }
         }
         if let Some(end) = starts.last_mut() {
             *end = u32::try_from(entries.len()).unwrap_or(u32::MAX);
         }
         Self {
             offset,
+            taken,
             starts,
             entries,
         }
     }
 
+    #[inline]
     fn entries_for(&self, byte: u8) -> &[Entry] {
         let place = usize::from(byte);
+        let word = self.taken.get(place / 64).copied().unwrap_or_default();
+        if word >> (byte % 64) & 1 == 0 {
+            return &[];
+        }
         let bounds = self.starts.get(place).zip(self.starts.get(place + 1));
         bounds
             .and_then(|(&start, &end)| self.entries.get(start as usize..end as usize))

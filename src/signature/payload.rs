@@ -15,10 +15,10 @@ use self::rule::{MAX_MESSAGES, Start, input_of_message, input_of_start};
 use super::address::AddressTable;
 use super::condition::{Input, Program};
 pub(super) use super::index::Which;
-use super::index::{Entry, MessageIndex, head_of};
+use super::index::{Entry, MessageIndex};
 use super::rule::Found;
 use crate::flow::opening::PerSide;
-use crate::flow::{Opening, Side, Stream, Transport};
+use crate::flow::{Opening, Side, Transport};
 
 /// All payload rules.
 #[derive(Debug, Default)]
@@ -34,12 +34,15 @@ struct TransportRules {
     rules: Vec<PayloadRule>,
     first: PerSide<MessageIndex>,
     any: PerSide<MessageIndex>,
-    /// By the side the rules are about: those that look at the other side as well.
-    waiting: PerSide<Vec<Entry>>,
+    /// By the side the rules are about: those about its first message that look at the other side as
+    /// well.
+    first_waiting: PerSide<MessageIndex>,
+    /// Those about any message that do.
+    any_waiting: PerSide<Vec<Entry>>,
     /// The rules that are tried on messages of a stream that are not known to be its first.
     middle: PerSide<MessageIndex>,
     /// Of those, the ones that look at the other side as well.
-    middle_waiting: PerSide<Vec<Entry>>,
+    middle_waiting: PerSide<MessageIndex>,
 }
 
 impl PayloadTable {
@@ -125,21 +128,21 @@ impl TransportRules {
     /// Bytes they take on the heap, about.
     fn memory(&self) -> usize {
         let sides = |sides: &PerSide<MessageIndex>| sides.client.memory() + sides.server.memory();
-        let waiting: usize = [&self.waiting, &self.middle_waiting]
-            .map(|sides| sides.client.capacity() + sides.server.capacity())
-            .iter()
-            .sum();
+        let waiting = self.any_waiting.client.capacity() + self.any_waiting.server.capacity();
         self.rules.iter().map(PayloadRule::memory).sum::<usize>()
             + sides(&self.first)
             + sides(&self.any)
+            + sides(&self.first_waiting)
             + sides(&self.middle)
+            + sides(&self.middle_waiting)
             + waiting * size_of::<Entry>()
     }
 
     fn new(rules: Vec<PayloadRule>, is_stream: bool) -> Self {
         let mut first = PerSide::<Vec<Entry>>::default();
         let mut any = PerSide::<Vec<Entry>>::default();
-        let mut waiting = PerSide::<Vec<Entry>>::default();
+        let mut first_waiting = PerSide::<Vec<Entry>>::default();
+        let mut any_waiting = PerSide::<Vec<Entry>>::default();
         let mut middle = PerSide::<Vec<Entry>>::default();
         let mut middle_waiting = PerSide::<Vec<Entry>>::default();
         for (number, rule) in (0..).zip(&rules) {
@@ -163,14 +166,15 @@ impl TransportRules {
                         middle_waiting[side].push(entry.waiting_for(peer_reach));
                     }
                 }
-                match rule.messages {
-                    Messages::First => first[side].push(entry.clone()),
-                    Messages::Any => any[side].push(entry.clone()),
+                let (these, waiting) = match rule.messages {
+                    Messages::First => (&mut first, &mut first_waiting),
+                    Messages::Any => (&mut any, &mut any_waiting),
                     Messages::Middle => continue,
-                }
+                };
                 if peer_reach > 0 {
                     waiting[side].push(entry.waiting_for(peer_reach));
                 }
+                these[side].push(entry);
             }
         }
         let index = |entries: PerSide<Vec<Entry>>| PerSide {
@@ -178,11 +182,13 @@ impl TransportRules {
             server: MessageIndex::new(entries.server, &rules),
         };
         let (first, any, middle) = (index(first), index(any), index(middle));
+        let (first_waiting, middle_waiting) = (index(first_waiting), index(middle_waiting));
         Self {
             rules,
             first,
             any,
-            waiting,
+            first_waiting,
+            any_waiting,
             middle,
             middle_waiting,
         }
@@ -246,14 +252,10 @@ impl TransportRules {
             let which = (0, Which::All);
             self.middle[side].candidates(&input, opening, which, |rule| attempt(rule, side));
         }
-        let other = opening.stream(!side);
-        if !other.is_empty() {
-            let head = head_of(other.bytes);
-            for entry in &self.middle_waiting[!side] {
-                if entry.fits_head(head) {
-                    attempt(entry.rule, !side);
-                }
-            }
+        if let Some(input) = input_of_start(opening, Start::Middle, !side) {
+            let which = (0, Which::All);
+            self.middle_waiting[!side]
+                .candidates(&input, opening, which, |rule| attempt(rule, !side));
         }
     }
 
@@ -265,19 +267,16 @@ impl TransportRules {
         (seen, wanted): (usize, Which),
         mut attempt: impl FnMut(u32, Side, Option<&[u8]>),
     ) {
-        let waiting = &self.waiting[side];
-        let stream: Stream<'_> = opening.stream(side);
-        if stream.is_empty() {
+        if let Some(input) = input_of_first(opening, side) {
+            let which = (seen, wanted);
+            self.first_waiting[side]
+                .candidates(&input, opening, which, |rule| attempt(rule, side, None));
+        }
+        if opening.stream(side).is_empty() {
             return;
         }
-        let head = head_of(stream.bytes);
-        for entry in waiting.iter().filter(|entry| entry.is(wanted)) {
-            let first = self
-                .rules
-                .get(entry.rule as usize)
-                .map(|rule| rule.messages);
-            let plausible = first != Some(Messages::First) || entry.fits_head(head);
-            if (seen == 0 || seen < entry.reach) && plausible {
+        for entry in &self.any_waiting[side] {
+            if entry.is(wanted) && (seen == 0 || seen < entry.reach) {
                 attempt(entry.rule, side, None);
             }
         }

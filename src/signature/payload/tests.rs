@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::flow::Stream;
 use crate::flow::opening::Script;
 use crate::signature::{SignatureSet, SourceFile};
 use crate::verdict::Evidence;
