@@ -72,11 +72,14 @@ pub enum Service {
     Ads,
     Push,
     Vpn,
+    Live,
+    Telemetry,
+    Upload,
 }
 
 impl Service {
     /// Every service, in the order of [`Service`].
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::Chat,
         Self::Voice,
         Self::Video,
@@ -90,6 +93,9 @@ impl Service {
         Self::Ads,
         Self::Push,
         Self::Vpn,
+        Self::Live,
+        Self::Telemetry,
+        Self::Upload,
     ];
 
     /// The slug records carry.
@@ -108,6 +114,9 @@ impl Service {
             Self::Ads => "ads",
             Self::Push => "push",
             Self::Vpn => "vpn",
+            Self::Live => "live",
+            Self::Telemetry => "telemetry",
+            Self::Upload => "upload",
         }
     }
 }

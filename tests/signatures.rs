@@ -175,24 +175,23 @@ fn ids_are_given_out_once() {
     }
 }
 
+/// What `signatures name` says of names, some of them from standard input.
+fn name(words: &[&str], input: &str) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_ottometer"))
+        .args(["signatures", "name"])
+        .args(words)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(input.as_bytes()).unwrap();
+    drop(stdin);
+    String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
+}
+
 #[test]
 fn names_are_said_to_be_whose_they_are() {
-    let name = |words: &[&str], input: &str| {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ottometer"))
-            .args(["signatures", "name"])
-            .args(words)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(input.as_bytes())
-            .unwrap();
-        String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
-    };
     let lines = name(
         &["www.google.co.uk", "-", "--format", "json"],
         "WWW.weixin.qq.com\n\n a..b \nx.invalid",
@@ -229,4 +228,36 @@ fn names_are_said_to_be_whose_they_are() {
         "kind,category,hosts,share\ncategory,web,2,0.500000\nnamed,,2,0.500000\n\
          unknown,,1,0.250000\nno-name,,1,0.250000\n"
     );
+}
+
+/// `hosts.tsv`: hosts whose owner is certain, written from what their operators say of them and not
+/// from the signatures.
+#[test]
+fn well_known_hosts_have_their_application_and_service() {
+    let table = include_str!("hosts.tsv");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .skip(1)
+        .map(|line| line.split('\t').collect())
+        .collect();
+    let hosts: Vec<&str> = rows.iter().map(|row| row[0]).collect();
+    let told = name(&["-", "--format", "json"], &hosts.join("\n"));
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for (row, line) in rows.iter().zip(told.lines()) {
+        let &[host, app, service, source] = row.as_slice() else {
+            panic!("{row:?}: expected host, app, service and source");
+        };
+        assert!(!source.is_empty(), "{row:?}");
+        let found: serde_json::Value = serde_json::from_str(line).unwrap();
+        assert_eq!(found["host"], host);
+        let found = [&found["app"], &found["service"]].map(|of| of.as_str().unwrap_or("-"));
+        if found != [app, service] {
+            wrong.push(format!("{host}: {found:?}, expected {app} {service}"));
+        }
+        named += 1;
+    }
+    assert_eq!(named, rows.len());
+    assert!(named >= 500, "{named}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
