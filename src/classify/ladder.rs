@@ -148,6 +148,18 @@ impl<'a> View<'a> {
         self.facts.and_then(|facts| facts.proto)
     }
 
+    /// What the rules of a protocol say is carried in what was recognised here: IPP in HTTP, DNS in TLS.
+    fn carried(&self) -> Option<Proto> {
+        let carrier = self.recognised()?;
+        let carried = self.best(|tag| {
+            tag.app.is_none()
+                && tag.proto.is_some_and(|proto| proto != carrier)
+                && (tag.evidence == Evidence::PayloadProof
+                    || self.set.rule_reads_carrier(tag.rule))
+        });
+        carried?.proto
+    }
+
     /// The strongest tag of this level for which `wanted` holds.
     fn best(&self, wanted: impl Fn(&Tag) -> bool) -> Option<Tag> {
         let mut best: Option<Tag> = None;
@@ -251,13 +263,15 @@ fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
     }
 }
 
-/// What is spoken innermost, as far as it is known, behind what carries it: read, or else announced.
+/// What is spoken innermost, as far as it is known, in or behind what carries it: read, or else announced.
 fn inner(view: &View<'_>) -> Option<Proto> {
     view.levels().find_map(|level| {
-        let outer = level.outer?;
-        level
-            .spoken()
-            .or_else(|| outer.facts?.http.as_deref()?.announced)
+        level.carried().or_else(|| {
+            let outer = level.outer?;
+            level
+                .spoken()
+                .or_else(|| outer.facts?.http.as_deref()?.announced)
+        })
     })
 }
 

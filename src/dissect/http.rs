@@ -579,6 +579,10 @@ impl<'a> RequestFields<'a> {
             .and_then(host_of)
             .or_else(|| host_of(self.origin?));
         http.headers = self.kept;
+        // Which protocol is to be spoken in a WebSocket signatures may test as well.
+        if let Some(list) = self.subprotocol.and_then(|it| text(it, MAX_KEPT_VALUE)) {
+            http.headers.push(("sec-websocket-protocol".into(), list));
+        }
     }
 }
 

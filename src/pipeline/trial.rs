@@ -38,9 +38,8 @@ impl Outcome {
                 return false;
             };
             let app = tag.app.is_none_or(|app| self.named.app == Some(app));
-            let proto = tag
-                .proto
-                .is_none_or(|proto| self.named.proto == Some(proto));
+            let spoken = [self.named.proto, self.named.inner];
+            let proto = tag.proto.is_none_or(|proto| spoken.contains(&Some(proto)));
             self.named.decider == Some(Decider::Rule(rule)) || app && proto
         };
         let mut held = rules

@@ -265,7 +265,7 @@ pub static FIELDS: &[Field<Get>] = &[
         "inner_proto",
         Text,
         "what is spoken inside that, if it carries another protocol: TLS behind STARTTLS, \
-         HTTP behind SOCKS, ...; of several in one another, the innermost that is known",
+         HTTP behind SOCKS, IPP in HTTP, ...; of several in one another, the innermost that is known",
     )
     .read(|view| view.protocol(view.record.named.inner)),
     Column::new("app", Text, "whose service it is")

@@ -203,6 +203,15 @@ impl SignatureSet {
         self.rules.get(rule).map_or(0, |rule| rule.weight)
     }
 
+    /// Whether the rule looks at what was read of a recognised protocol, and so may name one that
+    /// is carried in it.
+    pub fn rule_reads_carrier(&self, rule: RuleId) -> bool {
+        use RuleKind::{Http, Proto, Sip, Stun, Tls};
+        self.rules
+            .get(rule)
+            .is_some_and(|rule| matches!(rule.kind, Http | Proto | Sip | Stun | Tls))
+    }
+
     /// How we know what the rule says; empty where the file does not tell.
     pub fn rule_source(&self, rule: RuleId) -> &str {
         self.rules.source(rule)
