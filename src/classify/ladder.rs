@@ -154,8 +154,7 @@ impl<'a> View<'a> {
         let carried = self.best(|tag| {
             tag.app.is_none()
                 && tag.proto.is_some_and(|proto| proto != carrier)
-                && (tag.evidence == Evidence::PayloadProof
-                    || self.set.rule_reads_carrier(tag.rule))
+                && (tag.evidence == Evidence::PayloadProof || self.set.rule_reads_carrier(tag.rule))
         });
         carried?.proto
     }

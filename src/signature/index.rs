@@ -231,21 +231,32 @@ impl MessageIndex {
 
 impl Group {
     fn new(offset: usize, rules: &[(ByteSet, Entry)]) -> Self {
+        let mut by_byte = Vec::<(u8, &Entry)>::new();
+        for (set, entry) in rules {
+            by_byte.extend(set.iter().map(|byte| (byte, entry)));
+        }
+        // Stable: the entries for a byte stay in the order of their rules.
+        by_byte.sort_by_key(|&(byte, _)| byte);
         let mut starts = Box::new([0; 257]);
         let mut taken = [0; 4];
-        let mut entries = Vec::new();
-        for (byte, start) in (0..=u8::MAX).zip(starts.iter_mut()) {
-            *start = u32::try_from(entries.len()).unwrap_or(u32::MAX);
-            let before = entries.len();
-            let these = rules.iter().filter(|(set, _)| set.contains(byte));
-            entries.extend(these.map(|(_, entry)| entry.clone()));
-            if let Some(word) = taken.get_mut(usize::from(byte) / 64) {
-                *word |= u64::from(entries.len() > before) << (byte % 64);
+        for &(byte, _) in &by_byte {
+            let place = usize::from(byte);
+            if let Some(count) = starts.get_mut(place + 1) {
+                *count += 1;
+            }
+            if let Some(word) = taken.get_mut(place / 64) {
+                *word |= 1 << (byte % 64);
             }
         }
-        if let Some(end) = starts.last_mut() {
-            *end = u32::try_from(entries.len()).unwrap_or(u32::MAX);
+        let mut start = 0;
+        for place in starts.iter_mut() {
+            start += *place;
+            *place = start;
         }
+        let entries = by_byte
+            .into_iter()
+            .map(|(_, entry)| entry.clone())
+            .collect();
         Self {
             offset,
             taken,

@@ -236,8 +236,21 @@ impl ByteSet {
         self.0.iter().map(|word| word.count_ones()).sum()
     }
 
+    /// Its members, rising.
     pub(super) fn iter(self) -> impl Iterator<Item = u8> {
-        (0..=u8::MAX).filter(move |&byte| self.contains(byte))
+        [0, 64, 128, 192]
+            .into_iter()
+            .zip(self.0)
+            .flat_map(|(start, word)| {
+                let mut left = word;
+                std::iter::from_fn(move || {
+                    let bit = u8::try_from(left.trailing_zeros())
+                        .ok()
+                        .filter(|_| left != 0)?;
+                    left &= left - 1;
+                    Some(start + bit)
+                })
+            })
     }
 
     /// Mask and value that all bytes of the set share.

@@ -170,7 +170,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {
 /// that no text can pass for two files.
 pub(super) fn hash(files: &[SourceFile]) -> String {
     let mut files: Vec<_> = files.iter().collect();
-    files.sort_by_key(|file| file.key());
+    files.sort_by_cached_key(|&file| file.key());
     let mut context = digest::Context::new(&digest::SHA256);
     for file in files {
         let (folder, stem) = file.key();
