@@ -35,7 +35,7 @@ use crate::verdict::{Evidence, RuleId, Tag};
 
 use self::behind::MAX_DEPTH;
 use self::calls::Calls;
-use self::explain::{Keep, Trace};
+use self::explain::{Keep, Reached, Trace};
 use self::hosts::Mac;
 use self::inspection::Inspection;
 use self::names::{Answers, Learning, Names};
@@ -557,8 +557,16 @@ impl Classifier {
 
 fn settle<T: AsMut<Classification>>(flow: &mut Flow<T>, named: Named) {
     let at_packet = packets(flow);
+    let reached = Reached {
+        payloads: flow.payload_packets().into(),
+        bytes: flow.counters.client.bytes + flow.counters.server.bytes,
+    };
     flow.close_opening();
-    flow.class.as_mut().verdict = Verdict::Settled { named, at_packet };
+    let class = flow.class.as_mut();
+    if let Some(trace) = class.steps.as_deref_mut() {
+        trace.settled = Some(reached);
+    }
+    class.verdict = Verdict::Settled { named, at_packet };
 }
 
 /// The names of a data connection that FTP's control connection spoke of: what is carried does not
