@@ -60,6 +60,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "classify",
             "signature",
             "record",
+            "verdict",
             "app",
             "time",
         ],

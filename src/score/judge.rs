@@ -2,6 +2,8 @@
 
 use super::seen::{Answer, Flow, Seen};
 use super::truth::{Label, Strength, Truth};
+use crate::signature::SignatureSet;
+use crate::verdict::Evidence;
 
 /// Names of one protocol: that of a label, and what is as right.
 const SAME: &[(&str, &[&str])] = &[
@@ -57,6 +59,9 @@ pub enum Outcome {
     Right,
     /// There is no answer.
     Missed,
+    /// It is another of the same owner, and rests on nothing but the address: many of his applications share
+    /// it, so that nothing better could be said.
+    Owner,
     /// It is another.
     Wrong,
     /// The label asks for nothing, and there is an answer.
@@ -71,6 +76,7 @@ impl Outcome {
         match self {
             Self::Right => "right",
             Self::Missed => "missed",
+            Self::Owner => "owner",
             Self::Wrong => "wrong",
             Self::Extra => "extra",
             Self::Gone => "gone",
@@ -102,27 +108,44 @@ pub struct Judged<'t> {
 }
 
 impl Truth {
-    /// What became of the labels of `capture`. `is_whole`: nothing was taken out of it, so that each of
-    /// its flows must be there.
-    pub fn judge(&self, capture: &str, seen: &Seen, is_whole: bool) -> Vec<Judged<'_>> {
+    /// What became of the labels of `capture`, where applications are as `set` has them. `whole` is what
+    /// was seen before something was taken out of the capture: what was there and is not any more is gone.
+    pub fn judge(
+        &self,
+        capture: &str,
+        seen: &Seen,
+        whole: Option<&Seen>,
+        set: &SignatureSet,
+    ) -> Vec<Judged<'_>> {
         let Some(labels) = self.labels(capture) else {
             return Vec::new();
         };
-        let found = labels.flows.iter();
-        let found =
-            found.map(|(key, label)| judge(key.to_string(), label, seen.flow(key), is_whole));
+        let has_payload = |seen: &Seen, key| seen.flow(key).is_some_and(|flow| flow.has_payload);
+        let found = labels.flows.iter().map(|(key, label)| {
+            let is_gone =
+                whole.is_some_and(|whole| has_payload(whole, key) && !has_payload(seen, key));
+            judge(key.to_string(), label, seen.flow(key), is_gone, set)
+        });
         let lost = labels.lost.iter();
-        let lost = lost.map(|(name, label)| judge(name.clone(), label, None, is_whole));
+        let lost = lost.map(|(name, label)| judge(name.clone(), label, None, false, set));
         found.chain(lost).collect()
     }
 }
 
-fn judge<'t>(flow: String, label: &'t Label, seen: Option<&Flow>, is_whole: bool) -> Judged<'t> {
+fn judge<'t>(
+    flow: String,
+    label: &'t Label,
+    seen: Option<&Flow>,
+    is_gone: bool,
+    set: &SignatureSet,
+) -> Judged<'t> {
     let answer = seen.map(Flow::answer).unwrap_or_default();
-    let is_gone = !is_whole && seen.is_none_or(|flow| !flow.has_payload);
     let outcome = match is_gone {
         true => Outcome::Gone,
-        false => label.outcome(&answer),
+        false => match label.outcome(&answer) {
+            Outcome::Wrong if label.is_of_owner(&answer, set) => Outcome::Owner,
+            outcome => outcome,
+        },
     };
     let bytes = label.bytes.or(seen.map(|flow| flow.bytes));
     Judged {
@@ -139,6 +162,22 @@ fn judge<'t>(flow: String, label: &'t Label, seen: Option<&Flow>, is_whole: bool
 }
 
 impl Label {
+    /// Whether the answer names no more than the address does: an application of the same owner.
+    fn is_of_owner(&self, answer: &Answer, set: &SignatureSet) -> bool {
+        let catalog = set.catalog();
+        let owner = |name: &String| {
+            let app = catalog.app_named(name).and_then(|id| catalog.app(id));
+            app.map(|app| &*app.owner)
+        };
+        self.asks_for_app()
+            && answer.evidence == Some(Evidence::Address)
+            && answer.owner.is_some()
+            && self
+                .apps
+                .iter()
+                .any(|name| owner(name) == answer.owner.as_deref())
+    }
+
     /// Whether an application is asked for. Flows of DNS are no application's volume: a label that has
     /// one tells whose name was asked for.
     fn asks_for_app(&self) -> bool {

@@ -7,6 +7,7 @@ use crate::app::Service;
 use crate::classify::UnknownReason;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
+use crate::verdict::Evidence;
 
 /// The flows of a capture, by their five-tuples.
 #[derive(Debug, Default)]
@@ -32,12 +33,14 @@ pub(super) struct Flow {
 pub struct Answer {
     /// The application's slug.
     pub app: Option<String>,
+    /// Who runs it.
+    pub owner: Option<String>,
     /// The protocol's slug.
     pub protocol: Option<String>,
     /// What is done in it.
     pub service: Option<Service>,
     /// What the name rests on.
-    pub evidence: Option<&'static str>,
+    pub evidence: Option<Evidence>,
 }
 
 impl Seen {
@@ -47,11 +50,15 @@ impl Seen {
         let catalog = set.catalog();
         let answer = Answer {
             app: named.app.map(|app| catalog.app_name(app).to_owned()),
+            owner: named
+                .app
+                .and_then(|app| catalog.app(app))
+                .map(|app| app.owner.to_string()),
             protocol: named
                 .proto
                 .map(|proto| catalog.protocol_name(proto).to_owned()),
             service: named.service,
-            evidence: named.evidence.map(|evidence| evidence.slug()),
+            evidence: named.evidence,
         };
         let bytes = record.counters.client.bytes + record.counters.server.bytes;
         let flow = self.flows.entry(FlowKey::of(record)).or_default();

@@ -231,6 +231,7 @@ fn inputs(scored: &[Scored], width: Option<usize>) -> String {
         Column::number("gone").dropped(0),
         Column::number("right"),
         Column::number("missed").dropped(1),
+        Column::number("owner").dropped(1),
         Column::number("wrong"),
         Column::number("bytes right"),
         Column::number("protocol right").dropped(1),
@@ -241,7 +242,9 @@ fn inputs(scored: &[Scored], width: Option<usize>) -> String {
         .iter()
         .map(|scored| {
             let score = &scored.score;
-            let [right, missed, wrong] = SHARES.map(|it| score.share(Group::Application, it));
+            let share_of = |it| score.share(Group::Application, it);
+            let [right, missed, wrong] = SHARES.map(share_of);
+            let owner = share_of(Outcome::Owner);
             let of_protocol = |it| {
                 let (volume, all) = score.share(Group::Protocol, it);
                 share(volume.flows, all.flows)
@@ -253,6 +256,7 @@ fn inputs(scored: &[Scored], width: Option<usize>) -> String {
                 grouped(score.volume(Group::Application, Outcome::Gone).flows),
                 flows(right),
                 flows(missed),
+                flows(owner),
                 flows(wrong),
                 share(right.0.bytes, right.1.bytes),
                 of_protocol(Outcome::Right),

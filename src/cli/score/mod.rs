@@ -20,8 +20,8 @@ use super::outputs::Files;
 use super::read::Format;
 use super::settings::{Input, Signatures, checked, positive};
 use crate::config::FlowOptions;
-use crate::score::Truth;
 use crate::score::harder::Harder;
+use crate::score::{Seen, Truth};
 use crate::view::number::grouped;
 use crate::view::score::{self, Scored};
 
@@ -198,22 +198,29 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         .transpose()?;
     let mut scored = Vec::new();
     let mut failed = 0;
+    // What was seen before something was taken out of the captures.
+    let mut whole: Vec<Seen> = Vec::new();
     for harder in arguments.inputs() {
         let mut score = crate::score::Score::default();
-        for (capture, seen) in runner.all(&captures, harder, arguments.workers) {
+        let read = runner.all(&captures, harder, arguments.workers);
+        for (place, (capture, seen)) in read.into_iter().enumerate() {
             let seen = match seen {
                 Ok(seen) => seen,
                 Err(error) => {
                     eprintln!("ottometer: warning: passed by: {error:#}");
                     failed += 1;
-                    Default::default()
+                    Seen::default()
                 }
             };
-            for judged in truth.judge(&capture.name, &seen, harder.is_none()) {
+            let before = harder.and_then(|_| whole.get(place));
+            for judged in truth.judge(&capture.name, &seen, before, &set) {
                 score.add(&judged);
                 if let Some(report) = &mut report {
                     report.add(harder, &capture.name, &judged)?;
                 }
+            }
+            if harder.is_none() {
+                whole.push(seen);
             }
         }
         scored.push(Scored { harder, score });

@@ -9,6 +9,7 @@ use anyhow::Context;
 use super::super::outputs::is_standard_output;
 use crate::score::Judged;
 use crate::score::harder::Harder;
+use crate::verdict::Evidence;
 
 const COLUMNS: [&str; 19] = [
     "input",
@@ -83,7 +84,7 @@ impl Report {
             or_dash(answer.app.as_deref()),
             or_dash(answer.service.map(|service| service.slug())),
             or_dash(answer.protocol.as_deref()),
-            or_dash(answer.evidence),
+            or_dash(answer.evidence.map(Evidence::slug)),
             judged.outcome.slug().to_owned(),
             packets.map_or_else(|| "-".to_owned(), |packets| packets.to_string()),
             bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),

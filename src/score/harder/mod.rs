@@ -23,6 +23,7 @@ mod wrap;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use self::ends::{hash, is_from_low, key};
 use self::hello::Cutter;
@@ -41,6 +42,9 @@ const DISTURBED: u64 = 50;
 
 /// How many frames of its flow a late frame lets pass, at most.
 const LATE_BY: usize = 3;
+
+/// How long it is late at most: what takes longer is lost and sent again.
+const LATE_WITHIN: Duration = Duration::from_millis(50);
 
 /// The control bits of who answers.
 const ANSWER: u8 = TcpSegment::SYN | TcpSegment::ACK;
@@ -62,7 +66,7 @@ pub enum Harder {
     Loss5,
     /// Five frames of a hundred come twice.
     Duplicates,
-    /// Five frames of a hundred come one to three packets of their flow late.
+    /// Five frames of a hundred come one to three packets of their flow late, or 50 ms.
     Reordering,
     /// The first 256 bytes of each frame were captured.
     Snap256,
@@ -123,7 +127,9 @@ impl Harder {
             Self::Loss1 => "1 % of the frames are missing",
             Self::Loss5 => "5 % of the frames are missing",
             Self::Duplicates => "5 % of the frames come twice",
-            Self::Reordering => "5 % of the frames come one to three packets of their flow late",
+            Self::Reordering => {
+                "5 % of the frames come one to three packets of their flow late, by 50 ms at most"
+            }
             Self::Snap256 => "frames are cut to 256 bytes",
             Self::Snap96 => "frames are cut to 96 bytes",
             Self::CutHellos => {
@@ -251,13 +257,16 @@ impl Rewriter {
             return;
         }
         let at = frame.at;
+        // It comes when it is seen.
+        let arrives = |late: Late| Rewritten { at, ..late.frame };
+        let overdue = |late: &mut Late| late.frame.at.after(LATE_WITHIN) < at;
+        out.extend(self.late.extract_if(.., overdue).map(arrives));
         out.push(Rewritten::of(&frame));
         for late in self.late.iter_mut().filter(|late| late.flow == flow) {
             late.behind = late.behind.saturating_sub(1);
         }
         let due = self.late.extract_if(.., |late| late.behind == 0);
-        // It comes when it is seen.
-        out.extend(due.map(|late| Rewritten { at, ..late.frame }));
+        out.extend(due.map(arrives));
     }
 }
 
