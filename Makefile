@@ -1,5 +1,5 @@
 # `make demo` and `make test` are all a new user needs; see README.md.
-.PHONY: demo test lint deny setup setup-tests build captures bench bench-peers fuzz soak
+.PHONY: demo test lint deny setup setup-tests build captures false-names bench bench-peers fuzz soak
 
 CARGO ?= cargo
 BENCH_DATA ?= bench-data
@@ -26,6 +26,12 @@ demo: build
 # Builds the captures of pcaps/ that are not recorded; nothing changes unless a builder did.
 captures: setup
 	$(CARGO) run --locked --quiet --package ottometer-captures -- pcaps
+
+# Looks for names that are not there: every rule over the captures of pcaps/, and over millions of conversations
+# that mean nothing, of all lengths and on all ports of rules; see docs/accuracy.md.
+false-names: setup
+	OTTOMETER_NOISE=all $(CARGO) test --locked --profile quick --features "$(FEATURES)" --lib --test tests -- \
+		noise_tests false_names
 
 # Says at its end which tests were skipped, and why.
 test: setup

@@ -50,6 +50,21 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
+    (
+        "score",
+        &[
+            "capture",
+            "decode",
+            "flow",
+            "dissect",
+            "classify",
+            "signature",
+            "record",
+            "verdict",
+            "app",
+            "time",
+        ],
+    ),
     ("encode", &["record", "signature", "dissect", "app", "time"]),
     ("sink", &["encode", "record", "usage", "signature", "time"]),
     (
@@ -57,6 +72,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "capture",
             "encode",
+            "score",
             "record",
             "usage",
             "classify",
@@ -121,6 +137,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "classify",
             "signature",
             "usage",
+            "score",
             "record",
             "encode",
             "sink",

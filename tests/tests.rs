@@ -41,6 +41,12 @@ mod parquet;
 // Every shape of the summary.
 mod summaries;
 
+// Rules that hold where they should not.
+mod false_names;
+
+// How much of the names is right, on captures as they are and made harder.
+mod score;
+
 // What is shown and written of flows: frames, bytes of those without a name.
 mod frames;
 

@@ -150,6 +150,24 @@ impl Inputs {
         })
     }
 
+    /// A capture that is open already, by itself.
+    pub fn of_reader(reader: Reader, options: &Options) -> Self {
+        let turn = (reader.first_at(), 0);
+        let file = Unread::Open(Box::new(reader), None);
+        Self {
+            options: options.clone(),
+            waiting: VecDeque::from([Waiting { turn, file }]),
+            open: Vec::new(),
+            size: None,
+            counts: Counts::default(),
+            given: 0,
+            watermark: Timestamp::default(),
+            position: 0,
+            damages: Vec::new(),
+            passed_by: Vec::new(),
+        }
+    }
+
     /// Fills `block` with the next frames; whatever it held is gone. `false` at the end of the
     /// last file.
     ///

@@ -109,16 +109,18 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Ends the file, which is a capture without frames if there were none.
+    /// Ends the file, which is a capture without frames if there were none, and gives back what it was
+    /// written to.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
-    pub fn finish(mut self) -> Result<(), Error> {
+    pub fn finish(mut self) -> Result<W, Error> {
         if !self.begun {
             self.begin(LinkType::ETHERNET)?;
         }
-        Ok(self.out.flush()?)
+        self.out.flush()?;
+        Ok(self.out)
     }
 
     /// Writes what must stand before a frame of this link type.

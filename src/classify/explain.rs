@@ -36,6 +36,17 @@ pub struct Trace {
     pub messages: Vec<(Side, u32)>,
     /// What was in the opening, if it was kept.
     pub opening: Option<Box<Kept>>,
+    /// How far the flow had come when it was settled.
+    pub settled: Option<Reached>,
+}
+
+/// How far a flow has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reached {
+    /// Its packets that carried a payload.
+    pub payloads: u32,
+    /// Bytes of all its packets, whole frames as on the wire.
+    pub bytes: u64,
 }
 
 /// An opening that was kept.

@@ -35,7 +35,7 @@ use crate::verdict::{Evidence, RuleId, Tag};
 
 use self::behind::MAX_DEPTH;
 use self::calls::Calls;
-use self::explain::{Keep, Trace};
+use self::explain::{Keep, Reached, Trace};
 use self::hosts::Mac;
 use self::inspection::Inspection;
 use self::names::{Answers, Learning, Names};
@@ -558,7 +558,15 @@ impl Classifier {
         }
         flow.close_opening(&mut self.openings);
         let at_packet = packets(flow);
-        flow.class.as_mut().verdict = Verdict::Settled { named, at_packet };
+        let reached = Reached {
+            payloads: flow.payload_packets().into(),
+            bytes: flow.counters.client.bytes + flow.counters.server.bytes,
+        };
+        let class = flow.class.as_mut();
+        if let Some(trace) = class.steps.as_deref_mut() {
+            trace.settled = Some(reached);
+        }
+        class.verdict = Verdict::Settled { named, at_packet };
     }
 }
 

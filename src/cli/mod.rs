@@ -14,6 +14,7 @@ mod outputs;
 mod read;
 mod records;
 mod reload;
+mod score;
 mod screen;
 mod select;
 mod settings;
@@ -35,6 +36,7 @@ Examples:
   tcpdump -w - -i eth0 | ottometer read -           standard input
   ottometer read trace.pcap --write-pcap odd.pcapng --unknown
   ottometer explain trace.pcap --flow 10.0.0.1:50000
+  ottometer score --truth truth.tsv captures/       how much of that is right?
   ottometer interfaces                              what can be captured
   sudo ottometer live -i eth1 --tui                 a mirror port, live
   ottometer reload --dry-run --config ottometer.toml   what would new signatures change?
@@ -57,6 +59,8 @@ enum Command {
     Live(Box<live::Arguments>),
     /// Show for each flow what was seen, which rules matched and which one decided.
     Explain(Box<explain::Arguments>),
+    /// Measure against known flows how much of the names is right, on captures as they are or made harder.
+    Score(Box<score::Arguments>),
     /// List what can be captured, with link state and addresses.
     Interfaces(interfaces::Arguments),
     /// Check, test, list or show signatures.
@@ -91,6 +95,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Command::Read(arguments) => read::run(*arguments),
         Command::Live(arguments) => live::run(&arguments, words.get(1..).unwrap_or_default()),
         Command::Explain(arguments) => explain::run(*arguments),
+        Command::Score(arguments) => score::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

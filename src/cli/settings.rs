@@ -59,13 +59,18 @@ impl Input {
 
     /// Opens what is read, until `stop` is asked for.
     pub(super) fn open(&self, stop: &Stop) -> anyhow::Result<Inputs> {
+        self.open_these(&self.files, stop)
+    }
+
+    /// Opens some of what is read.
+    pub(super) fn open_these(&self, files: &[PathBuf], stop: &Stop) -> anyhow::Result<Inputs> {
         let options = file::Options {
             filter: self.filter.clone(),
             stop: stop.clone(),
             pass_by: !self.strict,
             ..file::Options::default()
         };
-        match Inputs::open(&self.files, &options) {
+        match Inputs::open(files, &options) {
             // Not even a header had come yet: that is an input without frames.
             Err(
                 Error::Empty { .. }

@@ -322,6 +322,11 @@ impl DropReason {
     }
 }
 
+/// The outermost IP packet of `frame`, as far as it was captured, and how long it is; `None` if there is none.
+pub fn ip_packet<'a>(frame: &Frame<'a>) -> Option<(&'a [u8], usize)> {
+    decoder::outermost(frame)?.whole()
+}
+
 /// The link type that a frame was dropped for as [`DropReason::UnknownLink`]: its own, or the one
 /// that a header before the frame itself names.
 #[cold]

@@ -34,6 +34,19 @@ impl<'a> Network<'a> {
         }
     }
 
+    /// What was captured of it, without what lies behind its end, and how long it is.
+    pub(super) fn whole(&self) -> Option<(&'a [u8], usize)> {
+        let (span, len) = match *self {
+            Self::V4(span) => (span, Ipv4::parse(span.bytes).ok()?.total_len()),
+            Self::V6(span) => {
+                let len = Ipv6::parse(span.bytes).ok()?.payload_len();
+                (span, len.map(|len| Ipv6::LEN + len))
+            }
+        };
+        let packet = len.map_or(span, |len| span.limit(len));
+        Some((packet.bytes, packet.len))
+    }
+
     /// Whether this can be what it is taken for: version, header length and total length agree with
     /// the octets there are. What a type or a label says is believed on this condition.
     pub(super) fn is_plausible(&self) -> bool {

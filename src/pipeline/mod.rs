@@ -52,6 +52,9 @@ pub use self::duplicates::Duplicates;
 pub use self::marks::FlowIds;
 
 #[cfg(test)]
+mod noise;
+
+#[cfg(test)]
 mod noise_tests;
 #[cfg(test)]
 mod tests;

@@ -1,52 +1,17 @@
 //! Bytes that mean nothing have no name: every rule and every dissector, through the real
-//! classifier, over constant, counting, repeating and random messages.
+//! classifier, over the messages of `noise`, several 100,000 conversations.
 //!
-//! `OTTOMETER_NOISE=all cargo test --profile quick noise` looks at all lengths and ports.
+//! `make false-names` looks at all lengths and ports.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::noise::{Noise, noises};
 use super::trial::Trial;
 use crate::flow::{Side, Transport};
 use crate::signature::{Conversation, SignatureSet};
 use crate::verdict::Evidence;
-
-/// How the bytes of a conversation go on.
-#[derive(Clone, Debug)]
-enum Noise {
-    Constant(u8),
-    /// From this byte on, in steps of the other.
-    Counting(u8, u8),
-    Repeating(Vec<u8>),
-    Random(u64),
-}
-
-impl Noise {
-    /// Message `number` of a conversation.
-    fn message(&self, number: usize, len: usize) -> Vec<u8> {
-        match self {
-            Self::Constant(byte) => vec![*byte; len],
-            Self::Counting(first, step) => {
-                let byte = |at: usize| first.wrapping_add((at as u8).wrapping_mul(*step));
-                (0..len).map(byte).collect()
-            }
-            Self::Repeating(period) => period.iter().copied().cycle().take(len).collect(),
-            Self::Random(seed) => {
-                let mut state = seed ^ ((number as u64) << 32);
-                let next = || {
-                    // SplitMix64.
-                    state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-                    let mut z = state;
-                    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-                    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-                    (z ^ (z >> 31)) as u8
-                };
-                std::iter::repeat_with(next).take(len).collect()
-            }
-        }
-    }
-}
 
 /// Who sends, message by message.
 const SHAPES: &[&[Side]] = {
@@ -58,67 +23,6 @@ const SHAPES: &[&[Side]] = {
         &[C, C, C, C, C, C, C, C],
     ]
 };
-
-fn noises(all: bool) -> Vec<Noise> {
-    let mut noises: Vec<_> = (0..=255).map(Noise::Constant).collect();
-    let starts: &[u8] = &[0, 1, 2, 5, 16, 20, 22, 32, 48, 64, 65, 97, 128, 255];
-    for &start in starts {
-        for step in [1, 2, 255] {
-            noises.push(Noise::Counting(start, step));
-        }
-    }
-    if all {
-        noises.extend((0..=255).map(|start| Noise::Counting(start, 1)));
-    }
-    let periods: &[&[u8]] = &[
-        b"\0\x01",
-        b"\x01\0",
-        b"\0\xff",
-        b"\xff\0",
-        b"\0\0\0\x01",
-        b"\x01\0\0\0",
-        b"\0\0\x01",
-        b"\r\n",
-        b"A\r\n",
-        b"AB",
-        b"abc",
-        b"0123456789",
-        b"0123456789abcdef",
-        b"Hello, world! ",
-        b"The quick brown fox\r\n",
-        b"\xaa\x55",
-        b"\xde\xad\xbe\xef",
-        b"\x80\0",
-        b"\0\x02",
-        b"\0\x04",
-        b"\0\x08",
-        b"\x02\0",
-        b"\x04\0",
-        b"\x08\0",
-        b"\x10\0",
-        b"\0\x10",
-        b"\x20\0\0",
-        b"\x01\x01\0\0",
-        b"a b ",
-        b"key=value&",
-        b"{\"a\":1},",
-        b"<a/>",
-        b"\x7f\x7f\0",
-        b"x\0",
-        b"\0x",
-    ];
-    noises.extend(
-        periods
-            .iter()
-            .map(|period| Noise::Repeating(period.to_vec())),
-    );
-    for (seed, len) in (0..if all { 400 } else { 40 }).zip((2..=16).cycle()) {
-        let period = Noise::Random(1_000 + seed).message(0, len);
-        noises.push(Noise::Repeating(period));
-    }
-    noises.extend((0..if all { 2_000 } else { 100 }).map(Noise::Random));
-    noises
-}
 
 /// Ports that rules and dissectors look at.
 fn ports(transport: &str) -> Vec<u16> {

@@ -22,7 +22,7 @@ pub use only::{KeptBack, Only};
 pub use run::{RunEnd, RunRecord};
 pub use usage::{Interval, Intervals, UsageRecord};
 
-pub(crate) use names::{decider_name, transport_name};
+pub(crate) use names::{decider_name, transport_by_name, transport_name};
 
 use std::borrow::Cow;
 use std::net::IpAddr;

@@ -32,6 +32,15 @@ pub(crate) fn transport_name(protocol: IpProtocol) -> Cow<'static, str> {
     name.into()
 }
 
+/// The transport protocol of this name, or number.
+pub(crate) fn transport_by_name(name: &str) -> Option<IpProtocol> {
+    let mut all = (0..=u8::MAX).map(IpProtocol);
+    let is_it = |protocol: &IpProtocol| {
+        transport_name(*protocol).eq_ignore_ascii_case(name) || protocol.0.to_string() == name
+    };
+    all.find(is_it)
+}
+
 /// What decided, as records and `explain` name it: a rule, or `dissector:NAME`.
 pub(crate) fn decider_name(decider: Decider, set: &SignatureSet) -> Cow<'_, str> {
     match decider {

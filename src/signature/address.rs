@@ -60,9 +60,22 @@ impl Prefix {
     }
 }
 
+/// The address that stands for `address`: an IPv4 address in IPv6 clothes is that one, be it mapped (RFC 4291
+/// section 2.5.5.2) or, for a translator, behind the well-known prefix `64:ff9b::/96` (RFC 6052 section 2.1),
+/// as clients of networks without IPv4 write their servers'.
+fn undressed(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => match v6.octets() {
+            [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0, a, b, c, d] => IpAddr::from([a, b, c, d]),
+            _ => IpAddr::V6(v6),
+        },
+        v4 => v4,
+    }
+}
+
 /// Whether it is IPv6, the bits, and how many. An IPv4 address in IPv6 clothes is IPv4.
 fn family(address: IpAddr) -> (bool, u128, u32) {
-    match address.to_canonical() {
+    match undressed(address) {
         IpAddr::V4(v4) => (false, u128::from(v4.to_bits()), 32),
         IpAddr::V6(v6) => (true, v6.to_bits(), 128),
     }
@@ -145,7 +158,7 @@ impl AddressTable {
 
     /// The rule of the longest prefix around `address`.
     pub(super) fn find(&self, address: IpAddr) -> Option<RuleId> {
-        match address.to_canonical() {
+        match undressed(address) {
             IpAddr::V4(v4) => {
                 let bits = v4.to_bits();
                 let high = (bits >> 16) as usize;
@@ -168,7 +181,7 @@ impl AddressTable {
         let Some(owned) = self.owned.get(usize::from(file)) else {
             return false;
         };
-        match address.to_canonical() {
+        match undressed(address) {
             IpAddr::V4(v4) => within(&owned.v4, v4.to_bits()),
             IpAddr::V6(v6) => within(&owned.v6, v6.to_bits()),
         }

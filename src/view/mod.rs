@@ -7,6 +7,7 @@
 pub mod history;
 pub mod live;
 pub mod metrics;
+pub mod score;
 pub mod snapshot;
 pub mod status;
 pub mod summary;

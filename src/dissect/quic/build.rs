@@ -1,5 +1,5 @@
-//! Builds Initial packets as a client or server sends them, for tests, benches and sample
-//! captures: the other way round of what this module reads.
+//! Builds Initial packets as a client or server sends them, for tests, benches, sample
+//! captures and captures made harder: the other way round of what this module reads.
 //!
 //! ```
 //! use ottometer::dissect::quic::build;
@@ -11,9 +11,11 @@
 //! ```
 
 use super::crypto::{Keys, TAG_LEN};
-use super::header::MIN_INITIAL_DATAGRAM;
+use super::frames::CryptoFrames;
+use super::header::{MIN_INITIAL_DATAGRAM, Packet, Packets, connection_id, variable};
 use super::version::{Handshake, PacketType, version};
 use crate::flow::Side;
+use crate::wire::reader::Reader;
 
 /// How much of a ClientHello [`initial_packets`] puts into one datagram.
 const HELLO_BYTES_A_DATAGRAM: usize = 1100;
@@ -83,6 +85,64 @@ impl<'a> Initial<'a> {
         let salt = *version.salts.first()?;
         Keys::derive(salt, version.labels, self.keyed_by, self.sender)?.seal(bytes, number_offset)
     }
+}
+
+/// A client's Initial packet, opened.
+#[derive(Clone, Debug)]
+pub struct Apart {
+    /// The version.
+    pub version: u32,
+    /// Destination Connection ID.
+    pub dcid: Vec<u8>,
+    /// Source Connection ID.
+    pub scid: Vec<u8>,
+    /// The token.
+    pub token: Vec<u8>,
+    /// Packet number.
+    pub number: u32,
+    /// Its CRYPTO frames: offset and bytes.
+    pub crypto: Vec<(usize, Vec<u8>)>,
+    /// Frames are those of gQUIC.
+    pub is_google: bool,
+    /// Bytes of the datagram that the packet takes.
+    pub len: usize,
+}
+
+/// Opens the client's Initial packet that `datagram` begins with, by the keys that derive from
+/// `keyed_by`; without it, from the packet's own Destination Connection ID. `None` when it is none, is
+/// cut, or has other keys.
+pub fn take_apart(datagram: &[u8], keyed_by: Option<&[u8]>) -> Option<Apart> {
+    let Some(Packet::Long(packet)) = Packets::new(datagram).next() else {
+        return None;
+    };
+    if packet.kind != PacketType::Initial || packet.cut {
+        return None;
+    }
+    let mut reader = Reader::new(packet.bytes);
+    reader.skip(1 + 4)?;
+    let dcid = connection_id(&mut reader)?;
+    let scid = connection_id(&mut reader)?;
+    let token = usize::try_from(variable(&mut reader)?).ok()?;
+    let token = reader.take(token)?;
+    let version = packet.version;
+    let salt = *version.salts.first()?;
+    let keyed_by = keyed_by.unwrap_or(dcid);
+    let keys = Keys::derive(salt, version.labels, keyed_by, Side::Client)?;
+    let (mut next, mut scratch) = (0, Vec::new());
+    let frames = keys.open(&packet, &mut next, &mut scratch)?;
+    let crypto = CryptoFrames::new(scratch.get(frames)?, version.google_frames);
+    let crypto =
+        crypto.map(|(offset, bytes)| Some((usize::try_from(offset).ok()?, bytes.to_vec())));
+    Some(Apart {
+        version: packet.number,
+        dcid: dcid.to_vec(),
+        scid: scid.to_vec(),
+        token: token.to_vec(),
+        number: u32::try_from(next.checked_sub(1)?).ok()?,
+        crypto: crypto.collect::<Option<_>>()?,
+        is_google: version.google_frames,
+        len: packet.bytes.len(),
+    })
 }
 
 /// What a client sends first: `hello` (for Q050 a CHLO, else a ClientHello with its four-byte

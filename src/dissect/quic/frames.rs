@@ -9,7 +9,7 @@ use crate::wire::reader::Reader;
 
 /// How much of a handshake is kept. An opening keeps no more of a side than this, so bytes
 /// further on can never be joined to the first.
-const LIMIT: usize = 16 * 1024;
+pub(super) const LIMIT: usize = 16 * 1024;
 
 /// The CRYPTO frames of a packet, in its order: offset and bytes.
 ///
@@ -184,6 +184,25 @@ impl CryptoStream {
         }
     }
 
+    /// The runs of bytes that are there, behind those that `prefix` gives.
+    pub(super) fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut at = self.whole;
+        std::iter::from_fn(move || {
+            let start = self.next(at, true)?;
+            at = self.next(start, false).unwrap_or(self.bytes.len());
+            self.bytes.get(start..at)
+        })
+    }
+
+    /// The first byte from `at` on that is there, or the first that is not.
+    fn next(&self, at: usize, there: bool) -> Option<usize> {
+        let has = |at: &usize| {
+            let word = self.there.get(at / 64);
+            word.is_some_and(|word| word >> (at % 64) & 1 != 0) == there
+        };
+        (at..self.bytes.len()).find(has)
+    }
+
     /// The bytes from the first to the first that is missing.
     pub(super) fn prefix(&self) -> &[u8] {
         self.bytes.get(..self.whole).unwrap_or_default()
@@ -226,6 +245,22 @@ mod tests {
             let frames: Vec<_> = CryptoFrames::new(payload, google).collect();
             assert_eq!(frames, expected, "{payload:02x?}");
         }
+    }
+
+    #[test]
+    fn pieces_are_what_is_there_behind_a_gap() {
+        let mut stream = CryptoStream::new();
+        let pieces = |stream: &CryptoStream| -> Vec<Vec<u8>> {
+            stream.pieces().map(<[u8]>::to_vec).collect()
+        };
+        assert!(pieces(&stream).is_empty());
+        stream.add(0, b"ab");
+        assert!(pieces(&stream).is_empty());
+        stream.add(70, b"xyz");
+        stream.add(60, b"0123456789");
+        stream.add(200, b"z");
+        assert_eq!(stream.prefix(), b"ab");
+        assert_eq!(pieces(&stream), [b"0123456789xyz".to_vec(), b"z".to_vec()]);
     }
 
     #[test]

@@ -250,7 +250,8 @@ impl Long<'_> {
     }
 }
 
-fn connection_id<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
+/// A connection ID with its length before it.
+pub(super) fn connection_id<'a>(reader: &mut Reader<'a>) -> Option<&'a [u8]> {
     let len = reader.u8().filter(|&len| len <= MAX_CONNECTION_ID)?;
     reader.take(len.into())
 }

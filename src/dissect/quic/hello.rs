@@ -1,12 +1,14 @@
 //! The client's hello: from its Initial packets, opened, or the frames of gQUIC.
 
 use super::crypto::Keys;
-use super::frames::{CryptoFrames, CryptoStream};
+use super::frames::{CryptoFrames, CryptoStream, LIMIT};
 use super::header::Long;
 use super::version::{Handshake, Version};
 use super::{gquic, parameters};
 use crate::dissect::Facts;
-use crate::dissect::tls::{HelloOver, HelloRead, read_client_hello, read_cut_client_hello};
+use crate::dissect::tls::{
+    HelloOver, HelloRead, name_in_piece, read_client_hello, read_cut_client_hello,
+};
 use crate::flow::Side;
 
 /// How far the hello is.
@@ -68,6 +70,10 @@ impl Hello {
             (self.state, self.handshake, &self.parts)
         {
             message(handshake, parts.prefix(), true, facts);
+            if facts.server_name.is_none() && handshake == Handshake::Tls {
+                // Clients scatter the hello: of what is lost or cut off the name need not be a part.
+                facts.server_name = parts.pieces().find_map(name_in_piece);
+            }
         }
     }
 }
@@ -174,15 +180,19 @@ impl<'a> Opener<'a> {
     }
 }
 
-/// Whether `payload` begins with the beginning of a hello. Stands in for the proof that a packet
-/// cannot give when its tag was cut off.
+/// Whether `payload` begins with the beginning of a hello, or with two pieces of one. Stands in for the
+/// proof that a packet cannot give when its tag was cut off.
 fn begins_hello(payload: &[u8], version: &Version) -> bool {
-    let Some((0, bytes)) = CryptoFrames::new(payload, version.google_frames).next() else {
-        return false;
-    };
-    match version.handshake {
+    let mut frames = CryptoFrames::new(payload, version.google_frames);
+    match (frames.next(), version.handshake) {
         // Type, length of less than 2^16, legacy_version
-        Handshake::Tls => matches!(bytes, [1, 0, _, _, 3, 3, ..]),
-        Handshake::QuicCrypto => bytes.starts_with(b"CHLO"),
+        (Some((0, [1, 0, _, _, 3, 3, ..])), Handshake::Tls) => true,
+        (Some((0, bytes)), Handshake::QuicCrypto) => bytes.starts_with(b"CHLO"),
+        // Each has a type, an offset of no more than a hello is long, and a length that fits.
+        (Some((first, one)), Handshake::Tls) => frames.next().is_some_and(|(second, other)| {
+            let is_apart = first.abs_diff(second) >= one.len().min(other.len()) as u64;
+            first.max(second) < LIMIT as u64 && is_apart && first != second
+        }),
+        _ => false,
     }
 }

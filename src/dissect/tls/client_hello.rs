@@ -230,6 +230,36 @@ fn server_name(data: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// The server name in a piece out of the middle of a ClientHello. Where in it the piece lies is not known, so
+/// the extension has to prove itself (RFC 6066 section 3): its type, a list of one name, three lengths that
+/// agree, and a host name of more than one label.
+pub(crate) fn name_in_piece(piece: &[u8]) -> Option<Box<str>> {
+    let found = |at: usize| {
+        let mut reader = Reader::new(piece.get(at..)?);
+        let &[
+            0,
+            0,
+            extension_high,
+            extension_low,
+            list_high,
+            list_low,
+            0,
+            high,
+            low,
+        ] = reader.array()?
+        else {
+            return None;
+        };
+        let extension = u16::from_be_bytes([extension_high, extension_low]);
+        let list = u16::from_be_bytes([list_high, list_low]);
+        let len = u16::from_be_bytes([high, low]);
+        let agrees = list.checked_add(2) == Some(extension) && len.checked_add(3) == Some(list);
+        let name = reader.take(len.into()).filter(|_| agrees)?;
+        host_name(name).filter(|name| name.contains('.'))
+    };
+    (0..piece.len()).find_map(found)
+}
+
 /// The entries of a ProtocolNameList (RFC 7301 section 3.1).
 fn protocols(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut list = Reader::new(data.get(2..).unwrap_or_default());
