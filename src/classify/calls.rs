@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::generations::Generations;
+use super::places::Places;
 use crate::decode::{IpProtocol, Packet};
 use crate::dissect::{Facts, Outcome, sip, stun};
 use crate::flow::{Flow, Opening, Side, Stream, Transport};
@@ -20,7 +21,7 @@ use crate::verdict::Tag;
 const LIFETIME: Duration = Duration::from_secs(300);
 
 /// Addresses one message may announce.
-const MAX_MEDIA: usize = 8;
+const MAX_MEDIA: usize = 16;
 
 /// An endpoint learned less than this ago is not learned anew.
 const REFRESH: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ const REFRESH: Duration = Duration::from_secs(30);
 /// RFC 8489 section 5.
 const MAGIC_COOKIE: [u8; 4] = 0x2112_a442_u32.to_be_bytes();
 
-/// The ports registered for SIP: what its requests look like alone would cost a look at every packet.
+/// The ports registered for SIP, where all that may be a message is read.
 const SIP_PORTS: [u16; 2] = [5060, 5061];
 
 /// Whether `packet` may be, or begin with, a SIP message.
@@ -36,9 +37,11 @@ const SIP_PORTS: [u16; 2] = [5060, 5061];
 pub(super) fn is_sip(packet: &Packet<'_>) -> bool {
     let [sip, sips] = SIP_PORTS;
     let is_sip = |port| port == sip || port == sips;
-    (is_sip(packet.source_port) || is_sip(packet.destination_port))
+    packet.payload.first().is_some_and(u8::is_ascii_uppercase)
         && matches!(packet.protocol, IpProtocol::UDP | IpProtocol::TCP)
-        && packet.payload.first().is_some_and(u8::is_ascii_uppercase)
+        && (is_sip(packet.source_port)
+            || is_sip(packet.destination_port)
+            || sip::may_describe(packet.payload))
 }
 
 /// Whether `packet` is a STUN message by its cookie.
@@ -61,7 +64,7 @@ const BUCKETS: usize = 16_384;
 pub(super) struct Calls {
     endpoints: Generations<SocketAddr, Member>,
     found: Vec<Tag>,
-    media: Vec<SocketAddr>,
+    media: Vec<sip::Media>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -85,22 +88,22 @@ impl Calls {
     /// The most bytes they take.
     pub(super) const MEMORY: usize = Generations::<SocketAddr, Member>::memory(BUCKETS);
 
-    /// Learns from one message.
-    pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
+    /// Learns from one message; media of calls that are no application's goes to `places`.
+    pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet, places: &mut Places) {
         if is_stun(packet) {
             self.learn_stun(packet, set);
         } else {
-            self.learn_sip(packet, set);
+            self.learn_sip(packet, set, places);
         }
     }
 
     /// RFC 3264: SDP in an offer and in its answer says where each side wants to get media.
-    fn learn_sip(&mut self, packet: &Packet<'_>, set: &SignatureSet) {
+    fn learn_sip(&mut self, packet: &Packet<'_>, set: &SignatureSet, places: &mut Places) {
         let mut media = std::mem::take(&mut self.media);
         media.clear();
-        sip::media(packet.payload, &mut |address| {
+        sip::media(packet.payload, &mut |one| {
             if media.len() < MAX_MEDIA {
-                media.push(address);
+                media.push(one);
             }
         });
         if !media.is_empty() {
@@ -110,10 +113,12 @@ impl Calls {
                 packet.destination_port,
             );
             let tag = self.application(packet, source, destination, sip::dissect, set);
-            if tag.is_some() {
-                for &address in &media {
-                    let learned = packet.at;
+            let learned = packet.at;
+            for &sip::Media { address, proto } in &media {
+                if tag.is_some() {
                     self.endpoints.insert(address, Member { tag, learned });
+                } else if let Some(proto) = proto {
+                    places.expect_media(address, proto, learned);
                 }
             }
         }

@@ -1,8 +1,8 @@
 //! Stage 7: what dissectors and rules say of a flow becomes its one [`Verdict`].
 //!
 //! The order of evidence, and when a flow has seen enough, is the table [`ladder::LADDER`]. What one
-//! flow teaches about another (names from DNS, endpoints of calls, data connections of FTP) is kept
-//! in [`names`], [`calls`] and [`transfers`]. The next stage, `usage`, counts under the verdict.
+//! flow teaches about another (names from DNS, endpoints of calls, places at which data, media and
+//! peers are waited for) is kept in [`names`], [`calls`] and [`places`]. The next stage, `usage`, counts under the verdict.
 
 pub mod again;
 mod answer;
@@ -16,11 +16,11 @@ mod inspection;
 pub mod ladder;
 mod middle;
 pub mod names;
+mod places;
 mod reading;
 mod remembered;
 mod roles;
 mod streams;
-mod transfers;
 mod weak;
 
 use std::sync::Arc;
@@ -39,8 +39,8 @@ use self::explain::{Keep, Trace};
 use self::hosts::Mac;
 use self::inspection::Inspection;
 use self::names::{Answers, Learning, Names};
+use self::places::Places;
 use self::remembered::Remembered;
-use self::transfers::Transfers;
 
 /// Why a flow, or a packet without one, has no name at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -244,7 +244,7 @@ pub struct Classifier {
     set_number: u32,
     names: Names,
     calls: Calls,
-    transfers: Transfers,
+    places: Places,
     remembered: Remembered,
     scratch: Facts,
     found: Vec<Tag>,
@@ -275,7 +275,7 @@ impl Classifier {
             set_number: 0,
             names: Names::new(&Learning::default()),
             calls: Calls::default(),
-            transfers: Transfers::default(),
+            places: Places::default(),
             remembered: Remembered::default(),
             scratch: Facts::default(),
             found: Vec::new(),
@@ -304,7 +304,7 @@ impl Classifier {
 
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit(learning: &Learning) -> usize {
-        let learned = learning.dns_memory + Calls::MEMORY + Transfers::MEMORY;
+        let learned = learning.dns_memory + Calls::MEMORY + Places::MEMORY;
         learned + Remembered::MEMORY + SPARES * Inspection::SPARE
     }
 
@@ -331,7 +331,11 @@ impl Classifier {
         names::teaches(packet)
             || match packet.protocol {
                 IpProtocol::TCP => teaches_over_tcp(packet),
-                IpProtocol::UDP => calls::is_stun(packet) || calls::is_sip(packet),
+                IpProtocol::UDP => {
+                    calls::is_stun(packet)
+                        || calls::is_sip(packet)
+                        || places::teaches_over_udp(packet)
+                }
                 _ => false,
             }
     }
@@ -343,9 +347,11 @@ impl Classifier {
             return self.names.learn(packet, &self.set);
         }
         if calls::is_stun(packet) || calls::is_sip(packet) {
-            self.calls.learn(packet, &self.set);
+            self.calls.learn(packet, &self.set, &mut self.places);
+        } else if packet.protocol == IpProtocol::TCP {
+            self.places.learn_segment(packet, &self.set);
         } else {
-            self.transfers.learn(packet);
+            self.places.learn_datagram(packet);
         }
         Answers::default()
     }
@@ -401,7 +407,7 @@ impl Classifier {
             flow.read_opening(packet, side, config, |_| true);
             return false;
         }
-        if flow.payload_packets() == 0 && self.transfers.has(flow, packet.at) {
+        if flow.payload_packets() == 0 && self.places.is_transfer(flow, packet.at) {
             settle(flow, transfer());
             return true;
         }
@@ -564,23 +570,26 @@ fn settle<T: AsMut<Classification>>(flow: &mut Flow<T>, named: Named) {
 /// The names of a data connection that FTP's control connection spoke of: what is carried does not
 /// matter, files may look like anything.
 fn transfer() -> Named {
-    let place = DISSECTORS.iter().position(|row| row.name == "ftp");
     Named {
         proto: Some(Proto::FTP_DATA),
         evidence: Some(Evidence::CallFamily),
-        decider: place
-            .and_then(|place| u8::try_from(place).ok())
-            .map(Decider::Dissector),
+        decider: decider("ftp"),
         ..Named::default()
     }
 }
 
-/// Whether a TCP segment may say something of calls or of transfers. Both begin with words.
+/// The dissector of this name.
+fn decider(name: &str) -> Option<Decider> {
+    let place = DISSECTORS.iter().position(|row| row.name == name)?;
+    u8::try_from(place).ok().map(Decider::Dissector)
+}
+
+/// Whether a TCP segment may say something of calls or of places. Both begin with words or numbers.
 #[inline(always)]
 fn teaches_over_tcp(packet: &Packet<'_>) -> bool {
     let first = packet.payload.first();
     first.is_some_and(|first| first.is_ascii_alphabetic() || *first == b'2')
-        && (calls::is_sip(packet) || transfers::teaches(packet))
+        && (calls::is_sip(packet) || places::teaches_over_tcp(packet))
 }
 
 fn packets<T>(flow: &Flow<T>) -> u32 {

@@ -30,7 +30,7 @@ const ANSWERED_WITHIN: u32 = 30;
 const DNS_PORT: u16 = 53;
 
 /// No set has so many rules, and no catalogue so many applications: entries are to be small.
-const NO_RULE: RuleId = RuleId(u32::MAX);
+pub(super) const NO_RULE: RuleId = RuleId(u32::MAX);
 const NO_APP: AppId = AppId(u16::MAX);
 
 /// However little memory there is to be.
@@ -281,7 +281,7 @@ impl Book {
 }
 
 /// The whole seconds of `at`.
-fn seconds(at: Timestamp) -> u32 {
+pub(super) fn seconds(at: Timestamp) -> u32 {
     u32::try_from(at.0 / 1_000_000_000).unwrap_or(u32::MAX)
 }
 

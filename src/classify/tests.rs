@@ -8,6 +8,7 @@ use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
 mod middle;
+mod places;
 
 const A: Host = (1, 50_000);
 /// No rule knows this address or port.
