@@ -20,6 +20,7 @@ mod places;
 mod reading;
 mod remembered;
 mod roles;
+mod signalling;
 mod streams;
 mod weak;
 
@@ -41,6 +42,7 @@ use self::inspection::Inspection;
 use self::names::{Answers, Learning, Names};
 use self::places::Places;
 use self::remembered::Remembered;
+use self::signalling::Signalling;
 
 /// Why a flow, or a packet without one, has no name at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -245,6 +247,7 @@ pub struct Classifier {
     names: Names,
     calls: Calls,
     places: Places,
+    signalling: Signalling,
     remembered: Remembered,
     scratch: Facts,
     found: Vec<Tag>,
@@ -276,6 +279,7 @@ impl Classifier {
             names: Names::new(&Learning::default()),
             calls: Calls::default(),
             places: Places::default(),
+            signalling: Signalling::default(),
             remembered: Remembered::default(),
             scratch: Facts::default(),
             found: Vec::new(),
@@ -304,7 +308,7 @@ impl Classifier {
 
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit(learning: &Learning) -> usize {
-        let learned = learning.dns_memory + Calls::MEMORY + Places::MEMORY;
+        let learned = learning.dns_memory + Calls::MEMORY + Places::MEMORY + Signalling::MEMORY;
         learned + Remembered::MEMORY + SPARES * Inspection::SPARE
     }
 
@@ -344,10 +348,13 @@ impl Classifier {
     /// ended with it.
     pub fn learn(&mut self, packet: &Packet<'_>) -> Answers {
         if names::teaches(packet) {
-            return self.names.learn(packet, &self.set);
+            return self.names.learn(packet, &self.set, &mut self.signalling);
         }
         if calls::is_stun(packet) || calls::is_sip(packet) {
-            self.calls.learn(packet, &self.set, &mut self.places);
+            let (places, signalling) = (&mut self.places, &mut self.signalling);
+            self.calls.learn(packet, &self.set, places, signalling);
+        } else if signalling::is_hello(packet) {
+            self.signalling.learn_hello(packet, &self.set);
         } else if packet.protocol == IpProtocol::TCP {
             self.places.learn_segment(packet, &self.set);
         } else {
@@ -587,9 +594,13 @@ fn decider(name: &str) -> Option<Decider> {
 /// Whether a TCP segment may say something of calls or of places. Both begin with words or numbers.
 #[inline(always)]
 fn teaches_over_tcp(packet: &Packet<'_>) -> bool {
-    let first = packet.payload.first();
-    first.is_some_and(|first| first.is_ascii_alphabetic() || *first == b'2')
-        && (calls::is_sip(packet) || places::teaches_over_tcp(packet))
+    match packet.payload.first() {
+        Some(b'2' | b'A'..=b'Z' | b'a'..=b'z') => {
+            calls::is_sip(packet) || places::teaches_over_tcp(packet)
+        }
+        Some(22) => signalling::is_hello(packet),
+        _ => false,
+    }
 }
 
 fn packets<T>(flow: &Flow<T>) -> u32 {

@@ -112,13 +112,11 @@ pub(super) struct Told {
     pub(super) rule: Option<RuleId>,
 }
 
-impl Told {
-    /// Whether a flow that speaks `proto` may be the one that was spoken of.
-    pub(super) fn fits(&self, proto: Option<Proto>) -> bool {
+impl Row {
+    /// Whether a flow that speaks `proto` may be one that was spoken of.
+    fn fits(&self, proto: Proto) -> bool {
         const MEDIA: &[Proto] = &[Proto::RTP, Proto::RTCP, Proto::SRTP];
-        proto.is_none_or(|proto| {
-            proto == self.proto || MEDIA.contains(&proto) && MEDIA.contains(&self.proto)
-        })
+        proto == self.proto || MEDIA.contains(&proto) && MEDIA.contains(&self.proto)
     }
 }
 
@@ -293,7 +291,7 @@ impl Places {
         rule: Option<RuleId>,
         at: Timestamp,
     ) {
-        let key = self.state.hash_one((place, other));
+        let key = self.key(place, other);
         let place = Place {
             at: seconds(at),
             rule: rule.unwrap_or(NO_RULE),
@@ -301,6 +299,16 @@ impl Places {
         };
         self.places.insert(key, place);
         self.any = true;
+    }
+
+    fn key(&self, place: SocketAddr, other: Option<IpAddr>) -> u64 {
+        let bits = |ip: IpAddr| match ip {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        // No other end has the address zero.
+        let other = other.map_or(0, bits);
+        self.state.hash_one((bits(place.ip()), other, place.port()))
     }
 
     /// Whether the flow is a data connection that was spoken of.
@@ -312,17 +320,23 @@ impl Places {
                 .is_some_and(|(row, _)| row.purpose == Purpose::Transfer)
     }
 
-    /// What was said of the flow.
-    pub(super) fn of<T>(&self, flow: &Flow<T>, at: Timestamp) -> Option<Told> {
-        if !self.any {
+    /// What was said of the flow, if one of which `spoken` was recognised may be what was spoken of.
+    pub(super) fn of<T>(
+        &self,
+        flow: &Flow<T>,
+        spoken: Option<Proto>,
+        at: Timestamp,
+    ) -> Option<Told> {
+        if !self.any || spoken.is_some_and(|spoken| !ROWS.iter().any(|row| row.fits(spoken))) {
             return None;
         }
         let (row, place) = self.find(flow, at, &[true, false])?;
-        Some(Told {
+        let told = Told {
             proto: row.proto,
             by: row.told_by,
             rule: Some(place.rule).filter(|&rule| rule != NO_RULE),
-        })
+        };
+        spoken.is_none_or(|spoken| row.fits(spoken)).then_some(told)
     }
 
     /// The place at either end; `to`: said to the other one, or of anybody.
@@ -331,7 +345,7 @@ impl Places {
             [Side::Server, Side::Client].into_iter().find_map(|side| {
                 let place = SocketAddr::new(flow.ip(side), flow.port(side));
                 let other = is_to_other.then(|| flow.ip(!side));
-                let found = self.places.get(&self.state.hash_one((place, other)))?;
+                let found = self.places.get(&self.key(place, other))?;
                 let row = ROWS.iter().find(|row| row.purpose == found.purpose)?;
                 let carries = row.transport.is_none_or(|it| it == flow.transport());
                 let is_recent = seconds(at).saturating_sub(found.at) <= row.lifetime;

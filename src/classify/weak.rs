@@ -1,6 +1,7 @@
 //! Names that do not come from a flow's own opening: by what other flows taught, by address, by port.
 
 use super::explain::Step;
+use super::ladder::Source;
 use super::{
     Classification, Classifier, Decider, Named, Pending, Verdict, ladder, packets, remembered,
     roles,
@@ -49,7 +50,8 @@ impl Classifier {
         if names.app.is_none() && !has_name {
             self.add_told(flow, names, at);
         }
-        for &(evidence, ref vetoed) in ladder::WEAK {
+        for &(source, vetoed) in ladder::WEAK {
+            let evidence = source.evidence();
             // An outer name stands until something better is known.
             let is_placeholder =
                 names.evidence == Some(Evidence::OuterName) && evidence < Evidence::OuterName;
@@ -57,10 +59,14 @@ impl Classifier {
             if is_named || vetoed(names, has_name) {
                 continue;
             }
-            let tag = match evidence {
-                Evidence::CallFamily => self.calls.of(flow, at),
-                Evidence::Dns => self.names.of(flow, client_mac, &self.set),
-                Evidence::Address => behind
+            let tag = match source {
+                Source::Call => self.calls.of(flow, names.proto, at),
+                Source::Relay | Source::CallPort => {
+                    self.signalling
+                        .of(flow, names.proto, evidence, at, &self.set)
+                }
+                Source::Dns => self.names.of(flow, client_mac, &self.set),
+                Source::Address => behind
                     .or_else(|| {
                         roles::server(flow, is_syn_seen, dissected).map(|side| flow.ip(side))
                     })
@@ -71,7 +77,7 @@ impl Classifier {
                                 || self.set.is_spoken_at_addresses(tag, proto)
                         })
                     }),
-                _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
+                Source::Port => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
             let tag = tag.filter(|tag| !self.set.is_retired(tag));
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
@@ -106,8 +112,7 @@ impl Classifier {
         names: &mut Named,
         at: Timestamp,
     ) {
-        let told = self.places.of(flow, at);
-        let Some(told) = told.filter(|told| told.fits(names.proto)) else {
+        let Some(told) = self.places.of(flow, names.proto, at) else {
             return;
         };
         let tag = told

@@ -70,13 +70,19 @@ impl Kind {
     pub fn of_segment(payload: &[u8]) -> Option<Self> {
         match payload {
             [b'G', b'E', b'T', b' ', b'/', ..] => {
-                let line =
-                    memchr::memchr(b'\n', head(payload)).and_then(|end| payload.get(..end))?;
-                memmem::find(line, b"info_hash=").map(|_| Self::HttpAnnounce)
+                // Most requests have no query.
+                let query = memchr::memchr2(b'?', b'\n', head(payload))?;
+                let line = payload.get(query..)?.strip_prefix(b"?")?;
+                let end = memchr::memchr(b' ', line)?;
+                memmem::find(line.get(..end)?, b"info_hash=").map(|_| Self::HttpAnnounce)
             }
-            [b'H', b'T', b'T', b'P', b'/', b'1', ..] => body(payload).map(|_| Self::HttpAnswer),
+            // Few answers are so short that they end in the segment in which they begin, as a
+            // dictionary ends.
+            [b'H', b'T', b'T', b'P', b'/', b'1', .., b'e'] => {
+                body(payload).map(|_| Self::HttpAnswer)
+            }
             // The body in a segment of its own.
-            [b'd', b'1'..=b'9', ..] => is_answer(payload).then_some(Self::HttpAnswer),
+            [b'd', b'1'..=b'9', .., b'e'] => is_answer(payload).then_some(Self::HttpAnswer),
             _ => None,
         }
     }

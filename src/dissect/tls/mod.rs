@@ -14,7 +14,9 @@ mod sslv2;
 use std::borrow::Cow;
 
 pub(crate) use certificate::{CERTIFICATE, CertificateRead, read_certificate};
-pub(crate) use client_hello::{CLIENT_HELLO, HelloRead, read_client_hello, read_cut_client_hello};
+pub(crate) use client_hello::{
+    CLIENT_HELLO, HelloRead, name_in_hello, read_client_hello, read_cut_client_hello,
+};
 /// What carries the handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum HelloOver {
