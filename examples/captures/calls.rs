@@ -36,6 +36,26 @@ pub const CAPTURES: &[Capture] = &[
         "Messenger: TURN with Facebook's realm",
         facebook_turn,
     ),
+    (
+        "rtsp-media",
+        "RTSP: streams and reports at the ports that SETUP and its answer name, too short to show themselves",
+        rtsp_media,
+    ),
+    (
+        "call-sessions",
+        "Signal: a check with the credentials of its session between other sockets, another client of its relay",
+        call_sessions,
+    ),
+    (
+        "call-relays",
+        "WhatsApp and Messenger: relays of Meta's network that show nothing, after a call that does, and without",
+        call_relays,
+    ),
+    (
+        "call-signalling",
+        "Discord: media to a rented server after TLS to its voice gateway; neighbours without signalling, or too late",
+        call_signalling,
+    ),
 ];
 
 /// An RTP packet of version 2 with `len` octets of media.
@@ -447,4 +467,176 @@ fn signal_turn(trace: &mut Trace) {
         5,
         meant,
     );
+}
+
+/// One packet each way: too few to be recognised by themselves.
+fn murmur(trace: &mut Trace, client: &str, server: &str, meant: [&str; 3]) {
+    let (up, down) = (trace.noise(64), trace.noise(72));
+    trace
+        .udp(client, server)
+        .client(up)
+        .server(down)
+        .is(meant[0], meant[1], meant[2]);
+}
+
+/// RFC 2326 section 14.1.
+fn rtsp_media(trace: &mut Trace) {
+    let (client, server) = ("10.27.0.10", "198.51.100.90");
+    let line = "SETUP rtsp://198.51.100.90/stream/1 RTSP/1.0\r\nCSeq: 2\r\n";
+    let ports = "Transport: RTP/AVP;unicast;client_port=4588-4589";
+    let ask = format!("{line}{ports}\r\n\r\n");
+    let answer = format!(
+        "RTSP/1.0 200 OK\r\nCSeq: 2\r\nSession: 12345678\r\n{ports};server_port=6256-6257\r\n\r\n"
+    );
+    trace
+        .tcp(&format!("{client}:50010"), &format!("{server}:554"))
+        .open()
+        .client(ask)
+        .server(answer)
+        .is("rtsp", "-", "-");
+    let place = |ip: &str, port: u16| format!("{ip}:{port}");
+    murmur(
+        trace,
+        &place(client, 4588),
+        &place(server, 6256),
+        ["rtp", "-", "-"],
+    );
+    murmur(
+        trace,
+        &place(client, 4589),
+        &place(server, 6257),
+        ["rtcp", "-", "-"],
+    );
+    // Of another end.
+    murmur(
+        trace,
+        &place(client, 4588),
+        "203.0.113.90:6256",
+        ["-", "-", "-"],
+    );
+}
+
+/// RFC 8445: checks of one session between several pairs of sockets.
+fn call_sessions(trace: &mut Trace) {
+    let realm = (REALM, b"turn.signal.org".to_vec());
+    let names = |text: &[u8]| (USERNAME, text.to_vec());
+    let check = stun(trace, 0x0001, &[names(b"hR3x:pQ7y")]);
+    let peer = (XOR_PEER_ADDRESS, xor_address(52_300, [203, 0, 113, 97]));
+    let denied = stun(
+        trace,
+        0x0113,
+        &[
+            (0x0009, b"\0\0\x04\x01Unauthorized".to_vec()),
+            realm.clone(),
+        ],
+    );
+    let ask = stun(trace, 0x0003, &[(0x0019, vec![17, 0, 0, 0])]);
+    // A check through the relay: in the data of an indication.
+    let send = stun(trace, 0x0016, &[peer, (0x0013, check)]);
+    trace
+        .udp("10.28.0.7:44200", "198.51.100.91:3478")
+        .client(ask)
+        .server(denied)
+        .client(send)
+        .is("turn", "signal", "voice");
+    // The same session over another interface of the client, to another address of the peer.
+    let check = stun(trace, 0x0001, &[names(b"pQ7y:hR3x")]);
+    let mapped = xor_address(44_201, [198, 51, 100, 7]);
+    let answer = stun(trace, 0x0101, &[(XOR_MAPPED_ADDRESS, mapped.clone())]);
+    trace
+        .udp("10.29.0.7:44201", "203.0.113.96:52301")
+        .client(check)
+        .server(answer)
+        .is("stun", "signal", "voice");
+    // Another session: nobody's.
+    let check = stun(trace, 0x0001, &[names(b"pQ7y:zzzz")]);
+    let answer = stun(trace, 0x0101, &[(XOR_MAPPED_ADDRESS, mapped)]);
+    trace
+        .udp("10.29.0.8:44202", "203.0.113.95:52302")
+        .client(check)
+        .server(answer)
+        .is("stun", "-", "-");
+    // Another client of the relay, in the middle of its call.
+    let mut data = Vec::new();
+    for n in 0..4 {
+        let packet = rtp(trace, 111, n, 960 * u32::from(n), 0x5555_0006, 88);
+        let len = (packet.len() as u16).to_be_bytes();
+        data.push(join([&[0x40, 1][..], &len, &packet]));
+    }
+    let mut udp = trace.udp("10.28.0.8:44300", "198.51.100.91:3478");
+    for packet in data {
+        udp = udp.client(packet);
+    }
+    udp.is("turn", "signal", "voice");
+}
+
+/// Two applications of one owner share its relays: what a client showed before tells them apart.
+fn call_relays(trace: &mut Trace) {
+    let plain = |trace: &mut Trace, client: &str, meant: [&str; 3]| {
+        let ask = stun(trace, 0x0001, &[]);
+        let mapped = xor_address(45_000, [198, 51, 100, 7]);
+        let answer = stun(trace, 0x0101, &[(XOR_MAPPED_ADDRESS, mapped)]);
+        trace
+            .udp(client, "157.240.30.20:3478")
+            .client(ask)
+            .server(answer)
+            .is(meant[0], meant[1], meant[2]);
+    };
+    let token = (0x4000, trace.noise(76));
+    let ping = stun(trace, 0x0003, &[token, (0x4001, vec![0, 0, 0, 1])]);
+    trace
+        .udp("10.23.0.7:41100", "198.51.100.62:3478")
+        .client(ping)
+        .is("turn", "whatsapp", "voice");
+    let denied = stun(trace, 0x0113, &[(REALM, b"turner.facebook".to_vec())]);
+    let ask = stun(trace, 0x0003, &[(0x0019, vec![17, 0, 0, 0])]);
+    trace
+        .udp("10.23.0.8:41100", "198.51.100.63:3478")
+        .client(ask)
+        .server(denied)
+        .is("turn", "messenger", "voice");
+    plain(trace, "10.23.0.7:41101", ["stun", "whatsapp", "voice"]);
+    plain(trace, "10.23.0.8:41101", ["stun", "messenger", "voice"]);
+    // Nothing was shown: whose network it is.
+    plain(trace, "10.23.0.9:41101", ["stun", "meta", "-"]);
+    // Both were: the same.
+    let denied = stun(trace, 0x0113, &[(REALM, b"turner.facebook".to_vec())]);
+    let ask = stun(trace, 0x0003, &[(0x0019, vec![17, 0, 0, 0])]);
+    trace
+        .udp("10.23.0.7:41102", "198.51.100.63:3478")
+        .client(ask)
+        .server(denied)
+        .is("turn", "messenger", "voice");
+    plain(trace, "10.23.0.7:41103", ["stun", "meta", "-"]);
+    // Long after.
+    trace.wait(130_000);
+    plain(trace, "10.23.0.8:41104", ["stun", "meta", "-"]);
+}
+
+fn call_signalling(trace: &mut Trace) {
+    let media = ["rtp", "discord", "voice"];
+    let nobodys = ["rtp", "-", "-"];
+    let gateway = "rotterdam1234.discord.media";
+    let server = "203.0.113.94:50010";
+    talk(trace, "10.24.0.5:51000", server, 120, 5, nobodys);
+    crate::secure::tls_flow(
+        trace,
+        "10.24.0.5:51001",
+        "198.51.100.64:443",
+        gateway,
+        ["discord", "voice"],
+    );
+    talk(trace, "10.24.0.5:51002", server, 120, 5, media);
+    // Another client, another port; a minute later.
+    talk(trace, "10.24.0.6:51002", server, 120, 5, nobodys);
+    talk(
+        trace,
+        "10.24.0.5:51003",
+        "203.0.113.94:20010",
+        120,
+        5,
+        nobodys,
+    );
+    trace.wait(60_000);
+    talk(trace, "10.24.0.5:51004", server, 120, 5, nobodys);
 }

@@ -4,11 +4,23 @@ use crate::Capture;
 use crate::net::{Trace, join};
 use crate::secure::{client_hello, client_hello_tls12, server_hello, tls_data, vector};
 
-pub const CAPTURES: &[Capture] = &[(
-    "dns-learned",
-    "A DNS answer names a flow without a name; an address that two applications share names none",
-    learned,
-)];
+pub const CAPTURES: &[Capture] = &[
+    (
+        "dns-learned",
+        "A DNS answer names a flow without a name; an address that two applications share names none",
+        learned,
+    ),
+    (
+        "https-records",
+        "HTTPS records (RFC 9460): hints, an alias whose addresses come along, and one that is asked for",
+        https_records,
+    ),
+    (
+        "doh",
+        "DNS over HTTPS: TLS to known resolvers; neighbour: another page of an operator of one",
+        over_https,
+    ),
+];
 
 pub fn encoded(name: &str) -> Vec<u8> {
     let mut bytes: Vec<u8> = name
@@ -185,4 +197,84 @@ fn learned(trace: &mut Trace) {
     );
     trace.wait(40_000);
     nameless(trace, "10.50.0.7:50006", "192.0.2.11:443", ["-", "-"]);
+}
+
+/// The answer to a question for HTTPS records: what the record holds, and addresses of other names.
+fn service(identifier: u16, name: &str, data: &[u8], more: &[(&str, [u8; 4])]) -> Vec<u8> {
+    let mut bytes = header(identifier, 0x8180, [1, 1, 0, more.len() as u16]);
+    bytes.extend(encoded(name));
+    bytes.extend([0, 65, 0, 1, 0xc0, 0x0c, 0, 65, 0, 1, 0, 0, 0, 60]);
+    bytes.extend(vector(2, data));
+    for (name, address) in more {
+        bytes.extend(encoded(name));
+        bytes.extend([0, 1, 0, 1, 0, 0, 0, 60]);
+        bytes.extend(vector(2, address));
+    }
+    bytes
+}
+
+fn https_records(trace: &mut Trace) {
+    let resolver = "192.0.2.53:53";
+    let ask = |trace: &mut Trace, port: u16, name: &str, data: &[u8], more: &[_]| {
+        let identifier = trace.number() as u16;
+        trace
+            .udp(&format!("10.50.0.6:{port}"), resolver)
+            .client(query(identifier, name, 65))
+            .server(service(identifier, name, data, more))
+            .is("dns", "-", "-");
+    };
+    let signal = ["signal", "chat"];
+    // Priority 1, the name itself, ipv4hint.
+    let hint = [0, 1, 0, 0, 4, 0, 4, 192, 0, 2, 30];
+    ask(trace, 40_001, "chat.signal.org", &hint, &[]);
+    nameless(trace, "10.50.0.6:50001", "192.0.2.30:443", signal);
+    // An alias, with the addresses of its target.
+    let alias = |name: &str| join([&[0, 0][..], &encoded(name)]);
+    let pool = alias("pool.example.net");
+    let more = [("pool.example.net", [192, 0, 2, 31])];
+    ask(trace, 40_002, "chat.signal.org", &pool, &more);
+    nameless(trace, "10.50.0.6:50002", "192.0.2.31:443", signal);
+    // An alias whose address is asked for.
+    ask(
+        trace,
+        40_003,
+        "chat.signal.org",
+        &alias("edge.example.net"),
+        &[],
+    );
+    let (client, name) = ("10.50.0.6:40004", "edge.example.net");
+    resolve(trace, client, resolver, name, &["192.0.2.32"], 60);
+    nameless(trace, "10.50.0.6:50003", "192.0.2.32:443", signal);
+    // Another client asks for that name alone.
+    let (client, name) = ("10.50.0.7:40004", "edge.example.net");
+    resolve(trace, client, resolver, name, &["192.0.2.33"], 60);
+    nameless(trace, "10.50.0.7:50004", "192.0.2.33:443", ["-", "-"]);
+}
+
+fn over_https(trace: &mut Trace) {
+    let google = ["google-dns", "-"];
+    crate::secure::tls_flow(
+        trace,
+        "10.50.0.8:50001",
+        "192.0.2.60:443",
+        "dns.google",
+        google,
+    );
+    let mozilla = "mozilla.cloudflare-dns.com";
+    let cloudflare = ["cloudflare-dns", "-"];
+    crate::secure::tls_flow(
+        trace,
+        "10.50.0.8:50002",
+        "192.0.2.61:443",
+        mozilla,
+        cloudflare,
+    );
+    let quad9 = ["quad9", "-"];
+    crate::secure::tls_flow(
+        trace,
+        "10.50.0.8:50003",
+        "192.0.2.62:443",
+        "www.quad9.net",
+        quad9,
+    );
 }

@@ -9,6 +9,11 @@ pub const CAPTURES: &[Capture] = &[
         "BitTorrent: peers over TCP and uTP, DHT, a tracker over UDP and over HTTP",
         bittorrent,
     ),
+    (
+        "bittorrent-peers",
+        "BitTorrent: encrypted peers that trackers and the DHT told of; neighbours that they did not",
+        told_peers,
+    ),
     ("wireguard", "WireGuard: handshake and data", wireguard),
 ];
 
@@ -99,6 +104,88 @@ fn bittorrent(trace: &mut Trace) {
             b"d8:intervali1800e5:peers0:e",
         ))
         .close()
+        .is("bittorrent", "bittorrent", "file");
+}
+
+/// A connection that looks like random bytes from its first one.
+fn encrypted(trace: &mut Trace, client: &str, server: &str, meant: [&str; 3]) {
+    let (up, down) = (trace.noise(160), trace.noise(220));
+    trace
+        .tcp(client, server)
+        .open()
+        .client(up)
+        .server(down)
+        .close()
+        .is(meant[0], meant[1], meant[2]);
+}
+
+fn told_peers(trace: &mut Trace) {
+    let known = ["bittorrent", "bittorrent", "file"];
+    let unknown = ["-", "-", "-"];
+    // Before anything is told.
+    encrypted(trace, "10.60.0.7:52000", "203.0.113.206:16881", unknown);
+    // A tracker over HTTP: 203.0.113.206, port 16881.
+    let path = "/announce?info_hash=%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a&peer_id=-UT3550-5a5a5a5a5a5a&port=51417&uploaded=0&downloaded=0&left=0&compact=1";
+    let peers = b"d8:intervali1800e5:peers6:\xcb\x00\x71\xce\x41\xf1e";
+    trace
+        .tcp("10.60.0.7:52001", "203.0.113.204:6969")
+        .open()
+        .client(crate::web::request(
+            "GET",
+            path,
+            &[("Host", "tracker.example.org:6969")],
+            b"",
+        ))
+        .server(crate::web::answer("200 OK", &[], peers))
+        .close()
+        .is("bittorrent", "bittorrent", "file");
+    encrypted(trace, "10.60.0.7:52002", "203.0.113.206:16881", known);
+    // Who comes to the port that was announced.
+    encrypted(trace, "203.0.113.207:40000", "10.60.0.7:51417", known);
+    // Another client, another port of the peer.
+    encrypted(trace, "10.60.0.8:52002", "203.0.113.206:16881", unknown);
+    encrypted(trace, "10.60.0.7:52003", "203.0.113.206:16882", unknown);
+    // A tracker over UDP (BEP 15): 203.0.113.208, port 16881.
+    let transaction = trace.noise(4);
+    let connection = trace.noise(8);
+    let connect = join([
+        &[0, 0, 4, 0x17, 0x27, 0x10, 0x19, 0x80, 0, 0, 0, 0][..],
+        &transaction,
+    ]);
+    let connected = join([&[0, 0, 0, 0][..], &transaction, &connection]);
+    let mut announce = join([&connection[..], &[0, 0, 0, 1], &transaction]);
+    announce.extend(trace.noise(80));
+    announce.extend(51_418_u16.to_be_bytes());
+    let peers = join([
+        &[0, 0, 0, 1][..],
+        &transaction,
+        &[
+            0, 0, 7, 8, 0, 0, 0, 1, 0, 0, 0, 1, 203, 0, 113, 208, 0x41, 0xf1,
+        ],
+    ]);
+    trace
+        .udp("10.60.0.7:51418", "203.0.113.203:1337")
+        .client(connect)
+        .server(connected)
+        .client(announce)
+        .server(peers)
+        .is("bittorrent", "bittorrent", "file");
+    encrypted(trace, "10.60.0.7:52004", "203.0.113.208:16881", known);
+    // The DHT: 203.0.113.209, port 16881; over IPv4 and with uTP's transport.
+    let (target, up, down) = (trace.noise(20), trace.noise(60), trace.noise(60));
+    let found = join([
+        &b"d1:rd2:id20:"[..],
+        &target,
+        b"5:token8:5a5a5a5a6:valuesl6:\xcb\x00\x71\xd1\x41\xf1ee1:t2:aa1:y1:re",
+    ]);
+    trace
+        .udp("10.60.0.7:51417", "203.0.113.202:6881")
+        .server(found)
+        .is("bittorrent", "bittorrent", "file");
+    trace
+        .udp("10.60.0.7:51419", "203.0.113.209:16881")
+        .client(up)
+        .server(down)
         .is("bittorrent", "bittorrent", "file");
 }
 

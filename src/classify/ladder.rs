@@ -38,22 +38,59 @@ pub const LADDER: &[(Evidence, Settles)] = &[
 /// showed a server name).
 pub type Veto = fn(&Named, bool) -> bool;
 
+/// What is asked of a flow whose own payload names no application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Whose call its sockets are of.
+    Call,
+    /// Which name led its client to its server.
+    Dns,
+    /// Whose call it may be of, at an address where such calls go while its client signals.
+    Relay,
+    /// Whose address its server has.
+    Address,
+    /// The same as [`Source::Relay`], at a port alone.
+    CallPort,
+    /// What its server's port is for.
+    Port,
+}
+
+impl Source {
+    /// What its word is worth.
+    pub const fn evidence(self) -> Evidence {
+        match self {
+            Self::Call => Evidence::CallFamily,
+            Self::Dns => Evidence::Dns,
+            // That something happens at the same time adds nothing that could be relied on.
+            Self::Relay | Self::Address => Evidence::Address,
+            Self::CallPort | Self::Port => Evidence::Port,
+        }
+    }
+}
+
 /// The evidence that does not come from the flow's own payload, strongest first, and its vetoes.
 /// It is asked once, when a flow settles without an application.
-pub const WEAK: &[(Evidence, Veto)] = &[
+pub const WEAK: &[(Source, Veto)] = &[
     // Media belongs to its call whatever it looks like.
-    (Evidence::CallFamily, |names, has_name| {
+    (Source::Call, |names, has_name| {
         has_name || never_an_application(names)
     }),
     // A name in the flow itself that no rule knows says more than a name asked for earlier.
-    (Evidence::Dns, |names, has_name| {
+    (Source::Dns, |names, has_name| {
         has_name || never_an_application(names)
     }),
-    (Evidence::Address, |names, has_name| {
+    // Of those who share the address.
+    (Source::Relay, |names, has_name| {
+        has_name || never_an_application(names)
+    }),
+    (Source::Address, |names, has_name| {
+        has_name || never_an_application(names)
+    }),
+    (Source::CallPort, |names, has_name| {
         has_name || never_an_application(names)
     }),
     // A port never speaks against a recognised protocol.
-    (Evidence::Port, |names, _| names.proto.is_some()),
+    (Source::Port, |names, _| names.proto.is_some()),
 ];
 
 /// Protocols whose flows are infrastructure: their volume is never an application's.
@@ -264,14 +301,26 @@ fn names(view: &View<'_>, best_app: Option<Tag>) -> Named {
 
 /// What is spoken innermost, as far as it is known, in or behind what carries it: read, or else announced.
 fn inner(view: &View<'_>) -> Option<Proto> {
-    view.levels().find_map(|level| {
+    let read = view.levels().find_map(|level| {
         level.carried().or_else(|| {
             let outer = level.outer?;
             level
                 .spoken()
                 .or_else(|| outer.facts?.http.as_deref()?.announced)
         })
-    })
+    });
+    read.or_else(|| inside_by_name(view.levels().last()?))
+}
+
+/// What a rule over the server's name says is carried by a protocol of which no more can be read.
+fn inside_by_name(view: &View<'_>) -> Option<Proto> {
+    let carrier = view
+        .recognised()
+        .filter(|&proto| carries_applications(proto))?;
+    let by_name = view.best(|tag| tag.proto.is_some())?;
+    by_name
+        .proto
+        .filter(|&proto| by_name.evidence == Evidence::ServerName && proto != carrier)
 }
 
 fn when(evidence: Evidence) -> Settles {
@@ -371,18 +420,19 @@ mod tests {
             proto: Some(Proto::TLS),
             ..Named::default()
         };
-        for &(evidence, vetoed) in WEAK {
+        for &(source, vetoed) in WEAK {
             assert!(
                 vetoed(&dns, false),
-                "{evidence}: dns is never an application's volume"
+                "{source:?}: dns is never an application's volume"
             );
-            if evidence != Evidence::Port {
+            if source != Source::Port {
                 assert!(
                     vetoed(&tls, true),
-                    "{evidence}: the flow has a name of its own"
+                    "{source:?}: the flow has a name of its own"
                 );
-                assert!(!vetoed(&tls, false), "{evidence}");
+                assert!(!vetoed(&tls, false), "{source:?}");
             }
         }
+        assert!(WEAK.is_sorted_by_key(|(source, _)| source.evidence()));
     }
 }

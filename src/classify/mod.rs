@@ -1,8 +1,8 @@
 //! Stage 7: what dissectors and rules say of a flow becomes its one [`Verdict`].
 //!
 //! The order of evidence, and when a flow has seen enough, is the table [`ladder::LADDER`]. What one
-//! flow teaches about another (names from DNS, endpoints of calls, data connections of FTP) is kept
-//! in [`names`], [`calls`] and [`transfers`]. The next stage, `usage`, counts under the verdict.
+//! flow teaches about another (names from DNS, endpoints of calls, places at which data, media and
+//! peers are waited for) is kept in [`names`], [`calls`] and [`places`]. The next stage, `usage`, counts under the verdict.
 
 pub mod again;
 mod answer;
@@ -16,11 +16,12 @@ mod inspection;
 pub mod ladder;
 mod middle;
 pub mod names;
+mod places;
 mod reading;
 mod remembered;
 mod roles;
+mod signalling;
 mod streams;
-mod transfers;
 mod weak;
 
 use std::sync::Arc;
@@ -39,8 +40,9 @@ use self::explain::{Keep, Reached, Trace};
 use self::hosts::Mac;
 use self::inspection::Inspection;
 use self::names::{Answers, Learning, Names};
+use self::places::Places;
 use self::remembered::Remembered;
-use self::transfers::Transfers;
+use self::signalling::Signalling;
 
 /// Why a flow, or a packet without one, has no name at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -244,7 +246,8 @@ pub struct Classifier {
     set_number: u32,
     names: Names,
     calls: Calls,
-    transfers: Transfers,
+    places: Places,
+    signalling: Signalling,
     remembered: Remembered,
     scratch: Facts,
     found: Vec<Tag>,
@@ -277,7 +280,8 @@ impl Classifier {
             set_number: 0,
             names: Names::new(&Learning::default()),
             calls: Calls::default(),
-            transfers: Transfers::default(),
+            places: Places::default(),
+            signalling: Signalling::default(),
             remembered: Remembered::default(),
             scratch: Facts::default(),
             found: Vec::new(),
@@ -307,7 +311,7 @@ impl Classifier {
 
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit(learning: &Learning) -> usize {
-        let learned = learning.dns_memory + Calls::MEMORY + Transfers::MEMORY;
+        let learned = learning.dns_memory + Calls::MEMORY + Places::MEMORY + Signalling::MEMORY;
         learned + Remembered::MEMORY + SPARES * Inspection::SPARE + flow::Buffers::MEMORY
     }
 
@@ -334,7 +338,11 @@ impl Classifier {
         names::teaches(packet)
             || match packet.protocol {
                 IpProtocol::TCP => teaches_over_tcp(packet),
-                IpProtocol::UDP => calls::is_stun(packet) || calls::is_sip(packet),
+                IpProtocol::UDP => {
+                    calls::is_stun(packet)
+                        || calls::is_sip(packet)
+                        || places::teaches_over_udp(packet)
+                }
                 _ => false,
             }
     }
@@ -343,12 +351,17 @@ impl Classifier {
     /// ended with it.
     pub fn learn(&mut self, packet: &Packet<'_>) -> Answers {
         if names::teaches(packet) {
-            return self.names.learn(packet, &self.set);
+            return self.names.learn(packet, &self.set, &mut self.signalling);
         }
         if calls::is_stun(packet) || calls::is_sip(packet) {
-            self.calls.learn(packet, &self.set);
+            let (places, signalling) = (&mut self.places, &mut self.signalling);
+            self.calls.learn(packet, &self.set, places, signalling);
+        } else if signalling::is_hello(packet) {
+            self.signalling.learn_hello(packet, &self.set);
+        } else if packet.protocol == IpProtocol::TCP {
+            self.places.learn_segment(packet, &self.set);
         } else {
-            self.transfers.learn(packet);
+            self.places.learn_datagram(packet);
         }
         Answers::default()
     }
@@ -404,7 +417,7 @@ impl Classifier {
             flow.read_opening(packet, side, config, &mut self.openings, |_| true);
             return false;
         }
-        if flow.payload_packets() == 0 && self.transfers.has(flow, packet.at) {
+        if flow.payload_packets() == 0 && self.places.is_transfer(flow, packet.at) {
             self.settle(flow, transfer());
             return true;
         }
@@ -573,23 +586,30 @@ impl Classifier {
 /// The names of a data connection that FTP's control connection spoke of: what is carried does not
 /// matter, files may look like anything.
 fn transfer() -> Named {
-    let place = DISSECTORS.iter().position(|row| row.name == "ftp");
     Named {
         proto: Some(Proto::FTP_DATA),
         evidence: Some(Evidence::CallFamily),
-        decider: place
-            .and_then(|place| u8::try_from(place).ok())
-            .map(Decider::Dissector),
+        decider: decider("ftp"),
         ..Named::default()
     }
 }
 
-/// Whether a TCP segment may say something of calls or of transfers. Both begin with words.
+/// The dissector of this name.
+fn decider(name: &str) -> Option<Decider> {
+    let place = DISSECTORS.iter().position(|row| row.name == name)?;
+    u8::try_from(place).ok().map(Decider::Dissector)
+}
+
+/// Whether a TCP segment may say something of calls or of places. Both begin with words or numbers.
 #[inline(always)]
 fn teaches_over_tcp(packet: &Packet<'_>) -> bool {
-    let first = packet.payload.first();
-    first.is_some_and(|first| first.is_ascii_alphabetic() || *first == b'2')
-        && (calls::is_sip(packet) || transfers::teaches(packet))
+    match packet.payload.first() {
+        Some(b'2' | b'A'..=b'Z' | b'a'..=b'z') => {
+            calls::is_sip(packet) || places::teaches_over_tcp(packet)
+        }
+        Some(22) => signalling::is_hello(packet),
+        _ => false,
+    }
 }
 
 fn packets<T>(flow: &Flow<T>) -> u32 {

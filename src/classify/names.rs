@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 
 use super::generations::Generations;
 use super::hosts::{Client, Hosts, Mac};
+use super::signalling::Signalling;
 use super::streams::Streams;
 use crate::app::AppId;
 use crate::decode::{IpProtocol, Packet, TcpSegment};
@@ -30,7 +31,7 @@ const ANSWERED_WITHIN: u32 = 30;
 const DNS_PORT: u16 = 53;
 
 /// No set has so many rules, and no catalogue so many applications: entries are to be small.
-const NO_RULE: RuleId = RuleId(u32::MAX);
+pub(super) const NO_RULE: RuleId = RuleId(u32::MAX);
 const NO_APP: AppId = AppId(u16::MAX);
 
 /// However little memory there is to be.
@@ -93,6 +94,9 @@ struct Book {
     told: Generations<u64, Told>,
     /// Which applications' names lead to an address, for any client: by its hash.
     addresses: Generations<u64, Shared>,
+    /// Names that stand for others, by the hash of the client that was told so and the name.
+    aliases: Generations<u64, Told>,
+    any_alias: bool,
     hosts: Hosts,
     /// Read in the packet at hand.
     answers: Answers,
@@ -131,6 +135,8 @@ impl Names {
             questions: Generations::new(buckets / 4),
             told: Generations::new(buckets),
             addresses: Generations::new(buckets / 2),
+            aliases: Generations::new(buckets / 16),
+            any_alias: false,
             hosts: Hosts::new(buckets / 4),
             answers: Answers::default(),
         };
@@ -155,16 +161,23 @@ impl Names {
         Generations::<u64, Asked>::memory(buckets / 4)
             + Generations::<u64, Told>::memory(buckets)
             + Generations::<u64, Shared>::memory(buckets / 2)
+            + Generations::<u64, Told>::memory(buckets / 16)
             + Hosts::memory(buckets / 4)
     }
 
     /// Learns from a packet of which [`teaches`] holds. Returns the answers that ended with it.
-    pub(super) fn learn(&mut self, packet: &Packet<'_>, set: &SignatureSet) -> Answers {
+    /// Hosts of calls that clients asked for go to `signalling`.
+    pub(super) fn learn(
+        &mut self,
+        packet: &Packet<'_>,
+        set: &SignatureSet,
+        signalling: &mut Signalling,
+    ) -> Answers {
         let Self { streams, book } = self;
         match packet.tcp {
-            None => book.message(packet, packet.payload, set),
+            None => book.message(packet, packet.payload, set, signalling),
             Some(tcp) => streams.read(packet, tcp, &mut |message| {
-                book.message(packet, message, set)
+                book.message(packet, message, set, signalling)
             }),
         }
         std::mem::take(&mut book.answers)
@@ -194,7 +207,13 @@ impl Names {
 
 impl Book {
     /// Learns from a whole message, which `packet` ends.
-    fn message(&mut self, packet: &Packet<'_>, message: &[u8], set: &SignatureSet) {
+    fn message(
+        &mut self,
+        packet: &Packet<'_>,
+        message: &[u8],
+        set: &SignatureSet,
+        signalling: &mut Signalling,
+    ) {
         let source = packet.source.to_ip(packet.version);
         let destination = packet.destination.to_ip(packet.version);
         let read = dns::transaction(message, |transaction| {
@@ -224,20 +243,45 @@ impl Book {
         if question.is_none() && !self.unsolicited {
             self.answers.unasked += 1;
         } else {
-            self.answered(destination, message, packet.at, set);
+            self.answered(destination, message, packet.at, set, signalling);
         }
     }
 
     /// Learns the answers in `message` to a client that is believed to have asked.
-    fn answered(&mut self, client: IpAddr, message: &[u8], at: Timestamp, set: &SignatureSet) {
-        let client = self.client(client).hash;
+    fn answered(
+        &mut self,
+        asker: IpAddr,
+        message: &[u8],
+        at: Timestamp,
+        set: &SignatureSet,
+        signalling: &mut Signalling,
+    ) {
+        let client = self.client(asker).hash;
+        // What stands before an encrypted hello is no application.
+        let by_name = |name: &str| {
+            set.by_name(name)
+                .filter(|tag| tag.evidence != Evidence::OuterName)
+        };
+        dns::targets(message, &mut |target| {
+            let tag = by_name(target.name).filter(|tag| tag.app.is_some());
+            if let Some(tag) = tag.or_else(|| self.alias(client, target.name, at, set)) {
+                let time_to_live = Duration::from_secs(u64::from(target.ttl));
+                let until = seconds(at.after(time_to_live.saturating_add(GRACE)));
+                let key = self.state.hash_one((client, target.target));
+                let rule = tag.rule;
+                self.aliases.insert(key, Told { rule, until });
+                self.any_alias = true;
+            }
+        });
         dns::answers(message, &mut |answer| {
             let time_to_live = Duration::from_secs(u64::from(answer.ttl)).saturating_add(GRACE);
             let until = seconds(at.after(time_to_live));
-            // What stands before an encrypted hello is no application.
-            let tag = set
-                .by_name(answer.name)
-                .filter(|tag| tag.evidence != Evidence::OuterName);
+            let tag = self
+                .alias(client, answer.name, at, set)
+                .or_else(|| by_name(answer.name));
+            if let Some(tag) = &tag {
+                signalling.names(asker, tag, at, set);
+            }
             let app = tag.and_then(|tag| tag.app).unwrap_or(NO_APP);
             let place = self.state.hash_one(answer.address);
             let shared = match self.addresses.get(&place) {
@@ -257,6 +301,16 @@ impl Book {
             let key = self.state.hash_one((client, answer.address));
             self.told.insert(key, Told { rule, until });
         });
+    }
+
+    /// The application for whose name `client` was told to take `name`.
+    fn alias(&self, client: u32, name: &str, at: Timestamp, set: &SignatureSet) -> Option<Tag> {
+        if !self.any_alias {
+            return None;
+        }
+        let told = self.aliases.get(&self.state.hash_one((client, name)))?;
+        set.rule_tag(told.rule)
+            .filter(|_| told.until >= seconds(at))
     }
 
     /// A client whose address this is. Two that have one hash are no matter: they would have to
@@ -281,7 +335,7 @@ impl Book {
 }
 
 /// The whole seconds of `at`.
-fn seconds(at: Timestamp) -> u32 {
+pub(super) fn seconds(at: Timestamp) -> u32 {
     u32::try_from(at.0 / 1_000_000_000).unwrap_or(u32::MAX)
 }
 

@@ -7,7 +7,9 @@ use crate::flow::samples::{Host, acknowledging, dns_answer, dns_question, ended,
 use crate::flow::{Config, FlowTable};
 use crate::signature::SourceFile;
 
+mod calls;
 mod middle;
+mod places;
 
 const A: Host = (1, 50_000);
 /// No rule knows this address or port.
@@ -49,6 +51,29 @@ evidence = 'payload-proof'
 at = [{ offset = 0, text = 'ACME-OVER-TCP' }]
 source = 'a test'
 
+[[domain]]
+suffix = ['call.acme.test']
+service = 'voice'
+
+[[stun]]
+realm = ['acme.test']
+evidence = 'payload-proof'
+source = 'a test'
+
+[[call]]
+name = 'relays'
+signalling = ['voice']
+address_required = true
+port = [3478]
+service = 'voice'
+source = 'a test'
+
+[[call]]
+name = 'anywhere'
+signalling = ['voice']
+port = [4005]
+source = 'a test'
+
 [[address]]
 prefix = ['10.0.0.200/32']
 
@@ -67,6 +92,30 @@ owner = 'Other'
 
 [[domain]]
 suffix = ['other.test']
+
+[[domain]]
+suffix = ['call.other.test']
+service = 'video'
+
+[[stun]]
+realm = ['other.test']
+evidence = 'payload-proof'
+source = 'a test'
+
+[[call]]
+name = 'at-acme'
+signalling = ['video']
+address_of = ['acme']
+port = [3478]
+source = 'a test'
+
+[[call]]
+name = 'anywhere'
+signalling = ['video']
+port = ['4000-4009']
+within = 10
+service = 'video'
+source = 'a test'
 ";
 
 fn classifier() -> Classifier {
@@ -552,6 +601,51 @@ fn an_answer_to_no_question_teaches_nothing() {
         let flow = udp(141, A, B, JUNK);
         let packets = [packets, &[flow]].concat();
         assert_eq!(verdict(&packets).2.is_some(), wanted, "{name}");
+    }
+}
+
+/// RFC 9460: whose address is asked for next is told by an HTTPS record.
+#[test]
+fn an_alias_is_the_name_it_stands_for() {
+    // Type 65, class IN; priority 0, `pool.test`.
+    let service = |name: &str, is_answer: bool| {
+        let mut message = dns_question(name);
+        let end = message.len();
+        message[end - 4..].copy_from_slice(&[0, 65, 0, 1]);
+        if is_answer {
+            message[2..8].copy_from_slice(&[0x81, 0x80, 0, 1, 0, 1]);
+            message.extend([0xc0, 12, 0, 65, 0, 1, 0, 0, 0, 60, 0, 13, 0, 0]);
+            message.extend(b"\x04pool\x04test\0");
+        }
+        message
+    };
+    let (asked, said) = (
+        service("cdn.acme.test", false),
+        service("cdn.acme.test", true),
+    );
+    let (next, found) = (dns_question("pool.test"), dns_answer("pool.test", 2, 60));
+    let ask = |at, client: u8| {
+        [
+            udp(at, (client, 40_000), (9, 53), &asked),
+            udp(at, (9, 53), (client, 40_000), &said),
+        ]
+    };
+    let resolve = |at| {
+        [
+            udp(at, (1, 40_001), (9, 53), &next),
+            udp(at, (9, 53), (1, 40_001), &found),
+        ]
+    };
+    let cases: &[(&str, Vec<Packet<'_>>, bool)] = &[
+        ("the alias", [ask(1, 1), resolve(2)].concat(), true),
+        ("without it", resolve(2).to_vec(), false),
+        ("of another client", [ask(1, 3), resolve(2)].concat(), false),
+        ("long ago", [ask(1, 1), resolve(80)].concat(), false),
+    ];
+    for (name, packets, expected) in cases {
+        let at = packets.last().unwrap().at.0 / 1_000_000_000;
+        let packets = [&packets[..], &[udp(at, A, B, JUNK)]].concat();
+        assert_eq!(verdict(&packets).2.is_some(), *expected, "{name}");
     }
 }
 

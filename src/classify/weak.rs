@@ -1,11 +1,14 @@
 //! Names that do not come from a flow's own opening: by what other flows taught, by address, by port.
 
 use super::explain::Step;
+use super::ladder::Source;
 use super::{
     Classification, Classifier, Decider, Named, Pending, Verdict, ladder, packets, remembered,
     roles,
 };
-use crate::flow::{Flow, Side};
+use crate::app::Proto;
+use crate::flow::{Flow, Opening, Side, Stream};
+use crate::time::Timestamp;
 use crate::verdict::{Evidence, Tag};
 
 impl Classifier {
@@ -15,7 +18,7 @@ impl Classifier {
         &mut self,
         flow: &mut Flow<T>,
         names: &mut Named,
-        at: crate::time::Timestamp,
+        at: Timestamp,
     ) {
         let state = flow.class.as_mut();
         let facts = state.facts.as_deref();
@@ -44,7 +47,11 @@ impl Classifier {
         if let Some(before) = before.filter(is_own) {
             remembered::complete(names, &before);
         }
-        for &(evidence, ref vetoed) in ladder::WEAK {
+        if names.app.is_none() && !has_name {
+            self.add_told(flow, names, at);
+        }
+        for &(source, vetoed) in ladder::WEAK {
+            let evidence = source.evidence();
             // An outer name stands until something better is known.
             let is_placeholder =
                 names.evidence == Some(Evidence::OuterName) && evidence < Evidence::OuterName;
@@ -52,10 +59,14 @@ impl Classifier {
             if is_named || vetoed(names, has_name) {
                 continue;
             }
-            let tag = match evidence {
-                Evidence::CallFamily => self.calls.of(flow, at),
-                Evidence::Dns => self.names.of(flow, client_mac, &self.set),
-                Evidence::Address => behind
+            let tag = match source {
+                Source::Call => self.calls.of(flow, names.proto, at),
+                Source::Relay | Source::CallPort => {
+                    self.signalling
+                        .of(flow, names.proto, evidence, at, &self.set)
+                }
+                Source::Dns => self.names.of(flow, client_mac, &self.set),
+                Source::Address => behind
                     .or_else(|| {
                         roles::server(flow, is_syn_seen, dissected).map(|side| flow.ip(side))
                     })
@@ -66,7 +77,7 @@ impl Classifier {
                                 || self.set.is_spoken_at_addresses(tag, proto)
                         })
                     }),
-                _ => self.set.by_port(flow.transport(), flow.port(Side::Server)),
+                Source::Port => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
             let tag = tag.filter(|tag| !self.set.is_retired(tag));
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
@@ -92,5 +103,60 @@ impl Classifier {
         if let Some(before) = before {
             remembered::complete(names, &before);
         }
+    }
+
+    /// Names a flow by what other flows said of its places, if it may be what they said.
+    fn add_told<T: AsMut<Classification>>(
+        &mut self,
+        flow: &mut Flow<T>,
+        names: &mut Named,
+        at: Timestamp,
+    ) {
+        let Some(told) = self.places.of(flow, names.proto, at) else {
+            return;
+        };
+        let tag = told
+            .rule
+            .and_then(|rule| self.set.rule_tag(rule))
+            .or_else(|| self.by_protocol(flow, told.proto))
+            .filter(|tag| tag.app.is_some() && !self.set.is_retired(tag));
+        if tag.is_none() && names.proto.is_some() {
+            return;
+        }
+        let evidence = Evidence::CallFamily;
+        names.proto = names.proto.or(Some(told.proto));
+        names.evidence = Some(evidence);
+        names.decider = super::decider(told.by);
+        names.remembered = false;
+        if let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) {
+            names.app = tag.app;
+            names.service = tag.service;
+            names.decider = Some(Decider::Rule(tag.rule));
+            let number = packets(flow);
+            if let Some(trace) = flow.class.as_mut().steps.as_deref_mut() {
+                trace.remember(Step::inferred(number, tag));
+            }
+        }
+    }
+
+    /// Whose `proto` is wherever it is spoken.
+    fn by_protocol<T>(&mut self, flow: &Flow<T>, proto: Proto) -> Option<Tag> {
+        let opening = Opening {
+            transport: flow.transport(),
+            client_ip: flow.ip(Side::Client),
+            server_ip: flow.ip(Side::Server),
+            client_port: flow.port(Side::Client),
+            server_port: flow.port(Side::Server),
+            client: Stream::default(),
+            server: Stream::default(),
+            latest: Side::Client,
+        };
+        let mut facts = std::mem::take(&mut self.scratch);
+        facts.proto = Some(proto);
+        self.found.clear();
+        self.set.by_facts(&opening, &facts, &mut self.found);
+        facts.proto = None;
+        self.scratch = facts;
+        self.found.iter().copied().find(|tag| tag.app.is_some())
     }
 }

@@ -6,7 +6,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod ber;
-mod bittorrent;
+pub mod bittorrent;
 mod dhcp;
 mod dialogue;
 pub mod dns;
@@ -42,7 +42,7 @@ mod radius;
 mod rdp;
 mod rtmp;
 mod rtp;
-mod rtsp;
+pub mod rtsp;
 mod sieve;
 pub mod sip;
 mod smb;

@@ -1,7 +1,7 @@
 //! What a reviewer should know of a set of files before it is used: all that is wrong in a file,
 //! and what files say against one another.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use toml::Spanned;
@@ -49,6 +49,33 @@ pub(super) fn check_parsed(parsed: &[Parsed<'_>], found: &mut Vec<Diagnostic>) {
         claims.check(one, &mut findings);
     }
     check_protocols(parsed, found);
+    check_networks(parsed, found);
+}
+
+/// Files in whose prefixes relays are said to be.
+fn check_networks(parsed: &[Parsed<'_>], found: &mut Vec<Diagnostic>) {
+    let has_prefixes = |one: &Parsed<'_>| !one.file.address.is_empty();
+    let with_prefixes: HashSet<&str> = parsed
+        .iter()
+        .filter(|one| has_prefixes(one))
+        .map(|one| one.source.stem())
+        .collect();
+    for one in parsed {
+        let mut findings = Findings::new(&one.source.path, &one.source.text, found);
+        for table in &one.file.call {
+            let table = table.get_ref();
+            for name in &table.address_of {
+                if !with_prefixes.contains(name.get_ref().as_str()) {
+                    let text = format!("`{}`: expected a file with `[[address]]`", name.get_ref());
+                    findings.error(name.span(), text);
+                }
+            }
+            if table.address_required && !has_prefixes(one) {
+                let text = "`address_required`: expected `[[address]]` in this file";
+                findings.error(table.name.span(), text);
+            }
+        }
+    }
 }
 
 fn check_head(parsed: &Parsed<'_>, findings: &mut Findings<'_>) {
@@ -97,6 +124,7 @@ fn check_texts(file: &SignatureFile, findings: &mut Findings<'_>) {
     let mut sources: Vec<&Spanned<String>> = Vec::new();
     sources.extend(file.payload.iter().map(|table| &table.get_ref().source));
     sources.extend(file.flow.iter().map(|table| &table.get_ref().source));
+    sources.extend(file.call.iter().map(|table| &table.get_ref().source));
     sources.extend(file.stun.iter().map(|table| &table.get_ref().source));
     sources.extend(file.tls.iter().map(|table| &table.get_ref().source));
     sources.extend(file.http.iter().map(|table| &table.get_ref().source));

@@ -155,6 +155,7 @@ fn count(file: &SignatureFile) -> BTreeMap<RuleKind, usize> {
                 .map(|table| table.get_ref().prefix.len())
                 .sum(),
         ),
+        (RuleKind::Call, file.call.len()),
         (RuleKind::Port, file.port.len()),
     ];
     counts.into_iter().filter(|&(_, count)| count > 0).collect()

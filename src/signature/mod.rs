@@ -12,6 +12,7 @@
 
 mod address;
 mod builtin;
+mod call;
 mod category;
 mod check;
 mod compile;
@@ -39,6 +40,7 @@ mod syntax;
 mod test;
 
 pub use builtin::builtin_files;
+pub use call::CallRule;
 pub use category::{CATEGORIES, is_known as is_known_category};
 pub use check::check;
 pub use diagnostic::{Diagnostic, Severity};
@@ -53,20 +55,21 @@ pub use source::{SourceFile, files_in, look_in};
 pub use syntax::SyntaxError;
 pub use test::{Conversation, Fate, Observed, Runner, TestResult, test};
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::OnceLock;
 
 pub(crate) use self::flow::entropy;
 
 use self::address::AddressTable;
+use self::call::CallTable;
 use self::domain::DomainTable;
 use self::facts::FactTable;
 use self::flow::FlowTable;
 use self::payload::{PayloadTable, Which};
 use self::port::PortTable;
 use self::rule::{Found, Rules};
-use crate::app::{Catalog, Proto};
+use crate::app::{AppId, Catalog, Proto};
 use crate::dissect::Facts;
 use crate::flow::{Opening, Transport};
 use crate::verdict::{Evidence, RuleId, Tag};
@@ -83,6 +86,7 @@ pub struct SignatureSet {
     payloads: PayloadTable,
     facts: FactTable,
     flows: FlowTable,
+    calls: CallTable,
 }
 
 /// The hash of a set's files.
@@ -173,6 +177,7 @@ impl SignatureSet {
             + self.payloads.memory()
             + self.facts.memory()
             + self.flows.memory()
+            + self.calls.memory()
     }
 
     /// How many rules there are; retired ones are not counted.
@@ -248,6 +253,31 @@ impl SignatureSet {
         self.ports
             .find(transport, port)
             .and_then(|rule| self.rules.tag(rule))
+    }
+
+    /// Whether any rule ties media to signalling.
+    pub fn has_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    /// Whether a rule ties media to signalling of `app`.
+    pub fn has_calls_of(&self, app: AppId) -> bool {
+        self.calls.has(app)
+    }
+
+    /// Whether speaking with a host that `tag` knows signals a call.
+    pub fn is_signalling(&self, tag: &Tag) -> bool {
+        tag.app
+            .is_some_and(|app| self.calls.is_signalling(app, tag.service))
+    }
+
+    /// The rules that tie a flow to `relay`, of which `spoken` was recognised, to signalling.
+    pub fn calls(
+        &self,
+        relay: SocketAddr,
+        spoken: Option<Proto>,
+    ) -> impl Iterator<Item = &CallRule> {
+        self.calls.find(relay, spoken, &self.addresses)
     }
 
     /// Payload rules the newest message of `opening` makes true: at most 64, appended to `found`.

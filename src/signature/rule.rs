@@ -21,12 +21,13 @@ pub enum RuleKind {
     Proto,
     Flow,
     Address,
+    Call,
     Port,
 }
 
 impl RuleKind {
     /// Every kind, in the order of the manual.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Domain,
         Self::Payload,
         Self::Stun,
@@ -36,6 +37,7 @@ impl RuleKind {
         Self::Proto,
         Self::Flow,
         Self::Address,
+        Self::Call,
         Self::Port,
     ];
 
@@ -51,6 +53,7 @@ impl RuleKind {
             Self::Proto => "proto",
             Self::Flow => "flow",
             Self::Address => "address",
+            Self::Call => "call",
             Self::Port => "port",
         }
     }

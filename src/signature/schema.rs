@@ -41,7 +41,7 @@ mod tests {
                 "{table}: {found:?}"
             );
         }
-        assert_eq!(tables.len(), 13);
+        assert_eq!(tables.len(), 14);
     }
 
     /// What every rule table over facts may hold.

@@ -175,6 +175,7 @@ pub(super) fn all_names(file: &SignatureFile) -> Vec<&Spanned<String>> {
     let mut names: Vec<&Spanned<String>> = Vec::new();
     names.extend(file.payload.iter().map(|table| &table.get_ref().name));
     names.extend(file.flow.iter().map(|table| &table.get_ref().name));
+    names.extend(file.call.iter().map(|table| &table.get_ref().name));
     names.extend(
         file.domain
             .iter()

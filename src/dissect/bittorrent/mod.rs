@@ -4,6 +4,7 @@
 //! Announces over HTTP are HTTP. Message stream encryption looks like random bytes from its first
 //! one and is not claimed.
 
+pub mod swarm;
 mod utp;
 
 use memchr::memmem;

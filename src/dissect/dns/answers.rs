@@ -1,8 +1,9 @@
 //! What a DNS response teaches: which addresses the name asked for has, and for how long.
 //!
 //! Stateless and total, for the name cache that ties later flows to the name a client asked for.
-//! CNAMEs (RFC 1034 section 3.6.2) are followed from the question; the address hints of HTTPS and
-//! SVCB records (RFC 9460 section 7.3) count as answers.
+//! CNAMEs (RFC 1034 section 3.6.2) and aliases of HTTPS and SVCB records (RFC 9460 section 2.4.2) are
+//! followed from the question; address hints (section 7.3) and what comes along of the addresses of a
+//! record's target (section 4.1) count as answers. Whose address a client asks for next says [`targets`].
 
 use std::net::IpAddr;
 
@@ -33,6 +34,9 @@ const MAX_CHAIN: usize = 16;
 
 /// Labels compared in one message. Servers point owners at the name they repeat, which costs none.
 const MAX_COMPARED: u32 = 1024;
+
+/// Targets of one response that are followed.
+const MAX_TARGETS: usize = 4;
 
 const RESPONSE_NOERROR: u8 = 0;
 const CLASS_IN: u16 = 1;
@@ -71,6 +75,55 @@ pub fn answers_in_stream(bytes: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) {
     }
 }
 
+/// Another name under which what was asked for is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target<'a> {
+    /// The name in the question, as in [`NameAnswer`].
+    pub name: &'a str,
+    /// The name whose addresses a client asks for in its place, in the same form.
+    pub target: &'a str,
+    /// Seconds this holds.
+    pub ttl: u32,
+}
+
+/// Calls `each` for every target that the HTTPS and SVCB records in a DNS response give to the name it
+/// was asked for.
+pub fn targets(message: &[u8], each: &mut dyn FnMut(&Target<'_>)) {
+    let is_response = message.get(2).is_some_and(|flags| flags & 0x80 != 0);
+    if is_response && asks_for_service(message) {
+        let _ = read_targets(message, each);
+    }
+}
+
+/// Whether the question is for HTTPS or SVCB records.
+fn asks_for_service(message: &[u8]) -> bool {
+    let rr_type = skip_name(message, HEADER_LEN).and_then(|end| message.get(end..end + 2));
+    let Some(&[high, low]) = rr_type else {
+        return false;
+    };
+    matches!(
+        u16::from_be_bytes([high, low]),
+        rr_type::HTTPS | rr_type::SVCB
+    )
+}
+
+fn read_targets(message: &[u8], each: &mut dyn FnMut(&Target<'_>)) -> Option<()> {
+    let mut name = NameText::new();
+    let answer = Answer::read(message, &mut name)?;
+    let mut text = NameText::new();
+    for (target, ttl) in answer.given.into_iter().flatten() {
+        text.read(message, target)?;
+        if !text.as_str().is_empty() && text.as_str() != name.as_str() {
+            each(&Target {
+                name: name.as_str(),
+                target: text.as_str(),
+                ttl: ttl.min(answer.ttl),
+            });
+        }
+    }
+    Some(())
+}
+
 /// Which question a DNS message asks or answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transaction<'a> {
@@ -104,41 +157,104 @@ pub fn transaction<T>(message: &[u8], read: impl FnOnce(&Transaction<'_>) -> T) 
     }))
 }
 
+/// What the records of a response are read by.
+struct Answer<'a> {
+    records: Records<'a>,
+    /// The place of the name at the end of all aliases.
+    owner: usize,
+    /// The least TTL on the way there.
+    ttl: u32,
+    /// Places of names that stand for it, and for how long.
+    given: [Option<(usize, u32)>; MAX_TARGETS],
+    budget: u32,
+}
+
+impl<'a> Answer<'a> {
+    /// Reads the question of `message`, its name into `name`, and what leads to the records asked for.
+    fn read(message: &'a [u8], name: &mut NameText) -> Option<Self> {
+        let header = Header::read(message)?;
+        let plain =
+            header.is_response() && header.opcode() == 0 && header.rcode() == RESPONSE_NOERROR;
+        if !plain || header.questions != 1 || header.answers == 0 {
+            return None;
+        }
+        let end = name.read(message, HEADER_LEN)?;
+        let question = Question::read(message, end)?;
+        if question.class != CLASS_IN || name.as_str().is_empty() {
+            return None;
+        }
+        let is_service = matches!(question.rr_type, rr_type::HTTPS | rr_type::SVCB);
+        // Addresses of targets come along behind the answers.
+        let count = match is_service {
+            true => usize::try_from(header.records()).unwrap_or(usize::MAX),
+            false => usize::from(header.answers),
+        };
+        let records = Records {
+            message,
+            at: question.end,
+            left: count.min(MAX_RECORDS),
+        };
+        let mut budget = MAX_COMPARED;
+        let (owner, ttl) = follow(message, records, &mut budget);
+        let mut given = [None; MAX_TARGETS];
+        if is_service {
+            // The last alias is a target as well: the client asks for its addresses.
+            let alias = (owner != HEADER_LEN).then_some((owner, ttl));
+            let services = records.filter(|record| is_service_record(record));
+            let services = services.filter(|record| {
+                priority(message, record).is_some_and(|priority| priority > 0)
+                    && message.get(record.data + 2) != Some(&0)
+                    && same_name(message, record.owner, owner, &mut budget)
+            });
+            let targets = services.map(|record| (record.data + 2, record.ttl));
+            for (slot, target) in given.iter_mut().zip(alias.into_iter().chain(targets)) {
+                *slot = Some(target);
+            }
+        }
+        Some(Self {
+            records,
+            owner,
+            ttl,
+            given,
+            budget,
+        })
+    }
+
+    /// For how long the owner of `record` stands for the name asked for, if it does.
+    fn holds(&mut self, message: &[u8], record: &Record) -> Option<u32> {
+        let budget = &mut self.budget;
+        if same_name(message, record.owner, self.owner, budget) {
+            return Some(self.ttl);
+        }
+        let mut given = self.given.into_iter().flatten();
+        given.find_map(|(target, ttl)| {
+            same_name(message, record.owner, target, budget).then_some(ttl.min(self.ttl))
+        })
+    }
+}
+
 fn read(message: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) -> Option<()> {
-    let header = Header::read(message)?;
-    let plain = header.is_response() && header.opcode() == 0 && header.rcode() == RESPONSE_NOERROR;
-    if !plain || header.questions != 1 || header.answers == 0 {
-        return None;
-    }
     let mut name = NameText::new();
-    let end = name.read(message, HEADER_LEN)?;
-    let question = Question::read(message, end)?;
-    if question.class != CLASS_IN || name.as_str().is_empty() {
-        return None;
-    }
-    let records = Records {
-        message,
-        at: question.end,
-        left: usize::from(header.answers).min(MAX_RECORDS),
-    };
-    let mut budget = MAX_COMPARED;
-    let (owner, chain_ttl) = follow(message, records, &mut budget);
+    let mut answer = Answer::read(message, &mut name)?;
     let mut left = MAX_ANSWERS;
-    for record in records.filter(|record| record.class == CLASS_IN) {
+    for record in answer.records.filter(|record| record.class == CLASS_IN) {
         let wanted = matches!(
             record.rr_type,
             rr_type::A | rr_type::AAAA | rr_type::HTTPS | rr_type::SVCB
         );
-        if !wanted || !same_name(message, record.owner, owner, &mut budget) {
+        if !wanted {
             continue;
         }
+        let Some(ttl) = answer.holds(message, &record) else {
+            continue;
+        };
         addresses(message, &record, &mut |address| {
             if left > 0 {
                 left -= 1;
                 each(&NameAnswer {
                     name: name.as_str(),
                     address,
-                    ttl: record.ttl.min(chain_ttl),
+                    ttl: record.ttl.min(ttl),
                 });
             }
         });
@@ -149,16 +265,41 @@ fn read(message: &[u8], each: &mut dyn FnMut(&NameAnswer<'_>)) -> Option<()> {
     Some(())
 }
 
-/// The name at the end of the CNAMEs from the question, by its place, and the least TTL on the way.
+const fn is_service_record(record: &Record) -> bool {
+    matches!(record.rr_type, rr_type::HTTPS | rr_type::SVCB) && record.class == CLASS_IN
+}
+
+/// SvcPriority: zero is an alias.
+fn priority(message: &[u8], record: &Record) -> Option<u16> {
+    let data = message.get(record.data..record.end)?;
+    Reader::new(data).be16()
+}
+
+/// Where the name is that `record` makes another name for its owner.
+fn alias(message: &[u8], record: &Record) -> Option<usize> {
+    match record.rr_type {
+        rr_type::CNAME if record.class == CLASS_IN => Some(record.data),
+        // The root as a target: there is no such service.
+        _ if is_service_record(record) && priority(message, record) == Some(0) => {
+            (message.get(record.data + 2) != Some(&0)).then_some(record.data + 2)
+        }
+        _ => None,
+    }
+}
+
+/// The name at the end of the aliases from the question, by its place, and the least TTL on the way.
 fn follow(message: &[u8], records: Records<'_>, budget: &mut u32) -> (usize, u32) {
     let (mut tail, mut ttl) = (HEADER_LEN, u32::MAX);
     let mut links = 0;
     // Servers write the chain in order; the second round is for those that shuffle answers.
     for _ in 0..2 {
         let mut aside = false;
-        for record in records.filter(|r| r.rr_type == rr_type::CNAME && r.class == CLASS_IN) {
+        for record in records {
+            let Some(target) = alias(message, &record) else {
+                continue;
+            };
             if links < MAX_CHAIN && same_name(message, record.owner, tail, budget) {
-                tail = record.data;
+                tail = target;
                 ttl = ttl.min(record.ttl);
                 links += 1;
             } else {
@@ -239,6 +380,7 @@ mod tests {
 
     fn learn(message: &[u8]) -> Found {
         let mut found = Found::new();
+        targets(message, &mut |_| {});
         answers(message, &mut |a| {
             found.push((a.name.to_owned(), a.address.to_string(), a.ttl));
         });
@@ -335,6 +477,100 @@ mod tests {
         );
         let addresses: Vec<_> = learn(&message).into_iter().map(|(_, ip, _)| ip).collect();
         assert_eq!(addresses, ["192.0.2.1", "192.0.2.2", "2001:db8::1"]);
+    }
+
+    fn service<'a>(
+        asked: &'a str,
+        answers: Vec<ResourceRecord<'a>>,
+        more: Vec<ResourceRecord<'a>>,
+    ) -> Vec<u8> {
+        let mut packet = Packet::new_reply(7);
+        let question = Question::new(
+            name(asked),
+            QTYPE::TYPE(TYPE::HTTPS),
+            QCLASS::CLASS(CLASS::IN),
+            false,
+        );
+        packet.questions.push(question);
+        packet.answers = answers;
+        packet.additional_records = more;
+        packet.build_bytes_vec().unwrap()
+    }
+
+    fn https<'a>(owner: &'a str, ttl: u32, priority: u16, target: &'a str) -> ResourceRecord<'a> {
+        record(
+            owner,
+            ttl,
+            RData::HTTPS(HTTPS(SVCB::new(priority, name(target)))),
+        )
+    }
+
+    #[test]
+    fn targets_of_https_records_stand_for_the_name() {
+        type Row<'a> = (
+            Vec<ResourceRecord<'a>>,
+            Vec<ResourceRecord<'a>>,
+            &'a [&'a str],
+            &'a [&'a str],
+        );
+        let rows: &[Row<'_>] = &[
+            // An alias: its addresses come along, or are asked for.
+            (
+                vec![https("x.example", 9, 0, "pool.example")],
+                vec![
+                    record("pool.example", 5, a(1)),
+                    record("other.example", 5, a(2)),
+                ],
+                &["192.0.2.1 5"],
+                &["pool.example 9"],
+            ),
+            (
+                vec![
+                    https("x.example", 9, 0, "pool.example"),
+                    https("pool.example", 3, 1, ""),
+                ],
+                vec![record("pool.example", 5, a(1))],
+                &["192.0.2.1 5"],
+                &["pool.example 9"],
+            ),
+            (
+                vec![
+                    record("x.example", 9, cname("y.example")),
+                    https("y.example", 7, 1, "z.example"),
+                    https("y.example", 6, 2, ""),
+                ],
+                vec![record("z.example", 8, a(1)), record("y.example", 20, a(2))],
+                &["192.0.2.1 7", "192.0.2.2 9"],
+                &["y.example 9", "z.example 7"],
+            ),
+            (
+                vec![https("x.example", 9, 1, "")],
+                vec![record("x.example", 5, a(1))],
+                &["192.0.2.1 5"],
+                &[],
+            ),
+            (vec![https("x.example", 9, 0, "")], vec![], &[], &[]),
+            (
+                vec![https("other.example", 9, 1, "z.example")],
+                vec![record("z.example", 5, a(1))],
+                &[],
+                &[],
+            ),
+        ];
+        for (row, (answers, more, addresses, names)) in rows.iter().enumerate() {
+            let message = service("x.example", answers.clone(), more.clone());
+            let found: Vec<_> = learn(&message)
+                .iter()
+                .map(|(_, ip, ttl)| format!("{ip} {ttl}"))
+                .collect();
+            assert_eq!(found, *addresses, "row {row}");
+            let mut found = Vec::new();
+            targets(&message, &mut |target| {
+                assert_eq!(target.name, "x.example");
+                found.push(format!("{} {}", target.target, target.ttl));
+            });
+            assert_eq!(found, *names, "row {row}");
+        }
     }
 
     #[test]

@@ -8,7 +8,9 @@
 mod answers;
 mod message;
 
-pub use answers::{NameAnswer, Transaction, answers, answers_in_stream, transaction};
+pub use answers::{
+    NameAnswer, Target, Transaction, answers, answers_in_stream, targets, transaction,
+};
 pub use message::HEADER_LEN;
 
 use self::message::{Header, NameText, Question, Record};

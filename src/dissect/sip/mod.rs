@@ -7,7 +7,7 @@
 mod message;
 mod sdp;
 
-use std::net::SocketAddr;
+pub use self::sdp::Media;
 
 use self::message::{Begin, Dialect, Header, Start, content_length, headers, split, uri_host};
 use super::plain::{MAX_NAME, MAX_TEXT, is_domain, text};
@@ -21,10 +21,16 @@ const PORTS: [u16; 2] = [5060, 5061];
 /// Messages of one side read from a TCP stream.
 const MAX_IN_STREAM: usize = 16;
 
+/// Whether `payload`, on whatever port, begins as a message that may carry a description. Cheap.
+#[inline]
+pub fn may_describe(payload: &[u8]) -> bool {
+    payload.starts_with(b"SIP/2.0 ") || payload.starts_with(b"INVITE s")
+}
+
 /// Calls `each` for every address that the SDP of one SIP message says media will flow to.
 ///
 /// `payload` is a UDP payload; stateless and total.
-pub fn media(payload: &[u8], each: &mut dyn FnMut(SocketAddr)) {
+pub fn media(payload: &[u8], each: &mut dyn FnMut(Media)) {
     if let Begin::Line(_, _, rest) = Begin::read(payload)
         && let Some((_, body)) = split(rest)
     {

@@ -1,5 +1,7 @@
 #![allow(clippy::indexing_slicing)]
 
+use std::net::SocketAddr;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -60,15 +62,17 @@ fn reads_a_call() {
         b"GET / HTTP/1.1\r\n\r\nc=IN IP4 192.0.2.1\r\nm=audio 1 x\r\n",
         &mut seen,
     );
-    let media: [SocketAddr; 2] = [
+    let media: [SocketAddr; 4] = [
         "192.0.2.101:49172".parse().unwrap(),
+        "192.0.2.101:49173".parse().unwrap(),
         "192.0.2.201:3456".parse().unwrap(),
+        "192.0.2.201:3457".parse().unwrap(),
     ];
     assert_eq!(seen, media);
 }
 
 fn media_of(payload: &[u8], seen: &mut Vec<SocketAddr>) {
-    media(payload, &mut |address| seen.push(address));
+    media(payload, &mut |media| seen.push(media.address));
 }
 
 #[test]

@@ -20,6 +20,7 @@ pub(super) mod attribute {
     pub(in super::super) const USERNAME: u16 = 0x0006;
     pub(in super::super) const DRAFT_COOKIE: u16 = 0x000f;
     pub(in super::super) const XOR_PEER_ADDRESS: u16 = 0x0012;
+    pub(in super::super) const DATA: u16 = 0x0013;
     pub(in super::super) const REALM: u16 = 0x0014;
     pub(in super::super) const XOR_RELAYED_ADDRESS: u16 = 0x0016;
     pub(in super::super) const XOR_MAPPED_ADDRESS: u16 = 0x0020;

@@ -34,21 +34,75 @@ const ENOUGH_CHANNEL_DATA: usize = 3;
 /// Ports registered for STUN and those beside it that its servers use.
 const PORTS: std::ops::RangeInclusive<u16> = 3478..=3481;
 
-/// Calls `each` for every peer that one STUN message names in XOR-PEER-ADDRESS.
+/// What a STUN message teaches about other flows of the call that it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lesson<'a> {
+    /// A peer that the client asks its relay for.
+    Peer(SocketAddr),
+    /// The relay's socket at which peers reach the client.
+    Relayed(SocketAddr),
+    /// The two names of ICE's credentials, in the order of their octets: what the checks between all
+    /// sockets of one session have in common (RFC 8445 section 7.2.2).
+    Session([&'a [u8]; 2]),
+}
+
+/// Calls `each` for all that one STUN message teaches.
 ///
-/// `payload` is a UDP payload; stateless and total. Media between such a peer and the client
-/// belongs to the call this message is of.
-pub fn peers(payload: &[u8], each: &mut dyn FnMut(SocketAddr)) {
+/// `payload` is a UDP payload; stateless and total. A check that goes through a relay is read as well.
+pub fn lessons<'a>(payload: &'a [u8], each: &mut dyn FnMut(Lesson<'a>)) {
     let payload = multiplexed(payload).unwrap_or(payload);
     let Some(message) = Message::in_datagram(payload).filter(|m| m.proof == Proof::Cookie) else {
         return;
     };
-    message
-        .attributes()
-        .filter(|&(kind, _)| kind == attribute::XOR_PEER_ADDRESS)
-        .take(MAX_MEDIA)
-        .filter_map(|(_, value)| message.xor_address(value))
-        .for_each(each);
+    for (kind, value) in message.attributes().take(MAX_MEDIA) {
+        match kind {
+            attribute::XOR_PEER_ADDRESS => {
+                message.xor_address(value).map(Lesson::Peer).map(&mut *each);
+            }
+            attribute::XOR_RELAYED_ADDRESS => {
+                let relayed = message.xor_address(value);
+                relayed.map(Lesson::Relayed).map(&mut *each);
+            }
+            attribute::USERNAME => {
+                session(value).map(Lesson::Session).map(&mut *each);
+            }
+            attribute::DATA => {
+                let check = Message::in_datagram(value).filter(|m| m.proof == Proof::Cookie);
+                let names = check.and_then(|check| {
+                    let mut inside = check.attributes().take(MAX_MEDIA);
+                    inside.find(|&(kind, _)| kind == attribute::USERNAME)
+                });
+                let names = names.and_then(|(_, value)| session(value));
+                names.map(Lesson::Session).map(&mut *each);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The names in a USERNAME of ICE. RFC 8445 section 5.3: each is random in 24 bits at least, four
+/// characters; both together are no other session's.
+fn session(username: &[u8]) -> Option<[&[u8]; 2]> {
+    let colon = memchr::memchr(b':', username)?;
+    let (one, other) = (username.get(..colon)?, username.get(colon + 1..)?);
+    let is_name = |name: &[u8]| {
+        let is_ice_char = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/');
+        (4..=256).contains(&name.len()) && name.iter().all(is_ice_char)
+    };
+    (is_name(one) && is_name(other) && one != other).then(|| match one <= other {
+        true => [one, other],
+        false => [other, one],
+    })
+}
+
+/// Whether `payload` is what only a server of its own for calls sends: a response to anything but a
+/// binding request, which servers answer to everybody.
+pub fn is_of_relay(payload: &[u8]) -> bool {
+    const BINDING: u16 = 1;
+    let payload = multiplexed(payload).unwrap_or(payload);
+    Message::in_datagram(payload).is_some_and(|message| {
+        message.proof == Proof::Cookie && message.is_response() && message.method() != BINDING
+    })
 }
 
 /// Reads the newest message over UDP; over TCP what both sides sent.

@@ -142,15 +142,56 @@ fn gathers_over_messages() {
     assert_eq!(facts.types, [0x0003, 0x0113, 0x0009, 0x0016]);
     assert_eq!(facts.realm.as_deref(), Some("signal.org"));
 
+    for (message, expected) in [
+        (&bind, &["peer 198.51.100.7:4321"][..]),
+        (&send, &["peer [2001:db8::5]:4096"]),
+        (&allocate, &[]),
+    ] {
+        assert_eq!(taught(message), expected);
+    }
+}
+
+/// What a message teaches of other flows.
+fn taught(message: &[u8]) -> Vec<String> {
     let mut seen = Vec::new();
-    peers(&bind, &mut |peer| seen.push(peer));
-    peers(&send, &mut |peer| seen.push(peer));
-    peers(&allocate, &mut |peer| seen.push(peer));
-    let media: [SocketAddr; 2] = [
-        "198.51.100.7:4321".parse().unwrap(),
-        "[2001:db8::5]:4096".parse().unwrap(),
-    ];
-    assert_eq!(seen, media);
+    lessons(message, &mut |lesson| {
+        seen.push(match lesson {
+            Lesson::Peer(socket) => format!("peer {socket}"),
+            Lesson::Relayed(socket) => format!("relayed {socket}"),
+            Lesson::Session(names) => names.map(String::from_utf8_lossy).join(" "),
+        });
+    });
+    seen
+}
+
+#[test]
+fn sessions_and_relays_are_told() {
+    let user = |text: &str| stun(0x0001, &[attr(0x0006, text.as_bytes())]);
+    let relayed = stun(0x0103, &[attr(0x0016, &xor_v4([198, 51, 100, 7], 4321))]);
+    let inside = stun(0x0016, &[attr(0x0013, &user("Bbbb:aaaa"))]);
+    for (message, expected) in [
+        (&user("aaaa:Bbbb"), Some("Bbbb aaaa")),
+        (&user("Bbbb:aaaa"), Some("Bbbb aaaa")),
+        (&inside, Some("Bbbb aaaa")),
+        (&relayed, Some("relayed 198.51.100.7:4321")),
+        // Names of users, not of sessions: too short, not random, one.
+        (&user("aaa:bbbb"), None),
+        (&user("1767326645:us_er"), None),
+        (&user("aaaa:aaaa"), None),
+        (&user("aaaabbbb"), None),
+    ] {
+        assert_eq!(taught(message).first().map(String::as_str), expected);
+    }
+    for (kind, expected) in [
+        (0x0113, true),
+        (0x0103, true),
+        (0x0801 | 0x0100, true),
+        (0x0101, false),
+        (0x0111, false),
+        (0x0003, false),
+    ] {
+        assert_eq!(is_of_relay(&stun(kind, &[])), expected, "{kind:#06x}");
+    }
 }
 
 #[test]
@@ -520,6 +561,7 @@ proptest! {
         let cut = cut.index(bytes.len());
         run(&Script::udp(3478).client(&bytes[..cut]).server(&bytes[cut..]));
         run(&Script::tcp(3478).client(&bytes[..cut]).client(&bytes[cut..]).server(&bytes));
-        peers(&bytes, &mut |_| {});
+        lessons(&bytes, &mut |_| {});
+        is_of_relay(&bytes);
     }
 }

@@ -75,6 +75,25 @@ fn read(message: &[u8], over: HelloOver, ended: bool, facts: &mut Facts) -> Hell
     HelloRead::Complete
 }
 
+/// The server's name in a ClientHello at the front of `segment`, if it is there and in lower case, as
+/// clients send it. Nothing is kept, nothing else is read.
+pub(crate) fn name_in_hello(segment: &[u8]) -> Option<&str> {
+    const RECORD: usize = 5;
+    let (body, len) = open(segment.get(RECORD..)?, HelloOver::Tcp)?;
+    let body = body.get(..len?).unwrap_or(body);
+    let mut extensions = Reader::new(Hello::parse(body, HelloOver::Tcp)?.extensions);
+    while let Some(kind) = extensions.be16() {
+        let len = extensions.be16()?;
+        let data = extensions.take(len.into())?;
+        if kind == SERVER_NAME {
+            let name = std::str::from_utf8(server_name(data)?).ok()?;
+            let is_lower = !name.bytes().any(|byte| byte.is_ascii_uppercase());
+            return (is_lower && name.len() <= 255).then_some(name);
+        }
+    }
+    None
+}
+
 /// The body so far and its length, where the header is whole; `None` when the bytes so far
 /// cannot begin a ClientHello.
 fn open(message: &[u8], over: HelloOver) -> Option<(&[u8], Option<usize>)> {

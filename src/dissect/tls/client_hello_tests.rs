@@ -93,6 +93,27 @@ impl Builder {
     }
 }
 
+#[test]
+fn the_name_alone_is_read() {
+    let hello = |name: &str| {
+        let message = Builder::default()
+            .with(0x2a2a, vec![])
+            .name(name.as_bytes())
+            .message();
+        [&[22, 3, 1, 0, 0][..], &message].concat()
+    };
+    assert_eq!(
+        name_in_hello(&hello("www.example.com")),
+        Some("www.example.com")
+    );
+    assert_eq!(name_in_hello(&hello("WWW.example.com")), None);
+    let whole = hello("a.example");
+    for end in 0..whole.len() {
+        assert_eq!(name_in_hello(&whole[..end]), None, "cut at {end}");
+    }
+    assert_eq!(name_in_hello(b"\x16\x03\x01\0\x05\x02\0\0\0\0"), None);
+}
+
 fn typical() -> Builder {
     Builder::default()
         .with(0x2a2a, vec![])

@@ -15,7 +15,7 @@ use std::borrow::Cow;
 
 pub(crate) use certificate::{CERTIFICATE, CertificateRead, read_certificate};
 pub(crate) use client_hello::{
-    CLIENT_HELLO, HelloRead, name_in_piece, read_client_hello, read_cut_client_hello,
+    CLIENT_HELLO, HelloRead, name_in_hello, name_in_piece, read_client_hello, read_cut_client_hello,
 };
 /// What carries the handshake.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -34,6 +34,12 @@ pub(crate) fn hello_for(version: u16, cookie: Option<&[u8]>) -> Vec<u8> {
     builder.body()
 }
 
+/// A ClientHello for `name`, in its record.
+pub(crate) fn record_for(name: &str) -> Vec<u8> {
+    let hello = Builder::default().name(name.as_bytes());
+    record(22, &hello.message())
+}
+
 pub(crate) fn client_hello_record() -> Vec<u8> {
     record(22, &hello().message())
 }

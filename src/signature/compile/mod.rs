@@ -15,6 +15,7 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::address::{AddressTable, Prefix};
+use super::call::{self, CallRule, CallTable, Signals};
 use super::condition::SyntaxError;
 use super::diagnostic::{Diagnostic, Findings};
 use super::domain::{self, DomainTable};
@@ -111,6 +112,10 @@ struct Compiler {
     facts: Vec<FactRule>,
     protos: Vec<(Proto, ProtoRule)>,
     flows: Vec<FlowRule>,
+    /// With the services that signal, and the names of the files in whose prefixes relays are.
+    calls: Vec<(CallRule, Signals, Vec<String>)>,
+    /// The number of the file of a slug.
+    numbers: HashMap<String, u16>,
     /// Set when a name of the file found no number.
     exhausted: Option<&'static str>,
 }
@@ -160,6 +165,9 @@ impl Compiler {
         }
         for table in &file.proto {
             self.proto(table, &context, findings);
+        }
+        for table in &file.call {
+            self.call(table, &context, findings);
         }
         for table in &file.payload {
             self.payload(table, &context, findings);
@@ -241,6 +249,7 @@ impl Compiler {
         } else {
             context.proto = self.intern(slug);
         }
+        self.numbers.insert(slug.clone(), number);
         self.owned.push(Vec::new());
         Some(context)
     }
@@ -429,6 +438,74 @@ impl Compiler {
         self.protos.push((proto, ProtoRule { tag, guard }));
     }
 
+    fn call(
+        &mut self,
+        table: &Spanned<file::CallTable>,
+        context: &Context,
+        findings: &mut Findings<'_>,
+    ) {
+        let at = table.span();
+        let table = table.get_ref();
+        let mut networks: Vec<_> = table
+            .address_of
+            .iter()
+            .map(|it| it.get_ref().clone())
+            .collect();
+        if table.address_required {
+            networks.push(context.slug.clone());
+        }
+        if context.app.is_none() {
+            findings.error(at, "a plain protocol has no calls: expected `[app]`");
+            return;
+        }
+        if table.port.is_empty() && networks.is_empty() {
+            findings.error(at, "expected `port`, `address_required` or `address_of`");
+            return;
+        }
+        let within = table.within.as_ref().map_or(60, |within| *within.get_ref());
+        if let Some(given) = &table.within
+            && !(1..=600).contains(&within)
+        {
+            findings.error(given.span(), "expected 1 to 600 seconds");
+            return;
+        }
+        let protos = all(&table.proto, |name| {
+            if is_slug(name.get_ref()) {
+                return self.intern(name.get_ref());
+            }
+            findings.error(name.span(), "expected the slug of a protocol");
+            None
+        });
+        let Some(protos) = protos else { return };
+        let tag = self.add(
+            context,
+            RuleKind::Call,
+            &Common {
+                name: table.name.get_ref(),
+                service: table.service,
+                proto: None,
+                evidence: match networks.is_empty() {
+                    true => Evidence::Port,
+                    false => Evidence::Address,
+                },
+                source: table.source.get_ref(),
+                weight: u32::from(!table.port.is_empty()) + 1,
+            },
+        );
+        let rule = CallRule {
+            tag,
+            within,
+            protos: match protos.is_empty() {
+                true => call::MEDIA.into(),
+                false => protos.into(),
+            },
+            ports: table.port.as_slice().into(),
+            networks: Box::default(),
+        };
+        let signals = Signals::new(&table.signalling, table.any_name);
+        self.calls.push((rule, signals, networks));
+    }
+
     /// Gives a rule its number and its tag.
     fn add(&mut self, context: &Context, kind: RuleKind, common: &Common<'_>) -> Tag {
         let proto = match common.proto {
@@ -471,6 +548,17 @@ impl Compiler {
     fn finish(self) -> SignatureSet {
         // What the tables are made of goes before they are made.
         drop((self.ids, self.slugs));
+        let numbers = self.numbers;
+        let calls = self.calls.into_iter().filter_map(|(rule, signals, names)| {
+            let networks: Box<[u16]> = names
+                .iter()
+                .filter_map(|name| numbers.get(name).copied())
+                .collect();
+            // A rule about networks that are in no file is about nothing.
+            let is_whole = names.is_empty() || !networks.is_empty();
+            is_whole.then_some((CallRule { networks, ..rule }, signals))
+        });
+        let calls = CallTable::new(calls.collect());
         SignatureSet {
             catalog: self.catalog,
             hash: Hash::default(),
@@ -481,6 +569,7 @@ impl Compiler {
             payloads: PayloadTable::new(self.tcp, self.udp, self.other),
             facts: FactTable::new(self.facts, self.protos),
             flows: FlowTable::new(self.flows),
+            calls,
         }
     }
 }

@@ -8,9 +8,10 @@ mod tables;
 mod values;
 
 pub use tables::{
-    AddressTable, AppTable, AtTable, ContainsTable, DirectionName, DomainTable, EntropyTable,
-    ExpectTable, FlowTable, HeaderTable, HttpTable, MessageName, PayloadTable, PortTable,
-    ProtoTable, ProtocolTable, ReplyTable, SipTable, StunTable, TestTable, TlsTable, TransportName,
+    AddressTable, AppTable, AtTable, CallTable, ContainsTable, DirectionName, DomainTable,
+    EntropyTable, ExpectTable, FlowTable, HeaderTable, HttpTable, MessageName, PayloadTable,
+    PortTable, ProtoTable, ProtocolTable, ReplyTable, SipTable, StunTable, TestTable, TlsTable,
+    TransportName,
 };
 pub use values::{OneOrMany, Ports};
 
@@ -53,6 +54,8 @@ pub struct SignatureFile {
     pub flow: Vec<Spanned<FlowTable>>,
     #[schemars(with = "Vec<AddressTable>", default)]
     pub address: Vec<Spanned<AddressTable>>,
+    #[schemars(with = "Vec<CallTable>", default)]
+    pub call: Vec<Spanned<CallTable>>,
     #[schemars(with = "Vec<PortTable>", default)]
     pub port: Vec<Spanned<PortTable>>,
     #[schemars(with = "Vec<TestTable>", default)]
@@ -83,6 +86,7 @@ pub(super) fn parse(path: &str, text: &str, found: &mut Vec<Diagnostic>) -> Sign
             "proto" => read_all(value, &mut file.proto, findings),
             "flow" => read_all(value, &mut file.flow, findings),
             "address" => read_all(value, &mut file.address, findings),
+            "call" => read_all(value, &mut file.call, findings),
             "port" => read_all(value, &mut file.port, findings),
             "test" => read_all(value, &mut file.test, findings),
             unknown => findings.error(at, format!("unknown table `{unknown}`, expected {TABLES}")),
@@ -98,7 +102,7 @@ pub(super) fn parse(path: &str, text: &str, found: &mut Vec<Diagnostic>) -> Sign
 }
 
 const TABLES: &str = "one of `[app]`, `[protocol]`, `[[domain]]`, `[[payload]]`, `[[stun]]`, `[[http]]`, \
-     `[[tls]]`, `[[sip]]`, `[[proto]]`, `[[flow]]`, `[[address]]`, `[[port]]`, `[[test]]`";
+     `[[tls]]`, `[[sip]]`, `[[proto]]`, `[[flow]]`, `[[address]]`, `[[call]]`, `[[port]]`, `[[test]]`";
 
 fn read_one<'de, T: Deserialize<'de>>(
     value: Spanned<DeValue<'de>>,

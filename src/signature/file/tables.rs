@@ -510,6 +510,47 @@ pub struct AddressTable {
     pub source: Option<String>,
 }
 
+/// `[[call]]`: media of calls that does not say itself whose it is, where it goes to such a place while
+/// its client has this application's signalling open.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CallTable {
+    /// The rule's name, unique in the file.
+    #[schemars(with = "String")]
+    pub name: Spanned<String>,
+    /// Services of this file's names that signal calls: a client that asked DNS for one of them or began
+    /// TLS to it. What proves a call of this application (`[[stun]]`) does in any case.
+    #[serde(default)]
+    pub signalling: Vec<Service>,
+    /// All names of this file signal calls, whatever their service.
+    #[serde(default)]
+    pub any_name: bool,
+    /// Seconds for which signalling counts; default: 60, at most 600.
+    #[schemars(with = "Option<u32>")]
+    pub within: Option<Spanned<u32>>,
+    /// What may be recognised of the media; default: STUN, TURN, DTLS, RTP, RTCP and SRTP. Where the
+    /// address is asked for, it may also be what was not recognised.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub proto: Vec<Spanned<String>>,
+    /// Ports of the relay, one of which it must use.
+    #[serde(default)]
+    pub port: Vec<Ports>,
+    /// Whether the relay's address must be in this file's prefixes.
+    #[serde(default)]
+    pub address_required: bool,
+    /// Files in one of whose prefixes the relay's address must be: networks shared by several
+    /// applications.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub address_of: Vec<Spanned<String>>,
+    /// What is done.
+    pub service: Option<Service>,
+    /// How we know.
+    #[schemars(with = "String")]
+    pub source: Spanned<String>,
+}
+
 /// `[[port]]`: names a flow when nothing better is known.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -1,5 +1,7 @@
 //! RTSP (RFC 2326, RFC 7826): the request line, status line and headers of both sides' first
-//! messages.
+//! messages, and where its streams flow beside it ([`transport`]).
+
+pub mod transport;
 
 use super::dialogue::{self, Dialogue};
 use super::{Facts, Outcome};
@@ -92,15 +94,19 @@ fn look(bytes: &[u8]) -> Seen<'_> {
 
 /// The value of the header `name` in the message at the front of `bytes`.
 fn header(bytes: &[u8], name: &str) -> Option<Box<str>> {
+    dialogue::text(header_value(bytes, name)?)
+}
+
+/// The same, as it stands there.
+fn header_value<'a>(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
     dialogue::lines(bytes)
         .skip(1)
         .take_while(|line| !line.is_empty())
         .find_map(|line| {
             let colon = memchr::memchr(b':', line)?;
             let (field, value) = line.split_at_checked(colon)?;
-            field
-                .eq_ignore_ascii_case(name.as_bytes())
-                .then(|| dialogue::text(value.get(1..)?))?
+            let is_wanted = field.eq_ignore_ascii_case(name.as_bytes());
+            value.get(1..).filter(|_| is_wanted)
         })
 }
 
