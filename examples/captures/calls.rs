@@ -600,14 +600,20 @@ fn call_relays(trace: &mut Trace) {
     // Nothing was shown: whose network it is.
     plain(trace, "10.23.0.9:41101", ["stun", "meta", "-"]);
     // Both were: the same.
+    let token = (0x4000, trace.noise(76));
+    let ping = stun(trace, 0x0003, &[token, (0x4001, vec![0, 0, 0, 1])]);
+    trace
+        .udp("10.23.0.10:41101", "198.51.100.62:3478")
+        .client(ping)
+        .is("turn", "whatsapp", "voice");
     let denied = stun(trace, 0x0113, &[(REALM, b"turner.facebook".to_vec())]);
     let ask = stun(trace, 0x0003, &[(0x0019, vec![17, 0, 0, 0])]);
     trace
-        .udp("10.23.0.7:41102", "198.51.100.63:3478")
+        .udp("10.23.0.10:41102", "198.51.100.63:3478")
         .client(ask)
         .server(denied)
         .is("turn", "messenger", "voice");
-    plain(trace, "10.23.0.7:41103", ["stun", "meta", "-"]);
+    plain(trace, "10.23.0.10:41103", ["stun", "meta", "-"]);
     // Long after.
     trace.wait(130_000);
     plain(trace, "10.23.0.8:41104", ["stun", "meta", "-"]);

@@ -122,8 +122,8 @@ fn encrypted(trace: &mut Trace, client: &str, server: &str, meant: [&str; 3]) {
 fn told_peers(trace: &mut Trace) {
     let known = ["bittorrent", "bittorrent", "file"];
     let unknown = ["-", "-", "-"];
-    // Before anything is told.
-    encrypted(trace, "10.60.0.7:52000", "203.0.113.206:16881", unknown);
+    // Told of a moment later.
+    encrypted(trace, "10.60.0.7:52000", "203.0.113.206:16881", known);
     // A tracker over HTTP: 203.0.113.206, port 16881.
     let path = "/announce?info_hash=%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a%5a&peer_id=-UT3550-5a5a5a5a5a5a&port=51417&uploaded=0&downloaded=0&left=0&compact=1";
     let peers = b"d8:intervali1800e5:peers6:\xcb\x00\x71\xce\x41\xf1e";
@@ -179,8 +179,8 @@ fn told_peers(trace: &mut Trace) {
         b"5:token8:5a5a5a5a6:valuesl6:\xcb\x00\x71\xd1\x41\xf1ee1:t2:aa1:y1:re",
     ]);
     trace
-        .udp("10.60.0.7:51417", "203.0.113.202:6881")
-        .server(found)
+        .udp("203.0.113.202:6881", "10.60.0.7:51417")
+        .client(found)
         .is("bittorrent", "bittorrent", "file");
     trace
         .udp("10.60.0.7:51419", "203.0.113.209:16881")
