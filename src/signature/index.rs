@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use hashbrown::HashMap;
 
 use super::condition::{Input, KnownFact};
-use super::needles::{MAX_NEEDLES, Needles};
+use super::needles::{MAX_NEEDLES, Needles, RARE};
 use super::pattern::ByteSet;
-use super::payload::PayloadRule;
+use super::payload::{Contains, PayloadRule};
 use crate::flow::Opening;
 use crate::verdict::Evidence;
 
@@ -168,7 +168,9 @@ impl MessageIndex {
                 for port in ports() {
                     index.by_port.entry(port).or_default().push(entry.clone());
                 }
-            } else if !rule.matcher.contains.is_empty() && needles.len() < MAX_NEEDLES {
+            } else if longest_needle(rule).is_some_and(|one| one.needle.len() >= RARE)
+                && needles.len() < MAX_NEEDLES
+            {
                 needles.push(entry);
             } else {
                 index.rest.push(entry);
@@ -286,11 +288,7 @@ impl Contained {
         let mut within = 0;
         for entry in entries {
             let rule = rules.get(entry.rule as usize)?;
-            let contains = rule
-                .matcher
-                .contains
-                .iter()
-                .max_by_key(|one| one.needle.len())?;
+            let contains = longest_needle(rule)?;
             within = within.max(contains.within);
             longest.push(&contains.needle);
         }
@@ -311,6 +309,11 @@ impl Contained {
             }
         });
     }
+}
+
+fn longest_needle(rule: &PayloadRule) -> Option<&Contains> {
+    let contains = rule.matcher.contains.iter();
+    contains.max_by_key(|one| one.needle.len())
 }
 
 /// What a rule says of single bytes, by their offset from the start.

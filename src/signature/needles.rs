@@ -10,20 +10,32 @@ use aho_corasick::{Anchored, Input, MatchKind, StartKind, packed};
 /// The most needles in one automaton: as many as the record of those seen has bits.
 pub(super) const MAX_NEEDLES: usize = 1024;
 
+/// Needles that one gate looks for: of more, vector instructions find too many that are none.
+const GATE: usize = 32;
+
+/// Fewer bytes occur too often to be worth searching for before anything else is asked.
+pub(super) const RARE: usize = 3;
+
+/// The longest text that is brought to lower case for the gates.
+const FOLDED: usize = 512;
+
 /// A compiled set of needles.
 #[derive(Clone, Debug)]
 pub(super) struct Needles {
-    /// Says quickly, with vector instructions, that none occurs; only for few needles, and only
-    /// where case matters.
-    gate: Option<packed::Searcher>,
+    /// Say quickly, with vector instructions, that none of their needles occurs; none where that
+    /// cannot be said of all.
+    gates: Vec<packed::Searcher>,
+    /// Of shorter texts the gates have no quick answer.
+    gates_from: usize,
+    ignore_case: bool,
     automaton: DFA,
 }
 
 impl Needles {
     /// Bytes it takes on the heap, about.
     pub(super) fn memory(&self) -> usize {
-        let gate = self.gate.as_ref().map_or(0, packed::Searcher::memory_usage);
-        gate + self.automaton.memory_usage()
+        let gates = self.gates.iter();
+        gates.map(packed::Searcher::memory_usage).sum::<usize>() + self.automaton.memory_usage()
     }
 
     /// Compiles `needles`; `None` if there are none, one is empty, or they are too many.
@@ -40,19 +52,37 @@ impl Needles {
             .prefilter(!ignore_case)
             .build(needles)
             .ok()?;
-        // One or two bytes occur too often to be worth asking twice.
-        let worthwhile = !ignore_case && needles.iter().all(|needle| needle.len() > 2);
-        let gate = worthwhile.then(|| packed::Searcher::new(needles)).flatten();
-        Some(Self { gate, automaton })
+        let gates = gates(needles, ignore_case).unwrap_or_default();
+        let least = gates.iter().map(packed::Searcher::minimum_len);
+        Some(Self {
+            gates_from: least.max().unwrap_or_default(),
+            gates,
+            ignore_case,
+            automaton,
+        })
+    }
+
+    /// Whether any needle may occur in `text`.
+    fn may_occur(&self, text: &[u8]) -> bool {
+        let any = |text: &[u8]| self.gates.iter().any(|gate| gate.find(text).is_some());
+        if self.gates.is_empty() || text.len() < self.gates_from {
+            return true;
+        }
+        if !self.ignore_case {
+            return any(text);
+        }
+        let mut lower = [0; FOLDED];
+        let Some(lower) = lower.get_mut(..text.len()) else {
+            return true;
+        };
+        lower.copy_from_slice(text);
+        lower.make_ascii_lowercase();
+        any(lower)
     }
 
     /// Calls `found` with the number of each needle that occurs in `text`, once each.
     pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
-        if self
-            .gate
-            .as_ref()
-            .is_some_and(|gate| gate.find(text).is_none())
-        {
+        if !self.may_occur(text) {
             return;
         }
         let input = Input::new(text).anchored(Anchored::No);
@@ -77,6 +107,19 @@ impl Needles {
     }
 }
 
+/// Searchers for all `needles`, in lower case where case does not matter.
+fn gates(needles: &[&[u8]], ignore_case: bool) -> Option<Vec<packed::Searcher>> {
+    if needles.iter().any(|needle| needle.len() < RARE) {
+        return None;
+    }
+    let folded = |needle: &&[u8]| match ignore_case {
+        true => needle.to_ascii_lowercase(),
+        false => needle.to_vec(),
+    };
+    let searcher = |some: &[&[u8]]| packed::Searcher::new(some.iter().map(folded));
+    needles.chunks(GATE).map(searcher).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -93,8 +136,8 @@ mod tests {
     proptest! {
         #[test]
         fn it_finds_each_needle_that_occurs_once(
-            needles in prop::collection::vec("[abAB]{1,4}", 1..6),
-            text in "[abAB]{0,30}",
+            needles in prop::collection::vec("[abAB]{1,4}|[abAB]{3,4}", 1..70),
+            text in "[abAB]{0,30}|[abAB.]{500,520}",
             ignore_case in any::<bool>(),
         ) {
             let bytes: Vec<&[u8]> = needles.iter().map(String::as_bytes).collect();
