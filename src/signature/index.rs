@@ -44,8 +44,19 @@ pub(super) struct Entry {
     pub(super) reach: usize,
 }
 
-impl Entry {
-    pub(super) fn new(number: u32, rule: &PayloadRule, reach: usize) -> Self {
+/// What a rule says of all messages it can hold for: worked out once for its entries.
+#[derive(Debug)]
+pub(super) struct Outline {
+    mask: u64,
+    value: u64,
+    min_len: u32,
+    max_len: u32,
+    /// What to find the rule by.
+    place: Option<(usize, ByteSet)>,
+}
+
+impl Outline {
+    pub(super) fn of(rule: &PayloadRule) -> Self {
         let sets = byte_sets(rule);
         let mut mask = [0; 8];
         let mut value = [0; 8];
@@ -56,9 +67,21 @@ impl Entry {
         Self {
             mask: u64::from_le_bytes(mask),
             value: u64::from_le_bytes(value),
-            rule: number,
             min_len,
             max_len,
+            place: best_place(&sets),
+        }
+    }
+}
+
+impl Entry {
+    pub(super) fn new(number: u32, rule: &PayloadRule, outline: &Outline, reach: usize) -> Self {
+        Self {
+            mask: outline.mask,
+            value: outline.value,
+            rule: number,
+            min_len: outline.min_len,
+            max_len: outline.max_len,
             is_proof: rule.tag.evidence == Evidence::PayloadProof,
             reach,
         }
@@ -145,7 +168,8 @@ impl MessageIndex {
             + entries(&self.rest)
     }
 
-    pub(super) fn new(entries: Vec<Entry>, rules: &[PayloadRule]) -> Self {
+    /// An index of `entries` of `rules`, whose `outlines` stand in the same order.
+    pub(super) fn new(entries: Vec<Entry>, rules: &[PayloadRule], outlines: &[Outline]) -> Self {
         let reach = entries
             .iter()
             .map(|entry| entry.reach)
@@ -158,11 +182,12 @@ impl MessageIndex {
         let mut by_offset = BTreeMap::<usize, Vec<(ByteSet, Entry)>>::new();
         let mut needles = Vec::new();
         for entry in entries {
-            let Some(rule) = rules.get(entry.rule as usize) else {
+            let number = entry.rule as usize;
+            let (Some(rule), Some(outline)) = (rules.get(number), outlines.get(number)) else {
                 continue;
             };
             let ports = || rule.guard.ports.iter().flat_map(|ports| ports.range());
-            if let Some((offset, set)) = best_place(rule) {
+            if let Some((offset, set)) = outline.place {
                 by_offset.entry(offset).or_default().push((set, entry));
             } else if !rule.guard.ports.is_empty() && ports().count() <= MAX_PORTS {
                 for port in ports() {
@@ -403,8 +428,7 @@ fn length_range(rule: &PayloadRule) -> (u32, u32) {
 }
 
 /// The offset to find a rule by: the first byte where it says enough, else the most telling one.
-fn best_place(rule: &PayloadRule) -> Option<(usize, ByteSet)> {
-    let sets = byte_sets(rule);
+fn best_place(sets: &BTreeMap<usize, ByteSet>) -> Option<(usize, ByteSet)> {
     let telling = sets.iter().filter(|(_, set)| set.len() <= MAX_CHOICES);
     let at_start = telling.clone().find(|(offset, _)| **offset == 0);
     let best = at_start.or_else(|| telling.min_by_key(|(offset, set)| (set.len() > 4, **offset)));

@@ -15,7 +15,7 @@ use self::rule::{MAX_MESSAGES, Start, input_of_message, input_of_start};
 use super::address::AddressTable;
 use super::condition::{Input, Program};
 pub(super) use super::index::Which;
-use super::index::{Entry, MessageIndex};
+use super::index::{Entry, MessageIndex, Outline};
 use super::rule::Found;
 use crate::flow::opening::PerSide;
 use crate::flow::{Opening, Side, Transport};
@@ -145,7 +145,8 @@ impl TransportRules {
         let mut any_waiting = PerSide::<Vec<Entry>>::default();
         let mut middle = PerSide::<Vec<Entry>>::default();
         let mut middle_waiting = PerSide::<Vec<Entry>>::default();
-        for (number, rule) in (0..).zip(&rules) {
+        let outlines: Vec<_> = rules.iter().map(Outline::of).collect();
+        for (number, (rule, outline)) in (0..).zip(rules.iter().zip(&outlines)) {
             // Of a datagram nothing comes later; what the side has sent in all does.
             let grows = rule.reach() == usize::MAX;
             let reach = if is_stream || grows { rule.reach() } else { 0 };
@@ -159,7 +160,7 @@ impl TransportRules {
                 if !rule.direction.includes(side) {
                     continue;
                 }
-                let entry = Entry::new(number, rule, reach);
+                let entry = Entry::new(number, rule, outline, reach);
                 if rule.middle {
                     middle[side].push(entry.clone());
                     if peer_reach > 0 {
@@ -178,8 +179,8 @@ impl TransportRules {
             }
         }
         let index = |entries: PerSide<Vec<Entry>>| PerSide {
-            client: MessageIndex::new(entries.client, &rules),
-            server: MessageIndex::new(entries.server, &rules),
+            client: MessageIndex::new(entries.client, &rules, &outlines),
+            server: MessageIndex::new(entries.server, &rules, &outlines),
         };
         let (first, any, middle) = (index(first), index(any), index(middle));
         let (first_waiting, middle_waiting) = (index(first_waiting), index(middle_waiting));

@@ -195,7 +195,9 @@ fn usual(
     let asks = is_query && header.questions == 1 && !header.has_reserved_bit();
     // Only answers say how it went.
     let says_rightly = header.is_response() || header.rcode() == 0;
-    let cut = asks && says_rightly && (service.udp || adds_up) && is_cut(message);
+    // Where nothing of the question is left, the other counts must be usual ones.
+    let shows = message.len() > HEADER_LEN || is_plain(header, true);
+    let cut = asks && says_rightly && shows && (service.udp || adds_up) && is_cut(message);
     // Random in every query; bytes without meaning often have zeros here.
     let has_id = service.proto == Proto::DNS && !message.starts_with(&[0, 0]);
     // Nine octets in which all but a few bits are fixed are enough, whatever became of the question.
