@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use mimalloc::MiMalloc;
 
-/// A tenth of the time of a capture of short flows with glibc's: docs/performance.md.
+/// A capture of short flows takes a seventh less time than with the C library's: docs/benchmarks.md.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
