@@ -122,7 +122,10 @@ fn write_set(signatures: &Path, round: u64) {
         fs::remove_file(folder.join(format!("{}.toml", flip(before)))).unwrap();
     }
     let id = 2 + round % TURNS;
-    for (name, id, host) in [("acme", 1, "always.test"), (&flip(round), id, "flip.test")] {
+    for (name, id, host) in [
+        ("acmesoft", 1, "always.test"),
+        (&flip(round), id, "flip.test"),
+    ] {
         fs::write(folder.join(format!("{name}.toml")), set(name, id, host)).unwrap();
     }
 }
@@ -262,9 +265,9 @@ fn reloads_lose_nothing() {
             packets: 0,
             next: 0,
         };
-        let acme = ["acme".to_owned()];
+        let acmesoft = ["acmesoft".to_owned()];
         let long = client.open();
-        let (mut sequence, ack) = client.ask(&long, "always.test", &acme);
+        let (mut sequence, ack) = client.ask(&long, "always.test", &acmesoft);
         let mut pending = client.open();
         for round in 0..=reloads {
             let now = flips_from(round);
@@ -272,7 +275,7 @@ fn reloads_lose_nothing() {
             let end = client.ask(&pending, "flip.test", &now);
             client.close(&pending, end);
             client.talk("www.flip.test", &now);
-            client.talk("always.test", &acme);
+            client.talk("always.test", &acmesoft);
             client.talk("other.test", &[]);
             if round == reloads {
                 break;
@@ -283,7 +286,7 @@ fn reloads_lose_nothing() {
             // And this while it reads and replaces.
             for _ in 0..10 {
                 client.talk("flip.test", &now);
-                client.talk("always.test", &acme);
+                client.talk("always.test", &acmesoft);
                 client.put(&long, true, Segment::Data, sequence, ack, b"+");
                 sequence += 1;
                 client.raw(others.by_ref().take(20));
@@ -291,7 +294,7 @@ fn reloads_lose_nothing() {
             live.wait_for(&format!("reload {}:", round + 1));
         }
         fs::write(
-            signatures.join("messaging/acme.toml"),
+            signatures.join("messaging/acmesoft.toml"),
             "[app]\nid = 'one'\n",
         )
         .unwrap();
@@ -366,7 +369,7 @@ fn check_flows(file: &Path, mut sent: HashMap<(String, u64), Sent>, state: &Valu
     }
     let last = flip(number(state, "/reloads/accepted"));
     assert!(
-        apps.contains_key("acme") && apps.contains_key(&last),
+        apps.contains_key("acmesoft") && apps.contains_key(&last),
         "{apps:?}"
     );
     unseen

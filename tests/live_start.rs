@@ -228,9 +228,9 @@ fn what_the_system_says_is_said_once() {
 fn rules_in_the_wrong_place_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().to_str().unwrap();
-    let wrong = folder.path().join("acme.toml");
+    let wrong = folder.path().join("acmesoft.toml");
     let expected = format!("{}: expected CATEGORY/NAME.toml: ", wrong.display());
-    let text = "[app]\nid = 4000000000\nname = 'acme'\ntitle = 'Acme'\n\
+    let text = "[app]\nid = 4000000000\nname = 'acmesoft'\ntitle = 'Acme'\n\
                 category = 'messaging'\nowner = 'Acme'\n";
     let capture = &support::captures()[0];
     let capture = capture.to_str().unwrap();
@@ -245,7 +245,7 @@ fn rules_in_the_wrong_place_are_refused() {
     );
 
     fs::create_dir(folder.path().join("messaging")).unwrap();
-    fs::write(folder.path().join("messaging/acme.toml"), text).unwrap();
+    fs::write(folder.path().join("messaging/acmesoft.toml"), text).unwrap();
     fs::write(folder.path().join("README.md"), "Rules").unwrap();
     let (code, said) = refused(&read);
     assert_eq!((code, said.as_str()), (0, ""));
@@ -272,10 +272,10 @@ fn a_reload_tells_of_rules_in_the_wrong_place_and_of_none() {
     fs::create_dir(&rules).unwrap();
     let live = Live::start_in(folder, &receiver, "mirror0", &["--signatures", "rules"]);
     live.wait_for("WARN rules: no CATEGORY/NAME.toml in it");
-    fs::write(rules.join("acme.toml"), "").unwrap();
+    fs::write(rules.join("acmesoft.toml"), "").unwrap();
     live.signal(Signal::SIGHUP);
     live.wait_for("reload 1: signatures refused");
-    live.wait_for("rules/acme.toml: expected CATEGORY/NAME.toml");
+    live.wait_for("rules/acmesoft.toml: expected CATEGORY/NAME.toml");
     let (state, _) = live.stop();
     assert_closes(&state);
 }

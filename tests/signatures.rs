@@ -115,19 +115,19 @@ fn ids_are_given_out_once() {
     assert_eq!(next(&["--count", "2"]), "13\n14\n");
     assert_eq!(next(&["--from", "11", "--count", "2"]), "11\n13\n");
     let done = new(
-        "ai/acme",
+        "ai/acmesoft",
         &[
             "--title",
             "Acme \"AI\"",
             "--host",
-            "acme.example",
+            "acmesoft.example",
             "--host",
-            "acme.*",
+            "acmesoft.*",
         ],
     );
     assert!(done.status.success(), "{done:?}");
     let told = String::from_utf8(done.stdout).unwrap();
-    assert!(told.ends_with("acme.toml: id 13\n"), "{told}");
+    assert!(told.ends_with("acmesoft.toml: id 13\n"), "{told}");
     let check = support::succeed([
         "signatures",
         "check",
@@ -137,11 +137,11 @@ fn ids_are_given_out_once() {
     ]);
     assert!(check.ends_with(": 0 errors, 0 warnings\n"), "{check}");
     for (name, more, expected) in [
-        ("ai/acme", &[][..], "there is one already"),
+        ("ai/acmesoft", &[][..], "there is one already"),
         ("aii/other", &[], "did you mean `ai`?"),
         ("ai/Other", &[], "expected a slug"),
         ("ai", &[], "expected CATEGORY/NAME"),
-        ("food/other", &["--host", "acme.*"], "is claimed by"),
+        ("food/other", &["--host", "acmesoft.*"], "is claimed by"),
         (
             "food/other",
             &["--host", "com.*"],
@@ -158,7 +158,7 @@ fn ids_are_given_out_once() {
     }
     assert!(!folder.path().join("food").exists(), "nothing is half made");
     // By hand, with an id that is gone, and with one of sites.
-    let file = folder.path().join("ai/acme.toml");
+    let file = folder.path().join("ai/acmesoft.toml");
     let text = fs::read_to_string(&file).unwrap();
     for (id, expected) in [
         ("12", "ids are never given again"),
@@ -171,7 +171,7 @@ fn ids_are_given_out_once() {
             !output.status.success() && told.contains(expected),
             "{told}"
         );
-        assert!(told.contains("acme.toml:2:6: "), "{told}");
+        assert!(told.contains("acmesoft.toml:2:6: "), "{told}");
     }
 }
 

@@ -118,6 +118,8 @@ impl<'a> Reviewer<'a> {
                     _ => self.by_rule(ended),
                 }
             }
+            // Who signalled is in no record.
+            Evidence::Port if pattern("call").is_some() => self.by_rule(ended),
             Evidence::Port => {
                 let address = ended.server_ip.filter(|_| ended.server_name.is_none());
                 match address.and_then(|address| self.by_address(ended, address)) {
@@ -315,6 +317,15 @@ mod tests {
             server_ip: Some([198, 51, 100, 7].into()),
             ..tube
         };
+        let by_call = Ended {
+            app: Some("tube"),
+            service: None,
+            proto: Some("rtp"),
+            evidence: Some(Evidence::Port),
+            rule: Some("tube/call:media"),
+            server_name: None,
+            ..tube
+        };
         let by_bytes = Ended {
             app: Some("ads"),
             evidence: Some(Evidence::Payload),
@@ -323,6 +334,7 @@ mod tests {
         };
         let rows: &[(&str, Ended<'_>, &str)] = &[
             ("its host", tube, "same"),
+            ("a call whose rule is gone", by_call, "not known"),
             (
                 "a longer suffix",
                 Ended {
