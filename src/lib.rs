@@ -3,7 +3,7 @@
 //! The modules stand in the order a packet meets them: [`capture`] brings frames in, [`decode`]
 //! finds the innermost packet, `flow` keeps its conversation, [`dissect`] reads the opening,
 //! `signature` holds the rules, `classify` decides, `usage` counts, `record` says it, `score` holds it
-//! against what is known, `encode` turns it into bytes, `sink` takes these where they go, `view` computes what people look at, and `pipeline`
+//! against what is known, `learn` looks at what has no name, `encode` turns it into bytes, `sink` takes these where they go, `view` computes what people look at, and `pipeline`
 //! runs it all on threads. Each imports only those above it.
 
 pub mod time;
@@ -31,6 +31,8 @@ pub mod usage;
 pub mod record;
 
 pub mod score;
+
+pub mod learn;
 
 pub mod encode;
 

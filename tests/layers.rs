@@ -65,6 +65,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "time",
         ],
     ),
+    (
+        "learn",
+        &[
+            "decode",
+            "flow",
+            "dissect",
+            "classify",
+            "signature",
+            "record",
+            "app",
+        ],
+    ),
     ("encode", &["record", "signature", "dissect", "app", "time"]),
     ("sink", &["encode", "record", "usage", "signature", "time"]),
     (
@@ -72,6 +84,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         &[
             "capture",
             "encode",
+            "learn",
             "score",
             "record",
             "usage",
@@ -138,6 +151,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "signature",
             "usage",
             "score",
+            "learn",
             "record",
             "encode",
             "sink",

@@ -47,6 +47,9 @@ mod false_names;
 // How much of the names is right, on captures as they are and made harder.
 mod score;
 
+// What has no name: clusters, drafts, first packets.
+mod learn;
+
 // What is shown and written of flows: frames, bytes of those without a name.
 mod frames;
 

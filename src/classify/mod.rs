@@ -30,7 +30,7 @@ use crate::app::{AppId, Proto, Service};
 use crate::decode::{IpProtocol, Packet};
 use crate::dissect::unpack::Buffer;
 use crate::dissect::{self, DISSECTORS, Facts};
-use crate::flow::{self, Attachment, EndReason, Flow, PerSide, Side, Transport};
+use crate::flow::{self, Attachment, EndReason, Flow, PerSide, Sequence, Side, Transport};
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, RuleId, Tag};
 
@@ -154,6 +154,8 @@ pub struct Classification {
     pub facts: Option<Box<Facts>>,
     /// What happened on the way, when the classifier was asked to remember.
     pub steps: Option<Box<Trace>>,
+    /// The first packets, where they are noted.
+    pub first_packets: Option<Box<Sequence>>,
 }
 
 impl AsMut<Self> for Classification {
@@ -226,12 +228,14 @@ impl Classification {
         self.facts.as_deref().map_or(0, Facts::memory)
             + inspection.map_or(0, Inspection::memory)
             + self.steps.as_deref().map_or(0, Trace::memory)
+            + self.first_packets.as_ref().map_or(0, |_| Sequence::MEMORY)
     }
 
     /// Lets go of what was kept for the record, the verdict excepted.
     pub fn forget(&mut self) {
         self.facts = None;
         self.steps = None;
+        self.first_packets = None;
     }
 }
 

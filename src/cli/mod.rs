@@ -8,6 +8,7 @@ mod explain;
 mod extract;
 mod interfaces;
 mod interrupt;
+mod learn;
 mod live;
 mod manual;
 mod outputs;
@@ -37,6 +38,7 @@ Examples:
   ottometer read trace.pcap --write-pcap odd.pcapng --unknown
   ottometer explain trace.pcap --flow 10.0.0.1:50000
   ottometer score --truth truth.tsv captures/       how much of that is right?
+  ottometer learn trace.pcap --write drafts/        what has no name? drafts of signatures
   ottometer interfaces                              what can be captured
   sudo ottometer live -i eth1 --tui                 a mirror port, live
   ottometer reload --dry-run --config ottometer.toml   what would new signatures change?
@@ -61,6 +63,8 @@ enum Command {
     Explain(Box<explain::Arguments>),
     /// Measure against known flows how much of the names is right, on captures as they are or made harder.
     Score(Box<score::Arguments>),
+    /// Put together what has no name by what it has in common, and draft signatures of it.
+    Learn(Box<learn::Arguments>),
     /// List what can be captured, with link state and addresses.
     Interfaces(interfaces::Arguments),
     /// Check, test, list or show signatures.
@@ -96,6 +100,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> anyhow::Result<Exit
         Command::Live(arguments) => live::run(&arguments, words.get(1..).unwrap_or_default()),
         Command::Explain(arguments) => explain::run(*arguments),
         Command::Score(arguments) => score::run(*arguments),
+        Command::Learn(arguments) => learn::run(*arguments),
         Command::Interfaces(arguments) => interfaces::run(&arguments),
         Command::Signatures(arguments) => signatures::run(&arguments),
         Command::Config(arguments) => config::run(&arguments),

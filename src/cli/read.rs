@@ -196,6 +196,17 @@ impl Arguments {
         Ok(interval.length(&zone))
     }
 
+    /// Whether what is asked of flow records has any to be in.
+    fn check_first_packets(&self, outs: &[Out]) -> Result<(), String> {
+        let has_flows = outs.iter().any(|out| out.records == Records::Flows);
+        match self.records().first_packets {
+            Some(true) if !has_flows => {
+                Err("--first-packets has no effect without --flows or --out flows=...".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The records that leave; without, all.
     fn only(&self, outs: &[Out]) -> Result<Option<Arc<Only>>, String> {
         let Some(text) = &self.records().only else {
@@ -240,6 +251,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     arguments.input.find()?;
     let asked = arguments.outs().and_then(|outs| {
         let length = arguments.length()?;
+        arguments.check_first_packets(&outs)?;
         Ok((outs, length))
     });
     let (outs, length) = match asked {
@@ -260,6 +272,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     // What of records a live run is asked for in another way has been looked at above.
     given.records = RecordsTable {
         active_timeout: given.records.active_timeout,
+        first_packets: given.records.first_packets,
         max_accounts: given.records.max_accounts,
         ..RecordsTable::default()
     };
@@ -324,6 +337,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         interfaces: Arc::clone(inputs.interfaces()),
         records: outs.iter().any(|out| out.records == Records::Flows) || extract.is_some(),
         active_timeout: settings.records.active_timeout,
+        first_packets: settings.records.first_packets,
         steps: false,
         keep: Keep::Nothing,
         stats: arguments.stats,

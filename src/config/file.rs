@@ -368,6 +368,9 @@ tables! {
         active_timeout: Period = "\"30m\"",
             "--active-timeout DURATION" in "Records": "Write an interim record of a flow that goes on each time so long has passed; 0s: only when it ends",
             read "Write an interim record of a flow that goes on each time so long has passed, in capture time; 0s: only when it ends";
+        /// Flow records say how long the first 30 packets with a payload were, who sent them and when.
+        first_packets: bool = "false",
+            "--first-packets" in "Records": "Say in flow records how long the first 30 packets with a payload were, who sent them and when", read;
         /// Write only the records for which this condition holds, in the language of docs/records.md:
         /// "app in [wechat, qq] and bytes > 1000000". Empty: all. Totals are of all the same.
         only: String = "\"\"",

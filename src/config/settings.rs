@@ -88,6 +88,8 @@ pub struct Records {
     pub only: Option<Arc<Only>>,
     /// After how long a flow that goes on has a record; without, only when it ends.
     pub active_timeout: Option<Duration>,
+    /// Flow records tell of the first packets.
+    pub first_packets: bool,
     /// Length of an interval of usage.
     pub interval: IntervalLength,
     /// Usage records for each subject.
@@ -524,6 +526,7 @@ fn records(table: RecordsTable, found: &mut Problems) -> Records {
     Records {
         outs,
         only,
+        first_packets: table.first_packets.unwrap_or(false),
         active_timeout: Some(active_timeout).filter(|timeout| !timeout.is_zero()),
         interval: interval.length(&table.time_zone.map_or_else(Zone::utc, |zone| zone.0)),
         subjects: table.subjects.unwrap_or(false),

@@ -1,6 +1,7 @@
 //! CSV (RFC 4180): a column a field, in the order of their table. A field without a value is empty.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 use std::io::{self, Write};
 
 use super::Encode;
@@ -66,15 +67,20 @@ fn put(value: &Value<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         Value::Text(one) | Value::Code { name: one, .. } => text(one, out),
         Value::Texts(texts) => text(&texts.join(";"), out),
         Value::Number(number) => write!(out, "{number}")?,
-        Value::Numbers(numbers) => {
-            for (place, number) in numbers.iter().enumerate() {
-                let between = if place > 0 { "." } else { "" };
-                write!(out, "{between}{number}")?;
-            }
-        }
+        Value::Numbers(numbers) => list(numbers, out)?,
+        Value::WideNumbers(numbers) => list(numbers, out)?,
         Value::Flag => out.extend_from_slice(b"true"),
         Value::Time(time) => write!(out, "{time}")?,
         Value::Address(address) => write!(out, "{address}")?,
+    }
+    Ok(())
+}
+
+/// Numbers with a dot between them.
+fn list(numbers: &[impl Display], out: &mut Vec<u8>) -> io::Result<()> {
+    for (place, number) in numbers.iter().enumerate() {
+        let between = if place > 0 { "." } else { "" };
+        write!(out, "{between}{number}")?;
     }
     Ok(())
 }

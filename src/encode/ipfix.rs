@@ -313,7 +313,7 @@ impl Specifier {
         let length = match column.kind {
             Kind::Text => VARIABLE,
             // Lists have no element here.
-            Kind::Texts | Kind::Numbers => return None,
+            Kind::Texts | Kind::Numbers | Kind::WideNumbers => return None,
             _ if value.is_none() => return None,
             Kind::Unsigned(bits) => u16::from(bits / 8),
             Kind::Code | Kind::Flag => 1,
@@ -363,7 +363,7 @@ fn put(value: Option<&Value<'_>>, specifier: Specifier, out: &mut Vec<u8>) {
         }
         // Both addresses of a flow are of one family; what is not keeps its length.
         Some(Value::Address(_)) => out.resize(out.len() + length, 0),
-        Some(Value::Texts(_) | Value::Numbers(_)) => {}
+        Some(Value::Texts(_) | Value::Numbers(_) | Value::WideNumbers(_)) => {}
         None => text("", out),
     }
 }

@@ -77,6 +77,7 @@ fn put(value: &Value<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         Value::Texts(texts) => serde_json::to_writer(out, texts)?,
         Value::Number(number) => write!(out, "{number}")?,
         Value::Numbers(numbers) => serde_json::to_writer(out, numbers)?,
+        Value::WideNumbers(numbers) => serde_json::to_writer(out, numbers)?,
         Value::Flag => out.extend_from_slice(b"true"),
         Value::Time(time) => write!(out, "\"{time}\"")?,
         Value::Address(address) => write!(out, "\"{address}\"")?,

@@ -200,7 +200,7 @@ impl Cells {
             values: match column.kind {
                 Kind::Flag => Values::Flags(Vec::new()),
                 Kind::Unsigned(64) | Kind::Time => Values::Wide(Vec::new()),
-                Kind::Unsigned(_) | Kind::Numbers => Values::Narrow(Vec::new()),
+                Kind::Unsigned(_) | Kind::Numbers | Kind::WideNumbers => Values::Narrow(Vec::new()),
                 Kind::Text | Kind::Code | Kind::Texts | Kind::Address => Values::Texts(Vec::new()),
             },
             required: column.required,
@@ -221,6 +221,10 @@ impl Cells {
             (Values::Narrow(all), Some(Value::Numbers(numbers))) => {
                 count = numbers.len();
                 all.extend(numbers.iter().map(|&number| i32::from(number)));
+            }
+            (Values::Narrow(all), Some(Value::WideNumbers(numbers))) => {
+                count = numbers.len();
+                all.extend(numbers.iter().map(|&number| number.cast_signed()));
             }
             (Values::Texts(all), Some(Value::Texts(texts))) => {
                 count = texts.len();
@@ -285,7 +289,7 @@ fn text(value: &Value<'_>) -> Option<String> {
 }
 
 const fn is_list(column: &Column) -> bool {
-    matches!(column.kind, Kind::Texts | Kind::Numbers)
+    matches!(column.kind, Kind::Texts | Kind::Numbers | Kind::WideNumbers)
 }
 
 fn schema(name: &str, columns: &[&Column]) -> Result<Type> {
@@ -303,6 +307,7 @@ fn field(column: &Column) -> Result<Type> {
             (Physical::INT32, Some(LogicalType::integer(bits, false)))
         }
         Kind::Numbers => (Physical::INT32, Some(LogicalType::integer(16, false))),
+        Kind::WideNumbers => (Physical::INT32, Some(LogicalType::integer(32, false))),
         Kind::Time => {
             let nanoseconds = LogicalType::timestamp(true, TimeUnit::NANOS);
             (Physical::INT64, Some(nanoseconds))

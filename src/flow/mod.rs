@@ -15,6 +15,7 @@ mod leaving;
 pub mod opening;
 mod quic;
 mod reassembly;
+pub mod sequence;
 mod table;
 mod tcp;
 
@@ -28,4 +29,5 @@ pub use conversation::{EndReason, Flow};
 pub use counters::Counters;
 pub use key::{End, FlowKey, Scope};
 pub use opening::{Opening, PerSide, Side, Stream, Transport};
+pub use sequence::Sequence;
 pub use table::{FlowTable, Slot, Touch, Unplaced};

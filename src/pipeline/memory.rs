@@ -8,7 +8,7 @@ use std::fmt;
 use crate::capture::file::MAX_RECORD;
 use crate::capture::live::MAX_BLOCK;
 use crate::classify::Classifier;
-use crate::flow::FlowTable;
+use crate::flow::{FlowTable, Sequence};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::usage::{CellKey, Totals, Usage};
@@ -66,6 +66,10 @@ impl Memory {
             };
             let bytes = leaving.saturating_add(texts).saturating_add(told);
             parts.push(("records", bytes));
+            if config.first_packets {
+                // In the table they are among what is kept for records; here on their way out.
+                parts.push(("first packets", flows.saturating_mul(Sequence::MEMORY)));
+            }
         }
         // The thread that steers puts datagrams together as well. Nodes of sparse trees can take
         // as much as what is held in them.
@@ -235,6 +239,13 @@ mod tests {
             records: true,
             ..config(1, 1000)
         };
+        let first_packets = Config {
+            first_packets: true,
+            ..records.clone()
+        };
+        assert!(
+            Memory::of_run(&first_packets, &set).bytes() > Memory::of_run(&records, &set).bytes()
+        );
         let subjects = Config {
             usage: usage::Config {
                 subjects: Some(usage::Subjects::default().into()),

@@ -95,6 +95,8 @@ pub struct Config {
     /// After how long a flow that goes on has a record of what came since the one before; without, only
     /// when it ends.
     pub active_timeout: Option<Duration>,
+    /// Note the first packets of each flow (in the flow records).
+    pub first_packets: bool,
     /// Remember the steps to each verdict (in the flow records).
     pub steps: bool,
     /// Openings that are kept with them.

@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 pub(super) struct Due(u32);
 
 impl Due {
+    /// Something is to be done with the next packet, whenever that comes.
+    pub(super) const NOW: Self = Self(0);
+
     /// At this time.
     pub(super) const fn at(time: Timestamp) -> Self {
         Self((time.0 >> 32) as u32)

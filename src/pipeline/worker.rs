@@ -7,7 +7,9 @@ use crate::capture::{Block, Frame, InterfaceId, Interfaces};
 use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet, Placed};
-use crate::flow::{self, Attachment, EndReason, Flow, FlowKey, FlowTable, Side, Touch, Unplaced};
+use crate::flow::{
+    self, Attachment, End, EndReason, Flow, FlowKey, FlowTable, Sequence, Side, Touch, Unplaced,
+};
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
@@ -41,7 +43,8 @@ const BATCH: usize = 32;
 pub(super) struct State {
     /// Where the flow's bytes are counted, once it has settled.
     cell: Option<CellId>,
-    /// From when on a record of it may be due, though it goes on.
+    /// From when on a record of it may be due, though it goes on; [`Due::NOW`] while its first
+    /// packets are noted, so that where none are, no packet is asked.
     due: Due,
     /// For whom its bytes are counted.
     account: AccountRef,
@@ -98,7 +101,7 @@ impl Teacher for () {
 }
 
 /// The key of a packet, who sent it, and the key's hash.
-type Located = (FlowKey, flow::End, u64);
+type Located = (FlowKey, End, u64);
 
 /// Packets that are run together, and their places: made once for a block, as they are large.
 #[derive(Debug, Default)]
@@ -178,6 +181,8 @@ struct FlowHandler {
     records: Option<Vec<FlowRecord>>,
     /// After how long a flow that goes on has one.
     active_timeout: Option<Duration>,
+    /// The first packets of flows are noted.
+    first_packets: bool,
     closed: Vec<(Timestamp, Cells)>,
     flows: u64,
     /// Volume of flows that have not settled.
@@ -205,6 +210,7 @@ impl Worker {
                 stats: config.stats.then(Stats::default),
                 records: config.records.then(Vec::new),
                 active_timeout: config.active_timeout.filter(|_| config.records),
+                first_packets: config.first_packets && config.records,
                 closed: Vec::new(),
                 flows: 0,
                 unsettled: Volume::default(),
@@ -523,7 +529,7 @@ impl Worker {
             marks.packet(flow.first_number, packet.number);
         }
         let Some(cell) = flow.class.cell else {
-            return self.inspect(packet, touch, interface);
+            return self.inspect(packet, touch, located.1, interface);
         };
         if !flow.class.seen.knows(touch.side) {
             flow.class.seen.packet(packet, touch.side, interface);
@@ -533,7 +539,7 @@ impl Worker {
             .usage
             .follow(flow, touch.slot(), (packet, touch.side));
         if flow.class.due.may_be(packet.at) {
-            handler.tell(flow, packet.at);
+            handler.attend(flow, packet, located.1);
         }
     }
 
@@ -558,7 +564,7 @@ impl Worker {
 
     /// Reads a packet of a flow that has not settled.
     #[inline(never)]
-    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, interface: InterfaceId) {
+    fn inspect(&mut self, packet: &Packet<'_>, touch: Touch, end: End, interface: InterfaceId) {
         if touch.is_new {
             self.end_flows();
         }
@@ -579,6 +585,12 @@ impl Worker {
                 flow.class.class.give_up(UnknownReason::Overload);
                 return handler.settle(flow, packet.at);
             }
+            if handler.first_packets {
+                flow.class.due = Due::NOW;
+            }
+        }
+        if flow.class.due == Due::NOW {
+            handler.note(flow, packet, end);
         }
         flow.class.seen.packet(packet, side, interface);
         let settles = handler
@@ -722,6 +734,35 @@ impl FlowHandler {
         timeout.map_or_else(Due::default, |timeout| Due::at(since.after(timeout)))
     }
 
+    /// Notes a packet among the first of its flow, and writes a record if one is due.
+    #[cold]
+    #[inline(never)]
+    fn attend(&mut self, flow: &mut Flow<State>, packet: &Packet<'_>, end: End) {
+        if flow.class.due == Due::NOW {
+            self.note(flow, packet, end);
+        }
+        self.tell(flow, packet.at);
+    }
+
+    /// Notes a packet among the first of its flow, until there are enough.
+    fn note(&self, flow: &mut Flow<State>, packet: &Packet<'_>, end: End) {
+        if packet.payload_len == 0 {
+            return;
+        }
+        let after = packet.at.since(flow.first);
+        let class = &mut flow.class.class;
+        // What takes memory is booked while the flow is inspected: it begins then or never.
+        if class.first_packets.is_none() && !class.is_settled() {
+            class.first_packets = Some(Box::default());
+        }
+        if let Some(sequence) = &mut class.first_packets {
+            sequence.push(end, packet.payload_len, after);
+        }
+        if class.first_packets.as_deref().is_none_or(Sequence::is_full) {
+            flow.class.due = self.due(flow.class.told.until(flow));
+        }
+    }
+
     /// Writes a record of a flow that goes on, if one is due.
     #[cold]
     #[inline(never)]
@@ -732,10 +773,15 @@ impl FlowHandler {
             return;
         }
         let class = &flow.class.class;
-        let class = class.so_far(class.facts.clone());
+        let class = Classification {
+            first_packets: class.first_packets.clone(),
+            ..class.so_far(class.facts.clone())
+        };
         let number = self.record(flow, class, EndReason::ActiveTimeout);
         flow.class.told = Told::all(flow, number);
-        flow.class.due = self.due(flow.last);
+        if flow.class.due != Due::NOW {
+            flow.class.due = self.due(flow.last);
+        }
     }
 
     /// Writes a record of a flow. Gives the number of the part that it is of.

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::Kind::{Address, Code, Flag, Numbers, Text, Texts, Time, Unsigned};
+use super::Kind::{Address, Code, Flag, Numbers, Text, Texts, Time, Unsigned, WideNumbers};
 use super::community_id::community_id;
 use super::{Column, Element, Field, Record, Value, decider_name, transport_name};
 use crate::app::{App, Proto, Service};
@@ -11,7 +11,7 @@ use crate::classify::explain::Trace;
 use crate::classify::{Classification, Named, UnknownReason, Verdict};
 use crate::decode::{IpProtocol, Tunnel, Vlans};
 use crate::dissect::{self, Facts, RECORDED};
-use crate::flow::{Counters, EndReason, Flow, PerSide, Side};
+use crate::flow::{Counters, EndReason, Flow, PerSide, Sequence, Side};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::Subject;
@@ -64,6 +64,10 @@ pub struct FlowRecord {
     pub reason: EndReason,
     /// What led to the verdict, when asked for.
     pub steps: Option<Box<Trace>>,
+    /// Its first packets, when asked for.
+    pub first_packets: Option<Box<Sequence>>,
+    /// The client is the end that sorts first.
+    pub client_is_low: bool,
 }
 
 /// What a record of a flow tells that those before it have not: all of the flow, unless it went on
@@ -94,7 +98,8 @@ impl FlowRecord {
     pub fn memory(&self) -> usize {
         let facts = self.facts.as_deref().map_or(0, Facts::memory);
         let steps = self.steps.as_deref().map_or(0, Trace::memory);
-        size_of::<Self>() + facts + steps
+        let packets = self.first_packets.as_ref().map_or(0, |_| Sequence::MEMORY);
+        size_of::<Self>() + facts + steps + packets
     }
 
     /// The record of a flow that goes on, as far as it came.
@@ -132,6 +137,8 @@ impl FlowRecord {
             state: flow.state(),
             reason,
             steps: class.steps,
+            first_packets: class.first_packets,
+            client_is_low: flow.client_is_low(),
         }
     }
 }
@@ -365,6 +372,33 @@ pub static FIELDS: &[Field<Get>] = &[
     )
     .required()
     .read(|view| Some(Value::Number(view.record.part.number.into()))),
+    Column::new(
+        "first_directions",
+        Text,
+        "with `--first-packets`: who sent each of the flow's first packets with a payload, 30 at most, in \
+         the order they came, with those that were sent again: `c` the client, `s` the server",
+    )
+    .read(|view| view.first_directions()),
+    Column::new(
+        "first_lengths",
+        Numbers,
+        "how long the payload of each of these packets was",
+    )
+    .unit("octets")
+    .read(|view| {
+        let sequence = view.record.first_packets.as_deref()?;
+        list(sequence.lengths()).map(Value::Numbers)
+    }),
+    Column::new(
+        "first_times",
+        WideNumbers,
+        "how long after the flow's first frame each of these packets came, 4,294,967,295 for longer",
+    )
+    .unit("microseconds")
+    .read(|view| {
+        let sequence = view.record.first_packets.as_deref()?;
+        list(sequence.times()).map(Value::WideNumbers)
+    }),
     Column::new(
         "pkts_toserver",
         Unsigned(64),
@@ -610,6 +644,18 @@ impl<'r> FlowView<'r> {
     fn decider(&self) -> Option<Value<'r>> {
         let decider = self.record.named.decider?;
         Some(Value::Text(decider_name(decider, self.set)))
+    }
+
+    fn first_directions(&self) -> Option<Value<'r>> {
+        let sequence = self.record.first_packets.as_deref()?;
+        let senders = sequence.sides(self.record.client_is_low).senders();
+        let text: String = senders
+            .map(|side| match side {
+                Side::Client => 'c',
+                Side::Server => 's',
+            })
+            .collect();
+        (!text.is_empty()).then(|| Value::text(text))
     }
 
     fn fact(&self, name: &str) -> Option<Value<'r>> {

@@ -94,6 +94,8 @@ pub enum Kind {
     Unsigned(u8),
     /// Numbers below 65,536, at least one.
     Numbers,
+    /// Numbers below 4,294,967,296, at least one.
+    WideNumbers,
     /// Something is so; it has no value where it is not.
     Flag,
     /// Nanoseconds since 1970, UTC.
@@ -138,6 +140,8 @@ pub enum Value<'a> {
     Number(u64),
     /// Of [`Kind::Numbers`].
     Numbers(&'a [u16]),
+    /// Of [`Kind::WideNumbers`].
+    WideNumbers(&'a [u32]),
     /// Of [`Kind::Flag`].
     Flag,
     /// Of [`Kind::Time`].
@@ -160,6 +164,7 @@ impl<'a> Value<'a> {
             | (Self::Code { .. }, Kind::Code)
             | (Self::Texts(_), Kind::Texts)
             | (Self::Numbers(_), Kind::Numbers)
+            | (Self::WideNumbers(_), Kind::WideNumbers)
             | (Self::Flag, Kind::Flag)
             | (Self::Time(_), Kind::Time)
             | (Self::Address(_), Kind::Address) => true,

@@ -188,6 +188,10 @@ impl Like {
                 let mut numbers = numbers.iter().map(|&number| i64::from(number));
                 numbers.any(|number| low <= number && number <= high)
             }
+            (&Self::Range(low, high), Value::WideNumbers(numbers)) => {
+                let mut numbers = numbers.iter().map(|&number| i64::from(number));
+                numbers.any(|number| low <= number && number <= high)
+            }
             _ => false,
         }
     }
@@ -269,7 +273,7 @@ impl<R: Record> Vocabulary for Fields<'_, R> {
             }
             Kind::Text | Kind::Code | Kind::Texts => text,
             Kind::Address => prefix,
-            Kind::Numbers => number,
+            Kind::Numbers | Kind::WideNumbers => number,
         };
         let (is_negated, any) = if parser.eat("==") {
             (false, vec![one(parser)?])

@@ -10,7 +10,7 @@ use crate::capture::{InterfaceId, Interfaces};
 use crate::classify::{Decider, Named};
 use crate::decode::{IpProtocol, Tunnel, Vlans};
 use crate::dissect::{Dns, Facts, Http, Tls};
-use crate::flow::{Counters, EndReason, PerSide};
+use crate::flow::{Counters, End, EndReason, PerSide, Sequence};
 use crate::signature::SignatureSet;
 use crate::time::Timestamp;
 use crate::usage::{CellKey, Cells, Closed, Subjects, Totals};
@@ -48,6 +48,8 @@ pub(crate) fn sparse() -> FlowRecord {
         state: "new",
         reason: EndReason::Idle,
         steps: None,
+        first_packets: None,
+        client_is_low: true,
     }
 }
 
@@ -111,10 +113,24 @@ pub(crate) fn full(set: &SignatureSet, text: &str) -> FlowRecord {
                 server: counters(2, 1 << 39),
             },
         },
+        first_packets: Some(Box::new(first_packets())),
         state: "closed",
         reason: EndReason::Fin,
         ..sparse()
     }
+}
+
+/// Three packets: the last of the server.
+fn first_packets() -> Sequence {
+    let mut sequence = Sequence::default();
+    for (end, length, after) in [
+        (End::Low, 517, 1_000),
+        (End::Low, 65_535, 2_000),
+        (End::High, 1, 3_600_000_000),
+    ] {
+        sequence.push(end, length, Duration::from_micros(after));
+    }
+    sequence
 }
 
 const fn counters(packets: u64, bytes: u64) -> Counters {

@@ -71,6 +71,11 @@ fn property(column: &Column) -> Value {
             "items": { "type": "integer", "minimum": 0, "maximum": u16::MAX },
             "minItems": 1,
         }),
+        Kind::WideNumbers => json!({
+            "type": "array",
+            "items": { "type": "integer", "minimum": 0, "maximum": u32::MAX },
+            "minItems": 1,
+        }),
         Kind::Flag => json!({ "const": true }),
         Kind::Time => json!({ "type": "string", "format": "date-time" }),
         Kind::Address => json!({

@@ -128,6 +128,7 @@ fn manual<R: Record>() -> String {
             Kind::Texts => "texts".to_owned(),
             Kind::Unsigned(bits) => format!("u{bits}"),
             Kind::Numbers => "u16s".to_owned(),
+            Kind::WideNumbers => "u32s".to_owned(),
             Kind::Flag => "flag".to_owned(),
             Kind::Time => "time".to_owned(),
             Kind::Address => "address".to_owned(),

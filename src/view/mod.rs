@@ -5,6 +5,7 @@
 //! a finished one; `tui`, `serve` and `cli` draw, send and print it.
 
 pub mod history;
+pub mod learn;
 pub mod live;
 pub mod metrics;
 pub mod score;
@@ -19,6 +20,5 @@ pub(crate) mod reason;
 pub(crate) mod table;
 pub(crate) mod text;
 
-mod draft;
 #[cfg(test)]
 pub(crate) mod samples;

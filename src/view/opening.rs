@@ -3,10 +3,11 @@
 
 use std::fmt::Write as _;
 
-use super::{draft, number};
+use super::number;
 use crate::classify::explain::{Kept, Sent, Trace};
 use crate::dissect::DISSECTORS;
 use crate::flow::Side;
+use crate::learn::draft;
 use crate::record::FlowRecord;
 use crate::signature::{Missing, Near, SignatureSet};
 

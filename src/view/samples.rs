@@ -312,5 +312,7 @@ pub(crate) fn flow(set: &SignatureSet, id: u64, seconds: u64, server_name: &str)
         state: "established",
         reason: EndReason::Ongoing,
         steps: None,
+        first_packets: None,
+        client_is_low: true,
     }
 }

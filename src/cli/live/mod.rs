@@ -224,6 +224,7 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
             interfaces: Arc::default(),
             records: records.are_asked(Records::Flows),
             active_timeout: records.active_timeout,
+            first_packets: records.first_packets,
             steps: false,
             keep: Keep::Nothing,
             stats: true,

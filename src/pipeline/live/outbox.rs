@@ -222,6 +222,8 @@ mod tests {
             state: "new",
             reason: EndReason::Idle,
             steps: None,
+            first_packets: None,
+            client_is_low: true,
         };
         if let Some(facts) = &mut record.facts {
             facts.http.get_or_insert_default().user_agent = Some("a".repeat(text).into());
