@@ -29,6 +29,8 @@ pub enum Evidence {
     CallFamily,
     /// This client asked for a name of the application and was given this address.
     Dns,
+    /// This client showed to the same server on another flow that it is the application's.
+    SameServer,
     /// The name outside an encrypted ClientHello: a placeholder for the one inside.
     OuterName,
     /// The server's address is in a prefix of the application's operator.
@@ -39,7 +41,7 @@ pub enum Evidence {
 
 impl Evidence {
     /// Every class, strongest first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PayloadProof,
         Self::ServerName,
         Self::Fingerprint,
@@ -47,6 +49,7 @@ impl Evidence {
         Self::Flow,
         Self::CallFamily,
         Self::Dns,
+        Self::SameServer,
         Self::OuterName,
         Self::Address,
         Self::Port,
@@ -62,6 +65,7 @@ impl Evidence {
             Self::Flow => "flow",
             Self::CallFamily => "call-family",
             Self::Dns => "dns",
+            Self::SameServer => "same-server",
             Self::OuterName => "outer-name",
             Self::Address => "address",
             Self::Port => "port",

@@ -29,6 +29,7 @@ pub const LADDER: &[(Evidence, Settles)] = &[
     (Evidence::Flow, Settles::WhenDissected),
     (Evidence::CallFamily, Settles::AtEnd),
     (Evidence::Dns, Settles::AtEnd),
+    (Evidence::SameServer, Settles::AtEnd),
     (Evidence::OuterName, Settles::WhenDissected),
     (Evidence::Address, Settles::AtEnd),
     (Evidence::Port, Settles::AtEnd),
@@ -45,6 +46,8 @@ pub enum Source {
     Call,
     /// Which name led its client to its server.
     Dns,
+    /// What its client showed of its server on another flow.
+    Server,
     /// Whose call it may be of, at an address where such calls go while its client signals.
     Relay,
     /// Whose address its server has.
@@ -61,6 +64,7 @@ impl Source {
         match self {
             Self::Call => Evidence::CallFamily,
             Self::Dns => Evidence::Dns,
+            Self::Server => Evidence::SameServer,
             // That something happens at the same time adds nothing that could be relied on.
             Self::Relay | Self::Address => Evidence::Address,
             Self::CallPort | Self::Port => Evidence::Port,
@@ -77,6 +81,9 @@ pub const WEAK: &[(Source, Veto)] = &[
     }),
     // A name in the flow itself that no rule knows says more than a name asked for earlier.
     (Source::Dns, |names, has_name| {
+        has_name || never_an_application(names)
+    }),
+    (Source::Server, |names, has_name| {
         has_name || never_an_application(names)
     }),
     // Of those who share the address.

@@ -7,6 +7,7 @@
 //! either end as the client, a bounded number of times. The place where something fits is where the
 //! flow is read from then on.
 
+use super::roles::FIRST_DYNAMIC_PORT;
 use crate::flow::opening::PerSide;
 use crate::flow::{Opening, Side, Transport};
 
@@ -129,8 +130,11 @@ impl Middle {
         self.tries += 1;
         let (start, count) = (stream.last_start(), stream.count());
         if opening.transport != Transport::Tcp {
-            // Datagrams are whole messages, but who sent the first one seen may be the server.
-            if opening.latest == Side::Server && count == 1 {
+            // Datagrams are whole messages, but who sent the first one seen may be the server, and the
+            // only one that is seen.
+            let may_answer = opening.latest == Side::Server
+                || other.is_empty() && is_from_service(opening.client_port, opening.server_port);
+            if may_answer && count == 1 {
                 attempt(Reading::turned(), true);
             }
             return;
@@ -164,6 +168,11 @@ impl Middle {
             }
         }
     }
+}
+
+/// Whether a port of a service sends to one that systems give to clients.
+const fn is_from_service(from: u16, to: u16) -> bool {
+    from < FIRST_DYNAMIC_PORT && to >= FIRST_DYNAMIC_PORT
 }
 
 /// Where behind a few bytes something begins that a strong check knows: after a run of line ends,

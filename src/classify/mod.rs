@@ -20,6 +20,7 @@ mod places;
 mod reading;
 mod remembered;
 mod roles;
+mod servers;
 mod signalling;
 mod streams;
 mod weak;
@@ -42,6 +43,7 @@ use self::inspection::Inspection;
 use self::names::{Answers, Learning, Names};
 use self::places::Places;
 use self::remembered::Remembered;
+use self::servers::Servers;
 use self::signalling::Signalling;
 
 /// Why a flow, or a packet without one, has no name at all.
@@ -252,6 +254,7 @@ pub struct Classifier {
     calls: Calls,
     places: Places,
     signalling: Signalling,
+    servers: Servers,
     remembered: Remembered,
     scratch: Facts,
     found: Vec<Tag>,
@@ -286,6 +289,7 @@ impl Classifier {
             calls: Calls::default(),
             places: Places::default(),
             signalling: Signalling::default(),
+            servers: Servers::default(),
             remembered: Remembered::default(),
             scratch: Facts::default(),
             found: Vec::new(),
@@ -316,7 +320,11 @@ impl Classifier {
     /// The most bytes that what one worker learns from flows about others takes.
     pub const fn memory_limit(learning: &Learning) -> usize {
         let learned = learning.dns_memory + Calls::MEMORY + Places::MEMORY + Signalling::MEMORY;
-        learned + Remembered::MEMORY + SPARES * Inspection::SPARE + flow::Buffers::MEMORY
+        learned
+            + Servers::MEMORY
+            + Remembered::MEMORY
+            + SPARES * Inspection::SPARE
+            + flow::Buffers::MEMORY
     }
 
     /// Goes on with `set`, which was compiled after the one in use.
@@ -479,10 +487,12 @@ impl Classifier {
         if let Some(mut names) = settled_by {
             self.add_weak(flow, &mut names, packet.at);
             self.settle(flow, names);
+            self.learn_server(flow, packet.at);
             return true;
         }
         if exhausted {
             self.finish(flow, packet.at);
+            self.learn_server(flow, packet.at);
             return true;
         }
         false
@@ -627,3 +637,6 @@ mod tests;
 
 #[cfg(test)]
 mod remembered_tests;
+
+#[cfg(test)]
+mod servers_tests;

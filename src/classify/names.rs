@@ -32,7 +32,7 @@ const DNS_PORT: u16 = 53;
 
 /// No set has so many rules, and no catalogue so many applications: entries are to be small.
 pub(super) const NO_RULE: RuleId = RuleId(u32::MAX);
-const NO_APP: AppId = AppId(u16::MAX);
+pub(super) const NO_APP: AppId = AppId(u16::MAX);
 
 /// However little memory there is to be.
 const LEAST_BUCKETS: usize = 64;
@@ -202,6 +202,12 @@ impl Names {
                 let mut all = book.hosts.all_of(mac?, book.client(client), began);
                 all.find_map(|hash| told(hash, server))
             })
+    }
+
+    /// Whether names of different applications led clients to `server` when a flow of `began` did.
+    pub(super) fn is_shared(&self, server: IpAddr, began: Timestamp) -> bool {
+        let shared = self.book.addresses.get(&self.book.state.hash_one(server));
+        shared.is_some_and(|it| it.mixed && it.until >= seconds(began))
     }
 }
 

@@ -28,6 +28,14 @@ at = [{ offset = 0, text = 'ACME-PROOF' }]
 proto = 'acme-chat'
 service = 'chat'
 source = 'a test'
+
+[[domain]]
+suffix = ['acme.test']
+service = 'file'
+
+[[domain]]
+suffix = ['video.acme.test']
+service = 'video'
 ";
 
 const OTHER: &str = "
@@ -49,7 +57,7 @@ source = 'a test'
 suffix = ['other.test']
 ";
 
-struct Run {
+pub(super) struct Run {
     classifier: Classifier,
     table: FlowTable<Classification>,
     /// What flows were called, as far as they have ended: application, remembered, client's port.
@@ -100,8 +108,8 @@ impl Run {
         }
     }
 
-    /// All flows between A and B that these packets are, in the order they end.
-    fn of(packets: &[Packet<'_>]) -> Vec<(String, bool, u16)> {
+    /// All flows that these packets are, in the order they end.
+    pub(super) fn of(packets: &[Packet<'_>]) -> Vec<(String, bool, u16)> {
         let mut run = Self::new();
         for packet in packets {
             run.read(packet);

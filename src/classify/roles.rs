@@ -14,7 +14,7 @@ use crate::flow::{Flow, Side};
 const FIRST_USER_PORT: u16 = 1024;
 
 /// Where systems take the ports of clients from: RFC 6335 says 49152, Linux begins here.
-const FIRST_DYNAMIC_PORT: u16 = 32_768;
+pub(super) const FIRST_DYNAMIC_PORT: u16 = 32_768;
 
 /// Protocols in which either end may begin: that they were recognised says nothing of roles.
 const SYMMETRIC: &[Proto] = &[

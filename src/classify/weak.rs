@@ -7,9 +7,20 @@ use super::{
     roles,
 };
 use crate::app::Proto;
+use crate::dissect::host;
 use crate::flow::{Flow, Opening, Side, Stream};
 use crate::time::Timestamp;
 use crate::verdict::{Evidence, Tag};
+
+/// Where Google answers anybody's STUN (`stun.l.google.com:19302`): it stands in the examples of WebRTC,
+/// and half of the applications that call ask there.
+const PUBLIC_STUN: u16 = 19_302;
+
+/// Whether the flow asks a server of STUN that is everybody's.
+fn is_public_stun<T>(flow: &Flow<T>, spoken: Option<Proto>) -> bool {
+    let is_there = |side| flow.port(side) == PUBLIC_STUN;
+    spoken == Some(Proto::STUN) && (is_there(Side::Server) || is_there(Side::Client))
+}
 
 impl Classifier {
     /// Names an application by what other flows taught, by address or by port, where nothing
@@ -22,7 +33,9 @@ impl Classifier {
     ) {
         let state = flow.class.as_mut();
         let facts = state.facts.as_deref();
-        let has_name = facts.is_some_and(|facts| facts.server_name.is_some())
+        let name = facts.and_then(|facts| facts.server_name.as_deref());
+        // A client that asks an address for the address itself names nobody.
+        let has_name = name.is_some_and(|name| !host::is_address(name))
             && names.evidence != Some(Evidence::OuterName);
         let dissected = facts.and_then(|facts| facts.proto);
         // Behind a proxy the address it was told counts, not its own.
@@ -66,10 +79,12 @@ impl Classifier {
                         .of(flow, names.proto, evidence, at, &self.set)
                 }
                 Source::Dns => self.names.of(flow, client_mac, &self.set),
+                Source::Server => self.servers.of(flow, names.proto, &self.names, &self.set),
                 Source::Address => behind
                     .or_else(|| {
                         roles::server(flow, is_syn_seen, dissected).map(|side| flow.ip(side))
                     })
+                    .filter(|_| !is_public_stun(flow, names.proto))
                     .and_then(|address| self.set.by_address(address))
                     .filter(|tag| {
                         names.proto.is_none_or(|proto| {
@@ -103,6 +118,20 @@ impl Classifier {
         if let Some(before) = before {
             remembered::complete(names, &before);
         }
+    }
+
+    /// Keeps what a flow that has just settled shows of its server.
+    pub(super) fn learn_server<T: AsMut<Classification>>(
+        &mut self,
+        flow: &mut Flow<T>,
+        at: Timestamp,
+    ) {
+        let Verdict::Settled { named, .. } = flow.class.as_mut().verdict else {
+            return;
+        };
+        let facts = flow.class.as_mut().facts.take();
+        self.servers.learn(flow, &named, facts.as_deref(), at);
+        flow.class.as_mut().facts = facts;
     }
 
     /// Names a flow by what other flows said of its places, if it may be what they said.

@@ -8,7 +8,7 @@
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Request, Response};
 use memchr::memchr;
 
-use super::host::{authority_host, text};
+use super::host::{authority_host, host_name, is_address, text};
 use super::inside::Framing;
 use super::{Facts, Http, Inside, Outcome, websocket};
 use crate::app::Proto;
@@ -33,6 +33,9 @@ const PROXY_AUTHENTICATION: u16 = 407;
 
 /// Header fields read of one block.
 const MAX_HEADERS: usize = 64;
+
+/// Cookies of one answer whose domains are kept.
+const MAX_COOKIES: usize = 4;
 
 const MAX_TEXT: usize = 512;
 const MAX_KEPT: usize = 32;
@@ -558,7 +561,11 @@ impl<'a> RequestFields<'a> {
             (Some(target), None)
         } else {
             match split_url(target) {
-                Some((authority, path)) => (Some(authority), Some(path)),
+                Some((authority, path)) => {
+                    // Who is asked so is a proxy (RFC 9112 section 3.2.2).
+                    facts.destination.get_or_insert_default().port = port_of(authority);
+                    (Some(authority), Some(path))
+                }
                 None => (None, Some(target)),
             }
         };
@@ -596,7 +603,24 @@ pub(super) fn tell_response_field(name: &[u8], value: &[u8], http: &mut Http) {
         websocket::announce(value, http);
     } else if name.eq_ignore_ascii_case(b"upgrade") && http.upgrade.is_none() {
         http.upgrade = text(value, MAX_TEXT).map(|it| it.to_ascii_lowercase().into());
+    } else if name.eq_ignore_ascii_case(b"set-cookie") && http.cookie_domains.len() < MAX_COOKIES {
+        let domain = cookie_domain(value).filter(|domain| !http.cookie_domains.contains(domain));
+        http.cookie_domains.extend(domain);
     }
+}
+
+/// The domain a cookie is for, where it says one (RFC 6265 section 5.2.3). Clients take only those that
+/// the host they asked is in (section 5.3): it is the host's own name, or one above it.
+fn cookie_domain(value: &[u8]) -> Option<Box<str>> {
+    let mut attributes = value.split(|&octet| octet == b';').skip(1);
+    let domain = attributes.find_map(|attribute| {
+        let (name, domain) = attribute.split_at_checked(memchr(b'=', attribute)?)?;
+        let is_domain = name.trim_ascii().eq_ignore_ascii_case(b"domain");
+        domain.get(1..).filter(|_| is_domain)
+    })?;
+    let domain = domain.trim_ascii();
+    let domain = domain.strip_prefix(b".").unwrap_or(domain);
+    host_name(domain).filter(|domain| domain.contains('.') && !is_address(domain))
 }
 
 /// The port in `host:port`.

@@ -238,6 +238,57 @@ fn hosts() {
     }
 }
 
+/// Who is asked for a whole URL is a proxy.
+#[test]
+fn a_proxy_is_told_whom_it_is_to_ask() {
+    for (target, expected) in [
+        ("http://a.example/x", Some(None)),
+        ("http://a.example:8080/x", Some(Some(8080))),
+        ("/x", None),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        let (_, facts) = run(&tcp().client(request.as_bytes()));
+        let port = facts.destination.map(|destination| destination.port);
+        assert_eq!(port, expected, "{target}");
+    }
+}
+
+#[test]
+fn domains_of_cookies() {
+    let many = "Set-Cookie: a=1; Domain=a.example\r\n".repeat(9)
+        + &"bcdefg"
+            .chars()
+            .map(|it| format!("Set-Cookie: a=1; Domain={it}.example\r\n"))
+            .collect::<String>();
+    let rows: [(&str, &[&str]); 12] = [
+        (
+            "Set-Cookie: a=1; Path=/; Domain=.A.example; Secure\r\n",
+            &["a.example"],
+        ),
+        ("set-cookie: a=1;domain=a.example\r\n", &["a.example"]),
+        ("Set-Cookie: a=1; DOMAIN = a.example\r\n", &["a.example"]),
+        ("Set-Cookie: a=1; Path=/\r\n", &[]),
+        ("Set-Cookie: domain=a.example\r\n", &[]),
+        ("Set-Cookie: a=1; Domain=\r\n", &[]),
+        ("Set-Cookie: a=1; Domain=com\r\n", &[]),
+        ("Set-Cookie: a=1; Domain=192.0.2.1\r\n", &[]),
+        ("Set-Cookie: a=1; Domain=a b.example\r\n", &[]),
+        ("Set-Cookie: a=1; Domai\r\n", &[]),
+        (
+            "Set-Cookie: a=1; Domain=a.example\r\nSet-Cookie: b=2; Domain=b.example\r\n",
+            &["a.example", "b.example"],
+        ),
+        (&many, &["a.example", "b.example", "c.example", "d.example"]),
+    ];
+    for (fields, expected) in rows {
+        let answer = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+        let (_, facts) = run(&tcp().server(answer.as_bytes()));
+        let domains = facts.http.unwrap().cookie_domains;
+        let domains: Vec<_> = domains.iter().map(|it| &**it).collect();
+        assert_eq!(domains, expected, "{fields}");
+    }
+}
+
 #[test]
 fn every_prefix_of_a_request() {
     for len in 1..GET.len() {

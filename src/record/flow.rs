@@ -300,7 +300,8 @@ pub static FIELDS: &[Field<Get>] = &[
         "evidence",
         Text,
         "how the name was established: `payload-proof`, `server-name`, `fingerprint`, \
-         `payload`, `flow`, `call-family`, `dns`, `outer-name` (the public name of an \
+         `payload`, `flow`, `call-family`, `dns`, `same-server` (the client showed it to this server on \
+         another flow), `outer-name` (the public name of an \
          encrypted ClientHello stands for one that is not known), `address` (the \
          server's), `port`",
     )

@@ -70,7 +70,7 @@ use self::payload::{PayloadTable, Which};
 use self::port::PortTable;
 use self::rule::{Found, Rules};
 use crate::app::{AppId, Catalog, Proto};
-use crate::dissect::Facts;
+use crate::dissect::{Facts, Names};
 use crate::flow::{Opening, Transport};
 use crate::verdict::{Evidence, RuleId, Tag};
 
@@ -310,14 +310,17 @@ impl SignatureSet {
     }
 
     /// Rules over what dissectors read (tls, http, stun, sip, proto) and the domain rule for the
-    /// server's name, or else for its certificate: at most 64, appended to `found`.
+    /// server's name, or else for its certificate, or its cookies: at most 64, appended to `found`.
     pub fn by_facts(&self, opening: &Opening<'_>, facts: &Facts, found: &mut Vec<Tag>) {
         let mut found = Found::new(found);
         let by_server_name = facts
             .server_name
             .as_deref()
             .and_then(|name| self.by_name(name));
-        if let Some(mut tag) = by_server_name.or_else(|| self.by_certificate(facts)) {
+        let by_server = by_server_name
+            .or_else(|| self.by_certificate(facts))
+            .or_else(|| self.by_cookies(facts));
+        if let Some(mut tag) = by_server {
             // Without an encrypted hello it is a name like any other.
             let is_encrypted = facts.tls.as_ref().is_some_and(|tls| tls.ech);
             if tag.evidence == Evidence::OuterName && !is_encrypted {
@@ -341,14 +344,62 @@ impl SignatureSet {
     fn by_certificate(&self, facts: &Facts) -> Option<Tag> {
         let find = |name: &str| self.by_name(name.strip_prefix("*.").unwrap_or(name));
         let names = &facts.tls.as_deref()?.certificate;
-        if let Some(tag) = names.common_name.as_deref().and_then(find) {
-            return Some(tag);
+        match names.common_name.as_deref().and_then(find) {
+            Some(host) if self.is_hosting(&host) => self.by_customers(&host, names),
+            Some(tag) => Some(tag),
+            None => agreed(names.alternative.iter().filter_map(|name| find(name))),
         }
-        let mut tags = names.alternative.iter().filter_map(|name| find(name));
-        let first = tags.next()?;
-        tags.all(|tag| (tag.app, tag.proto) == (first.app, first.proto))
-            .then_some(first)
     }
+
+    /// Whose service it is that `host`'s machines give out under this certificate: that of the customer
+    /// whose names alone it has, or else the host's own, if none of its names can be a customer's.
+    fn by_customers(&self, host: &Tag, names: &Names) -> Option<Tag> {
+        let all = names.common_name.iter().chain(&names.alternative);
+        let found = all.map(|name| {
+            let below = name.strip_prefix("*.");
+            let name = below.unwrap_or(name);
+            let is_shared = below.is_some() && self.domains.has_others(name);
+            (self.by_name(name), is_shared)
+        });
+        let (mut customer, mut is_shared) = (None, false);
+        for (tag, shared) in found {
+            is_shared |= shared;
+            match (tag, customer) {
+                (Some(tag), _) if tag.app == host.app => {}
+                (Some(tag), None) => customer = Some(tag),
+                (Some(tag), Some(customer)) if tag.app == customer.app => {}
+                _ => return None,
+            }
+        }
+        customer
+            .or(Some(*host))
+            .filter(|tag| tag.app != host.app || !is_shared)
+    }
+
+    /// Whether `tag` names an application that serves what is others'.
+    fn is_hosting(&self, tag: &Tag) -> bool {
+        let app = tag.app.and_then(|app| self.catalog.app(app));
+        app.is_some_and(|app| &*app.category == category::HOSTING)
+    }
+
+    /// The domain rule for the cookies of an answer whose question is not there: a server gives only
+    /// those of its own domain to clients that would take them.
+    fn by_cookies(&self, facts: &Facts) -> Option<Tag> {
+        if facts.server_name.is_some() {
+            return None;
+        }
+        let domains = &facts.http.as_deref()?.cookie_domains;
+        // One that no rule knows is another server's, or of a server that no rule knows.
+        let all_known = domains.iter().all(|name| self.by_name(name).is_some());
+        agreed(domains.iter().filter_map(|name| self.by_name(name))).filter(|_| all_known)
+    }
+}
+
+/// The first of `tags`, if all name the same.
+fn agreed(mut tags: impl Iterator<Item = Tag>) -> Option<Tag> {
+    let first = tags.next()?;
+    tags.all(|tag| (tag.app, tag.proto) == (first.app, first.proto))
+        .then_some(first)
 }
 
 fn compile_files(

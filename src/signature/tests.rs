@@ -393,6 +393,107 @@ fn a_certificate_speaks_only_where_the_client_named_no_server_we_know() {
 }
 
 #[test]
+fn a_delivery_network_s_certificate_speaks_for_its_only_customer() {
+    let cdn = APP.replace("acme", "cdn").replace("id = 1", "id = 3");
+    let cdn = cdn.replace("'chat'", "'cloud'");
+    let rules = "[[domain]]\nsuffix = ['cdn.test', 'edge.test', 'plain.test']\n";
+    let set = set(&[
+        acme("[[domain]]\nsuffix = ['acme.test', 'acme.edge.test']\n"),
+        other("[[domain]]\nsuffix = ['other.test', 'sub.acme.test']\n"),
+        SourceFile::new("signatures/cloud/cdn.toml", format!("{cdn}{rules}")),
+    ]);
+    let rows: [(&str, &[&str], Option<&str>); 11] = [
+        (
+            "sni.cdn.test",
+            &["sni.cdn.test", "acme.test", "*.acme.test"],
+            Some("acme/domain:acme.test"),
+        ),
+        (
+            "sni.cdn.test",
+            &["sni.cdn.test", "acme.test", "other.test"],
+            None,
+        ),
+        // Another customer, whom no rule knows.
+        ("sni.cdn.test", &["acme.test", "unheard.test"], None),
+        ("sni.cdn.test", &["unheard.test"], None),
+        // Its own names, of which none can be a customer's.
+        (
+            "www.cdn.test",
+            &["cdn.test", "*.plain.test"],
+            Some("cdn/domain:cdn.test"),
+        ),
+        ("www.cdn.test", &[], Some("cdn/domain:cdn.test")),
+        // Below this one, some are.
+        ("www.cdn.test", &["www.cdn.test", "*.edge.test"], None),
+        ("*.edge.test", &[], None),
+        (
+            "www.edge.test",
+            &["edge.test"],
+            Some("cdn/domain:edge.test"),
+        ),
+        // Of others the certificate says whose the host is, whatever is below it.
+        (
+            "*.acme.test",
+            &["*.acme.test"],
+            Some("acme/domain:acme.test"),
+        ),
+        (
+            "unheard.test",
+            &["*.edge.test"],
+            Some("cdn/domain:edge.test"),
+        ),
+    ];
+    for (common, alternative, expected) in rows {
+        let facts = Facts {
+            tls: Some(Box::new(Tls {
+                certificate: Names {
+                    common_name: text(common),
+                    alternative: alternative.iter().map(|&name| name.into()).collect(),
+                    ..Names::default()
+                },
+                ..Tls::default()
+            })),
+            ..Facts::default()
+        };
+        let expected: Vec<_> = expected
+            .map(|rule| format!("{rule} server-name"))
+            .into_iter()
+            .collect();
+        assert_eq!(by_facts(&set, &facts), expected, "{common} {alternative:?}");
+    }
+}
+
+#[test]
+fn cookies_speak_where_the_question_is_not_there() {
+    let set = set(&[
+        acme("[[domain]]\nsuffix = ['acme.test', 'acme.example']\n"),
+        other("[[domain]]\nsuffix = ['other.test']\n"),
+    ]);
+    let acme = Some("acme/domain:acme.test server-name");
+    let rows: [(Option<&str>, &[&str], Option<&str>); 7] = [
+        (None, &["acme.test"], acme),
+        (None, &["www.acme.test", "acme.example"], acme),
+        (None, &["acme.test", "other.test"], None),
+        (None, &["acme.test", "unheard.test"], None),
+        (None, &[], None),
+        (Some("unheard.test"), &["acme.test"], None),
+        (Some("acme.test"), &["other.test"], acme),
+    ];
+    for (name, domains, expected) in rows {
+        let facts = Facts {
+            server_name: name.map(Into::into),
+            http: Some(Box::new(Http {
+                cookie_domains: domains.iter().map(|&name| name.into()).collect(),
+                ..Http::default()
+            })),
+            ..Facts::default()
+        };
+        let expected: Vec<_> = expected.into_iter().collect();
+        assert_eq!(by_facts(&set, &facts), expected, "{name:?} {domains:?}");
+    }
+}
+
+#[test]
 fn tags_say_what_the_file_says() {
     let set = set(&[
         acme(

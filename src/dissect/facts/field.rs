@@ -228,6 +228,7 @@ pub const EXPLAINED: &[&str] = &[
     "stun attributes",
     "stun realm",
     "stun software",
+    "cookie domain",
 ];
 
 /// The facts a record shows, by name and in its order. Of the rows of one name the first that says
@@ -286,7 +287,7 @@ const fn starts() -> [usize; Family::ALL.len()] {
 /// asked.
 pub static FIELDS: &[Field] = &ROWS;
 
-const ROWS: [Field; 58] = [
+const ROWS: [Field; 59] = [
     field!("server_name", Any, NAME, server_name)
         .tested(&[(Family::Tls, "server_name"), (Family::Http, "host")])
         .telling(Tells::Host)
@@ -415,6 +416,7 @@ const ROWS: [Field; 58] = [
         .explained("server"),
     field!("headers", Http, list(32, 256), http.headers).tested(&[(Family::Http, "header")]),
     field!("referer", Http, NAME, http.referer),
+    field!("cookie_domains", Http, list(4, 255), http.cookie_domains).explained("cookie domain"),
     field!("status", Http, ONE, http.status),
     field!("announced", Http, ONE, http.announced),
 ];

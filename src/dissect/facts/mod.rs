@@ -121,6 +121,9 @@ pub struct Http {
     /// Names of further request headers and their values, those that signatures may test, the
     /// first 32.
     pub headers: Vec<(Box<str>, Box<str>)>,
+    /// Domains of the cookies in the response, lower case, different ones, the first 4: clients take only
+    /// those that the server's name is in (RFC 6265 section 5.3).
+    pub cookie_domains: Vec<Box<str>>,
     /// Response status code.
     pub status: Option<u16>,
     /// WebSocket: the protocol that both sides agreed to speak inside.

@@ -46,6 +46,7 @@ fn all() -> Facts {
             upgrade: text("websocket"),
             referer: text("referer.example"),
             headers: vec![("name".into(), "value".into())],
+            cookie_domains: vec!["cookie.example".into()],
             status: Some(200),
             announced: Some(Proto::MQTT),
         })),
@@ -249,6 +250,7 @@ fn people_are_told_in_order_and_once() {
         ("stun attributes", "8022"),
         ("stun realm", "realm"),
         ("stun software", "stun software"),
+        ("cookie domain", "cookie.example"),
     ];
     let told = all().described();
     let told: Vec<_> = told.iter().map(|(label, text)| (*label, &**text)).collect();
