@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use super::Encode;
+use super::{Encode, line};
 use crate::record::{FlowView, Record, Records, UsageRecord, Value};
 
 /// Writes one record a line.
@@ -30,11 +30,11 @@ impl Encode for Csv {
     }
 
     fn flow(&mut self, record: &FlowView<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-        row(record, out)
+        line::fitting(out, |without, out| row(record, without, out))
     }
 
     fn usage(&mut self, record: &UsageRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-        row(record, out)
+        row(record, &[], out)
     }
 }
 
@@ -48,34 +48,20 @@ fn header<R: Record>(out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-fn row(record: &impl Record, out: &mut Vec<u8>) -> io::Result<()> {
-    for (place, (_, value)) in record.values().enumerate() {
+/// A record without what it says in the fields of these names.
+fn row(record: &impl Record, without: &[&str], out: &mut Vec<u8>) -> io::Result<()> {
+    for (place, (column, value)) in record.values().enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        if let Some(value) = value {
-            put(&value, out)?;
+        match value.filter(|_| !without.contains(&column.name)) {
+            Some(Value::Text(one) | Value::Code { name: one, .. }) => text(&one, out),
+            Some(value @ Value::Texts(_)) => text(&value.to_string(), out),
+            Some(value) => write!(out, "{value}")?,
+            None => {}
         }
     }
     out.push(b'\n');
-    Ok(())
-}
-
-fn put(value: &Value<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    match value {
-        Value::Text(one) | Value::Code { name: one, .. } => text(one, out),
-        Value::Texts(texts) => text(&texts.join(";"), out),
-        Value::Number(number) => write!(out, "{number}")?,
-        Value::Numbers(numbers) => {
-            for (place, number) in numbers.iter().enumerate() {
-                let between = if place > 0 { "." } else { "" };
-                write!(out, "{between}{number}")?;
-            }
-        }
-        Value::Flag => out.extend_from_slice(b"true"),
-        Value::Time(time) => write!(out, "{time}")?,
-        Value::Address(address) => write!(out, "{address}")?,
-    }
     Ok(())
 }
 
