@@ -441,6 +441,47 @@ fn a_slow_pipe_gives_the_records_of_the_file() {
 }
 
 #[test]
+fn standard_output_takes_every_encoding_that_is_a_stream() {
+    let path = support::root().join("pcaps/wechat-mmtls.pcap");
+    let read = |out: &str| {
+        let path = path.to_str().unwrap();
+        let mut command = program();
+        command.args(["read", path, "--quiet", "--out", out]);
+        command.output().unwrap()
+    };
+    let lines = |bytes: &[u8]| bytes.iter().filter(|&&byte| byte == b'\n').count();
+    let json = read("flows=-").stdout;
+    assert_eq!(read("flows=json:-").stdout, json);
+    // A line of column names, and one for each flow.
+    let csv = read("flows=csv:-").stdout;
+    assert!(csv.starts_with(b"timestamp,event_type,flow_id,"));
+    assert_eq!(lines(&csv), lines(&json) + 1);
+    // The version of a message.
+    assert!(read("flows=ipfix:-").stdout.starts_with(&[0, 10]));
+    // The count of the octets of the first, behind which it stands.
+    let syslog = read("flows=syslog:-").stdout;
+    let place = syslog.iter().position(|&byte| byte == b' ').unwrap();
+    assert!(syslog[place + 1..].starts_with(b"<134>1 "));
+    // Nothing of that is a file.
+    assert!(!Path::new("csv:-").exists());
+
+    for (out, named) in [
+        (
+            "flows=cvs:-",
+            &["no encoding `cvs`", "did you mean `csv:-`"][..],
+        ),
+        #[cfg(feature = "parquet")]
+        (
+            "flows=parquet:-",
+            &["Parquet is written into files only", "csv:-"],
+        ),
+    ] {
+        let output = read(out);
+        refused(&output, named);
+    }
+}
+
+#[test]
 fn the_first_signal_is_the_end_of_the_input() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         // In the middle of a record: what is not whole is not counted, and no damage.

@@ -1,7 +1,7 @@
 //! Any frames through the decoder: each frame and each of its bytes come out exactly once.
 //!
 //! One octet of settings, the link type (an index, or 255 and the number), then frames: one octet
-//! of settings, one of time, two of length, the bytes.
+//! of settings, one of time, two of length, what the settings ask for, the bytes.
 #![no_main]
 
 use std::time::Duration;
@@ -77,6 +77,8 @@ const CUT: u8 = 1;
 const BACK: u8 = 2;
 /// A block ends behind it: what has waited too long is given up.
 const BLOCK_END: u8 = 4;
+/// It came in an envelope, which an octet after its length names, and four more its number.
+const IN_ENVELOPE: u8 = 8;
 
 /// Frames and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -118,6 +120,10 @@ fuzz_target!(|input: &[u8]| {
         watermark = watermark.max(at);
         let len = usize::from(input.u16());
         let more = if settings & CUT == 0 { 0 } else { input.u32() };
+        let envelope = match settings & IN_ENVELOPE {
+            0 => Envelope::None,
+            _ => envelope(input.u8(), input.u32()),
+        };
         let bytes = input.take(len);
         number += 1;
         let frame = Frame {
@@ -126,7 +132,7 @@ fuzz_target!(|input: &[u8]| {
             link,
             wire_len: u32::try_from(bytes.len()).unwrap().saturating_add(more),
             frames: 1,
-            envelope: Envelope::None,
+            envelope,
             interface: InterfaceId::default(),
             bytes,
         };
@@ -164,6 +170,16 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(out, wire);
     assert_eq!(decoder.fragments_held(), 0);
 });
+
+fn envelope(kind: u8, number: u32) -> Envelope {
+    match kind % 5 {
+        0 => Envelope::None,
+        1 => Envelope::Vxlan(number),
+        2 => Envelope::Geneve(number),
+        3 => Envelope::Other,
+        _ => Envelope::Malformed,
+    }
+}
 
 fn decode_datagram(
     decoder: &mut Decoder,

@@ -1,4 +1,4 @@
-//! Stage 1, frames in: capture files and live interfaces become [`Block`]s of [`Frame`]s.
+//! Frames in: capture files and live interfaces become [`Block`]s of [`Frame`]s.
 //!
 //! A source reads into a recycled [`Block`]: one large buffer and the list of the frames in it.
 //! Frames are borrowed from their block, never copied. The next stage is `decode`.

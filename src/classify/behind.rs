@@ -6,7 +6,7 @@
 //! [`ladder`] weighs what all levels said.
 
 use super::explain::Trace;
-use super::inspection::{Inspection, Seen};
+use super::inspection::{Inspection, MAX_DEPTH, Seen};
 use super::ladder::{self, View};
 use super::reading::undecided;
 use super::{Classifier, Named};
@@ -15,22 +15,8 @@ use crate::dissect::inside::Inside;
 use crate::dissect::unpack::Buffer;
 use crate::flow::{Opening, Transport};
 
-/// Wrappers in one another that are looked behind.
-pub(super) const MAX_DEPTH: usize = 3;
-
 /// Bytes for the ends of messages at all depths.
 const MESSAGES: usize = 16 << 10;
-
-/// Adds what was read inside to the facts of the flow.
-pub(super) fn merge(facts: &mut Option<Box<Facts>>, inspection: &mut Inspection) {
-    let mut next = inspection.inner.take();
-    while let (Some(facts), Some(mut inner)) = (facts.as_deref_mut(), next) {
-        if let Some(inside) = inner.facts.take() {
-            facts.absorb(*inside);
-        }
-        next = inner.inspection.inner.take();
-    }
-}
 
 impl Classifier {
     /// The most bytes that getting out what is inside of openings of so many bytes takes.

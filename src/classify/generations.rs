@@ -6,6 +6,8 @@ use std::hash::Hash;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use crate::time::Timestamp;
+
 /// At most two generations of entries; it grows as they come.
 #[derive(Debug)]
 pub(super) struct Generations<K, V> {
@@ -55,6 +57,11 @@ impl<K: Hash + Eq, V: Copy> Generations<K, V> {
         };
         young.or(old)
     }
+}
+
+/// The whole seconds of `at`, as what is remembered for long keeps them.
+pub(super) fn seconds(at: Timestamp) -> u32 {
+    u32::try_from(at.0 / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use crate::verdict::{Evidence, Tag};
 /// Streams shorter than this are looked at whenever they grow: most hellos and requests are.
 pub(super) const LONG_STREAM: usize = 4 << 10;
 
+/// Wrappers in one another that are looked behind.
+pub(super) const MAX_DEPTH: usize = 3;
+
 /// Different rules remembered of one flow.
 pub(super) const MAX_TAGS: usize = 32;
 
@@ -222,5 +225,16 @@ impl Inspection {
     /// Whether who was taken for the client is the server.
     pub(super) fn is_swapped(&self, facts: Option<&Facts>) -> bool {
         facts.is_some_and(|facts| facts.swapped) != self.middle.reading.turned
+    }
+}
+
+/// Adds what was read inside to the facts of the flow.
+pub(super) fn merge(facts: &mut Option<Box<Facts>>, inspection: &mut Inspection) {
+    let mut next = inspection.inner.take();
+    while let (Some(facts), Some(mut inner)) = (facts.as_deref_mut(), next) {
+        if let Some(inside) = inner.facts.take() {
+            facts.absorb(*inside);
+        }
+        next = inner.inspection.inner.take();
     }
 }

@@ -1,4 +1,4 @@
-//! Stage 7: what dissectors and rules say of a flow becomes its one [`Verdict`].
+//! What dissectors and rules say of a flow becomes its one [`Verdict`].
 //!
 //! The order of evidence, and when a flow has seen enough, is the table [`ladder::LADDER`]. What one
 //! flow teaches about another (names from DNS, endpoints of calls, places at which data, media and
@@ -15,6 +15,7 @@ mod hosts;
 mod inspection;
 pub mod ladder;
 mod middle;
+mod named;
 pub mod names;
 mod places;
 mod reading;
@@ -25,95 +26,27 @@ mod signalling;
 mod streams;
 mod weak;
 
+pub use self::named::{Decider, Named, UnknownReason};
+
 use std::sync::Arc;
 
-use crate::app::{AppId, Proto, Service};
+use crate::app::Proto;
 use crate::decode::{IpProtocol, Packet};
 use crate::dissect::unpack::Buffer;
 use crate::dissect::{self, DISSECTORS, Facts};
 use crate::flow::{self, Attachment, EndReason, Flow, PerSide, Sequence, Side, Transport};
 use crate::signature::SignatureSet;
-use crate::verdict::{Evidence, RuleId, Tag};
+use crate::verdict::{Evidence, Tag};
 
-use self::behind::MAX_DEPTH;
 use self::calls::Calls;
 use self::explain::{Keep, Reached, Trace};
 use self::hosts::Mac;
-use self::inspection::Inspection;
+use self::inspection::{Inspection, MAX_DEPTH, merge};
 use self::names::{Answers, Learning, Names};
 use self::places::Places;
 use self::remembered::Remembered;
 use self::servers::Servers;
 use self::signalling::Signalling;
-
-/// Why a flow, or a packet without one, has no name at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum UnknownReason {
-    /// Nothing was carried above the transport header.
-    NoPayload,
-    /// The opening was read and no rule fits.
-    NoMatch,
-    /// The same, and the flow's beginning was not captured.
-    MidStream,
-    /// The flow table was full.
-    TableFull,
-    /// The flow began while the program could not keep up, and was counted without a look at it.
-    Overload,
-}
-
-impl UnknownReason {
-    /// Every reason.
-    pub const ALL: [Self; 5] = [
-        Self::NoPayload,
-        Self::NoMatch,
-        Self::MidStream,
-        Self::TableFull,
-        Self::Overload,
-    ];
-
-    /// The slug of the ledger.
-    pub const fn slug(self) -> &'static str {
-        match self {
-            Self::NoPayload => "no-payload",
-            Self::NoMatch => "no-match",
-            Self::MidStream => "mid-stream",
-            Self::TableFull => "table-full",
-            Self::Overload => "overload",
-        }
-    }
-}
-
-/// Where a name comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Decider {
-    /// A rule of the signature set.
-    Rule(RuleId),
-    /// A dissector, by its place in `DISSECTORS`.
-    Dissector(u8),
-    /// The IP protocol number.
-    ProtocolNumber,
-}
-
-/// The names of a flow; each may be absent.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Named {
-    /// Whose service it is.
-    pub app: Option<AppId>,
-    /// What is done inside it.
-    pub service: Option<Service>,
-    /// What is spoken: of protocols in one another, the outermost.
-    pub proto: Option<Proto>,
-    /// What is spoken inside it, if it carries another protocol: the innermost that is known.
-    pub inner: Option<Proto>,
-    /// How the strongest of the names was established.
-    pub evidence: Option<Evidence>,
-    /// What established it.
-    pub decider: Option<Decider>,
-    /// Why there is no name, when there is none.
-    pub unknown: Option<UnknownReason>,
-    /// All this was established on a flow between the same sockets, of which this is the rest.
-    pub remembered: bool,
-}
 
 /// Whether a flow has its name, and what is needed until then. Written once.
 #[derive(Debug)]
@@ -470,7 +403,7 @@ impl Classifier {
         });
         self.openings = openings;
         if settled_by.is_some() {
-            behind::merge(&mut facts, &mut inspection);
+            merge(&mut facts, &mut inspection);
         }
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
         let swapped = inspection.is_swapped(facts.as_deref());
@@ -538,7 +471,7 @@ impl Classifier {
             }
             None => Named::default(),
         };
-        behind::merge(&mut facts, &mut inspection);
+        merge(&mut facts, &mut inspection);
         let swapped = inspection.is_swapped(facts.as_deref());
         let mid_stream = inspection.mid_stream;
         let class = flow.class.as_mut();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use foldhash::fast::RandomState;
 
-use super::generations::Generations;
+use super::generations::{Generations, seconds};
 use super::hosts::{Client, Hosts, Mac};
 use super::signalling::Signalling;
 use super::streams::Streams;
@@ -338,11 +338,6 @@ impl Book {
         set.rule_tag(told.rule)
             .filter(|tag| !shared.mixed && tag.app.is_some())
     }
-}
-
-/// The whole seconds of `at`.
-pub(super) fn seconds(at: Timestamp) -> u32 {
-    u32::try_from(at.0 / 1_000_000_000).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

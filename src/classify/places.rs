@@ -10,8 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use foldhash::fast::RandomState;
 
-use super::generations::Generations;
-use super::names::{NO_RULE, seconds};
+use super::generations::{Generations, seconds};
+use super::names::NO_RULE;
 use crate::app::Proto;
 use crate::decode::Packet;
 use crate::dissect::bittorrent::swarm;

@@ -16,8 +16,9 @@ use std::net::IpAddr;
 use foldhash::fast::RandomState;
 
 use super::generations::Generations;
+use super::generations::seconds;
 use super::ladder::carries_applications;
-use super::names::{NO_APP, NO_RULE, Names, seconds};
+use super::names::{NO_APP, NO_RULE, Names};
 use super::{Decider, Named};
 use crate::app::{AppId, Proto, Service};
 use crate::dissect::{Facts, host};

@@ -6,8 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::generations::Generations;
-use super::names::seconds;
+use super::generations::{Generations, seconds};
 use crate::app::{AppId, Proto};
 use crate::decode::Packet;
 use crate::dissect::tls;

@@ -2,6 +2,7 @@
 
 use super::inspection::LONG_STREAM;
 use super::*;
+use crate::app::Service;
 use crate::flow::opening::Script;
 use crate::flow::samples::{Host, acknowledging, dns_answer, dns_question, ended, tcp, udp};
 use crate::flow::{Config, FlowTable};

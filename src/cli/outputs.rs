@@ -86,8 +86,10 @@ impl Files {
         self.written.extend(said);
     }
 
-    /// These outputs are written, those of them that are files.
+    /// These outputs are written, those of them that are files; what they are authenticated by is read.
     pub(super) fn write_records(&mut self, outs: &[Out]) {
+        let credentials = outs.iter().flat_map(|out| out.target.credentials());
+        self.read.extend(credentials.map(Path::to_owned));
         let files = outs.iter().filter_map(|out| {
             let path = out.target.path()?;
             Some((out.to_string(), path.to_owned()))

@@ -18,14 +18,14 @@ use super::records::exporter;
 use super::screen;
 use super::select::{Ends, Selection, UNKNOWN, check_names};
 use super::settings::{Input, Signatures, as_options, checked, positive};
-use crate::capture::live::now;
 use crate::classify::explain::Keep;
+use crate::clock::now;
 use crate::config::{
     AccountOptions, Every, FlowOptions, Kinds, Out, RecordOptions, RecordsTable, line_and_column,
     only, outs,
 };
 use crate::pipeline::memory::Memory;
-use crate::pipeline::{self, Config, Failure};
+use crate::pipeline::{self, Config, Failure, Output, Writers};
 use crate::record::{FlowRecord, Intervals, KeptBack, Only, Records};
 use crate::signature::SignatureSet;
 use crate::sink::Exporter;
@@ -174,8 +174,6 @@ impl Arguments {
         files.read_captures(&self.input.files);
         files.read_signatures(self.signatures.signatures.as_ref());
         files.write_records(outs);
-        let credentials = outs.iter().flat_map(|out| out.target.credentials());
-        credentials.for_each(|path| files.read(Some(path)));
         files.write("--write-pcap", self.write_pcap.as_ref());
         files
     }
@@ -309,19 +307,25 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         check_names(only, &set)?;
     }
     let mut inputs = arguments.input.open(&stop)?;
-    let mut outputs = Outputs::default();
     let has_usage = outs.iter().any(|out| out.records == Records::Usage);
     let intervals = Intervals {
         length: length.clone(),
         run: None,
         interfaces: Arc::clone(inputs.interfaces()),
     };
+    let mut records = Vec::new();
     for out in &outs {
-        let exporter = exporter(out, open(out)?, intervals.clone(), only.clone());
-        outputs.records.push(exporter);
+        records.push(Output {
+            name: out.target.to_string(),
+            records: out.records,
+            exporter: exporter(out, open(out)?, intervals.clone(), only.clone()),
+        });
     }
     let frames_out = extract.as_ref().map(Extract::create).transpose()?;
-    outputs.chooser = extract.as_ref().map(Extract::chooser);
+    let mut outputs = Outputs {
+        records: Writers::start(records, &set)?,
+        chooser: extract.as_ref().map(Extract::chooser),
+    };
     let config = Config {
         workers: arguments.workers,
         duplicates: arguments.input.duplicates(),
@@ -427,9 +431,8 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Where flows and intervals go.
-#[derive(Default)]
 struct Outputs {
-    records: Vec<Box<dyn Exporter>>,
+    records: Writers,
     chooser: Option<Chooser>,
 }
 
@@ -441,8 +444,20 @@ impl Exporter for Outputs {
         self.records.flow(record, set)
     }
 
+    fn flows(&mut self, records: Vec<FlowRecord>, set: &SignatureSet) -> io::Result<()> {
+        if let Some(chooser) = &mut self.chooser {
+            let mut records = records.iter();
+            records.try_for_each(|record| chooser.flow(record, set))?;
+        }
+        self.records.flows(records, set)
+    }
+
     fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
         self.records.interval(closed, sequence, set)
+    }
+
+    fn closed(&mut self, closed: Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
+        self.records.closed(closed, sequence, set)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::config::Out;
-use crate::encode::Options;
 use crate::record::{Intervals, Only, Records};
 use crate::sink::Exporter;
 use crate::sink::Sink;
@@ -20,10 +19,7 @@ pub(super) fn exporter(
 ) -> Box<dyn Exporter> {
     let encoder = out.target.encoder();
     let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let options = Options {
-        host: host.trim().into(),
-        ..out.target.options().clone()
-    };
+    let options = out.target.options().clone().of_host(host.trim());
     let encoded = match out.records {
         Records::Flows => Encoded::flows(encoder, &options, sink),
         Records::Usage => Encoded::usage(encoder, &options, sink, intervals),

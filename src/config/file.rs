@@ -347,21 +347,20 @@ tables! {
             "--watch" in "Signatures": "Load signatures and settings again when a file changes, as SIGHUP does";
     }
 
-    /// Where records go. The ending of a file's name says how they are written: .jsonl (or none), .csv,
-    /// .ipfix, .parquet. See docs/records.md.
+    /// Where records go. The ending of a file's name says how they are written, see docs/records.md.
     records: RecordsTable {
-        /// Write a record for each flow to this file; "-" is standard output. Empty: none.
+        /// Write a record for each flow to this file; "-" is standard output, "csv:-" in CSV. Empty: none.
         flows: PathBuf = "\"\"",
             "--flows FILE" in "Records": "The same as --out flows=FILE", read;
         /// Write a record for each application, service and direction of each interval to this file;
-        /// "-" is standard output. Empty: none.
+        /// "-" is standard output, "csv:-" in CSV. Empty: none.
         usage: PathBuf = "\"\"",
             "--usage FILE" in "Records": "The same as --out usage=FILE", read;
         /// Further outputs, each "flows=PLACE" or "usage=PLACE". PLACE is a file, or another host:
         /// "ipfix+udp://HOST:PORT", "syslog+tls://HOST:PORT", "json+tcp://HOST:PORT" and the like.
         out: Vec<Out> = "[]",
-            "--out KIND=PLACE" in "Records": "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. Records that are in a file stay; a capture, or a file that is read, is refused",
-            read "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is a file, `-` for standard output: JSON Lines if its name ends with .jsonl (or has no ending), CSV with .csv, IPFIX with .ipfix, Parquet with .parquet; or another host, as ipfix+udp://HOST:PORT, syslog+tls://HOST:PORT, json+tcp://HOST:PORT (see docs/records.md). May be given several times. A file that is there is written over, unless it is a capture or what is read";
+            "--out KIND=PLACE" in "Records": "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is {places} (see docs/records.md). May be given several times. Records that are in a file stay; a capture, or a file that is read, is refused",
+            read "Write records: `flows`, one for each flow, or `usage`, one for each application, service and direction of each interval. PLACE is {places} (see docs/records.md). May be given several times. A file that is there is written over, unless it is a capture or what is read";
         /// A flow that goes on has an interim record each time so long has passed since its first frame
         /// or its latest record, with its first packet after that: of what came since, and of all so far.
         /// "0s": flows have one record, when they end.

@@ -5,6 +5,7 @@
 //! other and says of everything wrong where it stands, see [`Problem`]. The keys are documented
 //! where they are declared, in `file`; the commented file and the JSON schema come from there.
 
+mod check;
 mod closest;
 mod file;
 mod given;
@@ -16,6 +17,7 @@ mod settings;
 mod template;
 mod value;
 
+pub use check::outs;
 pub use closest::{closest, did_you_mean};
 pub use file::{
     CaptureTable, File, FlowsTable, LogTable, MetricsTable, NetworksTable, PrivilegeTable,
@@ -25,7 +27,7 @@ pub use only::{Kinds, only};
 pub use options::{AccountOptions, FlowOptions, RecordOptions, option_of};
 pub use out::Out;
 pub use problem::{Problem, line_and_column};
-pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls, outs};
+pub use settings::{Capture, Log, Metrics, Privilege, Records, Settings, Signatures, Tls};
 pub use template::{schema, template};
 pub use value::{Compress, Every, Level, Listen, LogFormat, Period, Scope, Size, Steer, TimeZone};
 

@@ -1,8 +1,13 @@
 //! Options of the command line, made from the rows of the settings file.
 
+use clap::builder::StyledStr;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 
 use super::file::{File, Key, TABLES};
+use crate::sink;
+
+/// What stands in a row for the places that records may go to, which depend on the build.
+const PLACES: &str = "{places}";
 
 /// Headings of the help, in their order.
 const HEADINGS: &[&str] = &[
@@ -28,7 +33,7 @@ pub(super) fn augment_read(command: Command, heading: &str) -> Command {
     let keys = TABLES.iter().flat_map(|table| table.keys);
     let keys = keys.filter(|key| key.heading == heading);
     let arguments = keys.filter_map(|key| {
-        let argument = key.argument().help(key.read?);
+        let argument = key.argument().help(whole(key.read?));
         // Flags, lists and empty texts have none to show.
         Some(match key.default {
             "true" | "false" | "\"\"" => argument,
@@ -56,7 +61,7 @@ impl Key {
     fn argument(&self) -> Arg {
         let mut argument = Arg::new(self.id)
             .long(self.long())
-            .help(self.help)
+            .help(whole(self.help))
             .help_heading(self.heading);
         if let Some((short, _)) = self.option.split_once(", --") {
             argument = argument.short(short.chars().nth(1));
@@ -69,6 +74,14 @@ impl Key {
             },
             _ => argument,
         }
+    }
+}
+
+/// What an option says of itself, with the places that records may go to.
+fn whole(help: &'static str) -> StyledStr {
+    match help.contains(PLACES) {
+        true => help.replace(PLACES, &sink::places()).into(),
+        false => help.into(),
     }
 }
 

@@ -29,6 +29,87 @@ fn the_schema_is_current() {
     kept("deploy/ottometer.schema.json", &format!("{text}\n"));
 }
 
+/// The table of the manual: how records are written, and where to.
+#[cfg(feature = "parquet")]
+fn encodings() -> String {
+    use crate::encode::ENCODERS;
+    use crate::sink::SINKS;
+    use crate::sink::way::Named;
+
+    let mut text =
+        "| records are | in files | on standard output | sent | usual ports |\n".to_owned();
+    text.push_str("| --- | --- | --- | --- | --- |\n");
+    let list = |all: Vec<String>| all.join(", ");
+    for (place, row) in ENCODERS.iter().enumerate() {
+        let mut endings: Vec<_> = row.endings.iter().map(|one| format!("`.{one}`")).collect();
+        let mut dash = vec![format!("`{}:-`", row.scheme)];
+        if place == 0 {
+            endings.push("no ending".to_owned());
+            dash.insert(0, "`-`".to_owned());
+        }
+        let urls = SINKS.iter().filter_map(|way| match way.named {
+            Named::Url { scheme, form } => Some(format!("`{}+{scheme}://{form}`", row.scheme)),
+            Named::Dash | Named::File => None,
+        });
+        let ports = row
+            .ports
+            .iter()
+            .map(|(over, port)| format!("{over} {port}"));
+        let (dash, urls) = match row.framing.is_stream() {
+            true => (list(dash), list(urls.collect())),
+            false => Default::default(),
+        };
+        let (about, endings, ports) = (row.about, list(endings), list(ports.collect()));
+        text.push_str(&format!(
+            "| {about} | {endings} | {dash} | {urls} | {ports} |\n"
+        ));
+    }
+    text
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn the_manual_has_every_encoding_and_sink() {
+    let name = "docs/records.md";
+    let mut text =
+        std::fs::read_to_string(format!("{}/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let begin = "<!-- encodings -->\n";
+    let start = text.find(begin).unwrap() + begin.len();
+    let end = start + text[start..].find("<!-- end -->").unwrap();
+    text.replace_range(start..end, &encodings());
+    kept(name, &text);
+    let of_encodings = crate::encode::ENCODERS.iter();
+    let of_encodings = of_encodings.flat_map(|row| row.settings.iter().map(|one| one.name));
+    let of_sinks = crate::sink::SINKS.iter().flat_map(|way| way.settings);
+    for setting in of_encodings.chain(of_sinks.copied()) {
+        let is_told = |line: &str| line.starts_with('|') && line.contains(&format!("`{setting}`"));
+        assert!(text.lines().any(is_told), "{setting} is not in {name}");
+    }
+}
+
+/// `--help` lists what the tables have.
+#[test]
+fn the_help_has_every_encoding_and_sink() {
+    let places = crate::sink::places();
+    for row in crate::encode::ENCODERS {
+        for ending in row.endings {
+            assert!(places.contains(&format!(".{ending}")), "{places}");
+        }
+        let dash = format!("`{}:-`", row.scheme);
+        assert_eq!(places.contains(&dash), row.framing.is_stream(), "{places}");
+    }
+    for command in [
+        options::augment(clap::Command::new("live")),
+        options::augment_read(clap::Command::new("read"), "Records"),
+    ] {
+        let out = command
+            .get_arguments()
+            .find(|one| one.get_long() == Some("out"));
+        let help = out.unwrap().get_help().unwrap().to_string();
+        assert!(help.contains(&places) && !help.contains('{'), "{help}");
+    }
+}
+
 /// The commented file with every key set.
 fn uncommented() -> String {
     let lines = template();

@@ -1,10 +1,9 @@
 //! CSV (RFC 4180): a column a field, in the order of their table. A field without a value is empty.
 
 use std::borrow::Cow;
-use std::fmt::Display;
 use std::io::{self, Write};
 
-use super::Encode;
+use super::{Encode, line};
 use crate::record::{FlowView, Record, Records, UsageRecord, Value};
 
 /// Writes one record a line.
@@ -31,11 +30,11 @@ impl Encode for Csv {
     }
 
     fn flow(&mut self, record: &FlowView<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-        row(record, out)
+        line::fitting(out, |without, out| row(record, without, out))
     }
 
     fn usage(&mut self, record: &UsageRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-        row(record, out)
+        row(record, &[], out)
     }
 }
 
@@ -49,39 +48,20 @@ fn header<R: Record>(out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-fn row(record: &impl Record, out: &mut Vec<u8>) -> io::Result<()> {
-    for (place, (_, value)) in record.values().enumerate() {
+/// A record without what it says in the fields of these names.
+fn row(record: &impl Record, without: &[&str], out: &mut Vec<u8>) -> io::Result<()> {
+    for (place, (column, value)) in record.values().enumerate() {
         if place > 0 {
             out.push(b',');
         }
-        if let Some(value) = value {
-            put(&value, out)?;
+        match value.filter(|_| !without.contains(&column.name)) {
+            Some(Value::Text(one) | Value::Code { name: one, .. }) => text(&one, out),
+            Some(value @ Value::Texts(_)) => text(&value.to_string(), out),
+            Some(value) => write!(out, "{value}")?,
+            None => {}
         }
     }
     out.push(b'\n');
-    Ok(())
-}
-
-fn put(value: &Value<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    match value {
-        Value::Text(one) | Value::Code { name: one, .. } => text(one, out),
-        Value::Texts(texts) => text(&texts.join(";"), out),
-        Value::Number(number) => write!(out, "{number}")?,
-        Value::Numbers(numbers) => list(numbers, out)?,
-        Value::WideNumbers(numbers) => list(numbers, out)?,
-        Value::Flag => out.extend_from_slice(b"true"),
-        Value::Time(time) => write!(out, "{time}")?,
-        Value::Address(address) => write!(out, "{address}")?,
-    }
-    Ok(())
-}
-
-/// Numbers with a dot between them.
-fn list(numbers: &[impl Display], out: &mut Vec<u8>) -> io::Result<()> {
-    for (place, number) in numbers.iter().enumerate() {
-        let between = if place > 0 { "." } else { "" };
-        write!(out, "{between}{number}")?;
-    }
     Ok(())
 }
 

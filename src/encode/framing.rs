@@ -71,6 +71,11 @@ impl Framing {
         matches!(self, Self::Lines { .. })
     }
 
+    /// Whether records can be sent one by one.
+    pub const fn is_stream(self) -> bool {
+        !matches!(self, Self::Whole)
+    }
+
     /// Whether these bytes are one record.
     pub fn is_record(self, bytes: &[u8]) -> bool {
         match self {

@@ -2,13 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::Encode;
-use crate::record::flow::EXPENDABLE;
+use super::{Encode, line};
 use crate::record::{FlowView, Record, RunRecord, UsageRecord, Value};
-
-/// Bytes of a flow record, its line feed included: one with long texts loses those of
-/// [`EXPENDABLE`] until it fits.
-const LONGEST: usize = 4096;
 
 /// Writes one object a line.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,16 +11,7 @@ pub struct Json;
 
 impl Encode for Json {
     fn flow(&mut self, record: &FlowView<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-        let start = out.len();
-        for left_out in 0..=EXPENDABLE.len() {
-            out.truncate(start);
-            let without = EXPENDABLE.get(..left_out).unwrap_or_default();
-            object(record, without, out)?;
-            if out.len() - start <= LONGEST {
-                break;
-            }
-        }
-        Ok(())
+        line::fitting(out, |without, out| object(record, without, out))
     }
 
     fn usage(&mut self, record: &UsageRecord<'_>, out: &mut Vec<u8>) -> io::Result<()> {
@@ -75,12 +61,10 @@ fn put(value: &Value<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     match value {
         Value::Text(text) | Value::Code { name: text, .. } => serde_json::to_writer(out, text)?,
         Value::Texts(texts) => serde_json::to_writer(out, texts)?,
-        Value::Number(number) => write!(out, "{number}")?,
         Value::Numbers(numbers) => serde_json::to_writer(out, numbers)?,
         Value::WideNumbers(numbers) => serde_json::to_writer(out, numbers)?,
-        Value::Flag => out.extend_from_slice(b"true"),
-        Value::Time(time) => write!(out, "\"{time}\"")?,
-        Value::Address(address) => write!(out, "\"{address}\"")?,
+        Value::Number(_) | Value::Flag => write!(out, "{value}")?,
+        Value::Time(_) | Value::Address(_) => write!(out, "\"{value}\"")?,
     }
     Ok(())
 }
@@ -88,7 +72,6 @@ fn put(value: &Value<'_>, out: &mut Vec<u8>) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dissect::{Dns, Facts, Http, Tls};
     use crate::record::samples;
     use crate::signature::SignatureSet;
     use crate::time::Timestamp;
@@ -123,42 +106,6 @@ mod tests {
                 .values()
                 .filter(|(column, value)| column.object.is_none() && value.is_some());
             assert_eq!(object.as_object().unwrap().len(), top.count() + 1);
-        }
-    }
-
-    #[test]
-    fn hostile_texts_do_not_make_a_line_too_long() {
-        let wild = |len: usize| Some("\u{1}".repeat(len).into());
-        // (list entries, what is left: user agent, query name)
-        for (entries, user_agent, query_name) in
-            [(0, false, true), (3, false, true), (32, false, true)]
-        {
-            let facts = Facts {
-                server_name: wild(255),
-                tls: Some(Box::new(Tls {
-                    alpn: vec!["a".repeat(255).into(); entries],
-                    ..Tls::default()
-                })),
-                http: Some(Box::new(Http {
-                    user_agent: wild(512),
-                    ..Http::default()
-                })),
-                dns: Some(Box::new(Dns {
-                    query_name: wild(255),
-                    ..Dns::default()
-                })),
-                ..Facts::default()
-            };
-            let mut record = samples::sparse();
-            record.facts = Some(Box::new(facts));
-            let (set, mut out) = (SignatureSet::default(), Vec::new());
-            Json.flow(&FlowView::new(&record, &set), &mut out).unwrap();
-            assert!(out.len() <= LONGEST, "{}", out.len());
-            let value = objects(&out).remove(0);
-            assert_eq!(value["server_name"].as_str().unwrap().len(), 255);
-            assert!(value.get("alpn").is_none());
-            assert_eq!(value.get("user_agent").is_some(), user_agent);
-            assert_eq!(value.get("query_name").is_some(), query_name);
         }
     }
 

@@ -230,10 +230,9 @@ impl Cells {
                 count = texts.len();
                 all.extend(texts.iter().map(|text| ByteArray::from(&**text)));
             }
-            (Values::Texts(all), Some(value)) => match text(&value) {
-                Some(text) => all.push(ByteArray::from(text.into_bytes())),
-                None => count = 0,
-            },
+            (Values::Texts(all), Some(value)) => {
+                all.push(ByteArray::from(value.to_string().into_bytes()));
+            }
             _ => count = 0,
         }
         match &mut self.repetition {
@@ -276,15 +275,6 @@ impl Cells {
             repetition.clear();
         }
         Ok(())
-    }
-}
-
-/// What is written of a value as JSON writes it.
-fn text(value: &Value<'_>) -> Option<String> {
-    match value {
-        Value::Text(text) | Value::Code { name: text, .. } => Some(text.clone().into_owned()),
-        Value::Address(address) => Some(address.to_string()),
-        _ => None,
     }
 }
 

@@ -19,19 +19,21 @@ pub const FACILITIES: [&str; 24] = [
 ];
 
 /// The one that is used where none is named: local use 0.
-pub const DEFAULT_FACILITY: u8 = 16;
+const DEFAULT_FACILITY: u8 = 16;
 
 /// `facility=local4`
-pub(super) const FACILITY: Setting<Options> = Setting {
+pub(super) const FACILITY: Setting = Setting {
     name: "facility",
-    set: |options, said| {
-        let number = (0..).zip(FACILITIES).find(|(_, keyword)| *keyword == said);
-        let (number, _) =
-            number.ok_or_else(|| format!("`{said}` is none of {}", FACILITIES.join(", ")))?;
-        options.facility = number;
-        Ok(())
-    },
+    check: |said| facility(said).map(drop),
 };
+
+/// The number of a facility.
+fn facility(said: &str) -> Result<u8, String> {
+    let number = (0..).zip(FACILITIES).find(|(_, keyword)| *keyword == said);
+    let (number, _) =
+        number.ok_or_else(|| format!("`{said}` is none of {}", FACILITIES.join(", ")))?;
+    Ok(number)
+}
 
 /// Writes one message a record.
 #[derive(Clone, Debug)]
@@ -49,8 +51,11 @@ impl Syslog {
             Records::Usage => "usage",
         };
         let process = std::process::id();
+        let said = options.said(FACILITY.name);
+        let facility = said.and_then(|said| facility(said).ok());
+        let facility = facility.unwrap_or(DEFAULT_FACILITY);
         Self {
-            priority: options.facility * 8 + INFORMATIONAL,
+            priority: facility * 8 + INFORMATIONAL,
             header: format!("{} ottometer {process} {kind} -", host(&options.host)).into(),
         }
     }
@@ -115,15 +120,14 @@ mod tests {
         let record = samples::full(&set, "text\n");
         let view = FlowView::new(&record, &set);
         for (facility, name, priority, host) in [
-            (16, "probe.example", 134, "probe.example"),
-            (0, "", 6, "-"),
-            (23, "a b\n", 190, "ab"),
+            (None, "probe.example", 134, "probe.example"),
+            (Some("kern"), "", 6, "-"),
+            (Some("local7"), "a b\n", 190, "ab"),
         ] {
-            let options = Options {
-                facility,
-                host: name.into(),
-                ..Options::default()
-            };
+            let mut options = Options::default().of_host(name);
+            if let Some(facility) = facility {
+                options.set(&FACILITY, facility);
+            }
             let mut out = Vec::new();
             let mut syslog = Syslog::new(Records::Flows, &options);
             syslog.flow(&view, &mut out).unwrap();

@@ -1,4 +1,4 @@
-//! Stage 4, [`Packet`](crate::decode::Packet) to [`Flow`]: the table of conversations, their
+//! [`Packet`](crate::decode::Packet) to [`Flow`]: the table of conversations, their
 //! counters, and the first bytes of each direction in order.
 //!
 //! The next stage, `dissect`, reads a flow's [`Opening`].

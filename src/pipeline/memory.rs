@@ -14,6 +14,7 @@ use crate::signature::SignatureSet;
 use crate::usage::{CellKey, Totals, Usage};
 use crate::view::number::size;
 
+use super::budget::RECORDS_MEMORY;
 use super::halves::Matcher;
 use super::parts::Told;
 use super::worker::State;
@@ -126,7 +127,7 @@ impl Memory {
         let blocks = live::blocks_in_use(config, sources);
         memory.add("blocks", blocks.saturating_mul(block));
         if config.run.records {
-            memory.add("records under way", live::RECORDS_MEMORY);
+            memory.add("records under way", RECORDS_MEMORY);
         }
         if config.run.usage.interval.is_some() {
             memory.add("intervals", live::intervals_memory(1, &config.run.usage));

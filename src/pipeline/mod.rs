@@ -5,16 +5,19 @@
 //!
 //! ```text
 //! reader (steers when N > 1) --> worker 0 --\
-//!    ^                      \--> worker 1 ---+--> collector --> exporters
+//!    ^                      \--> worker 1 ---+--> collector --> a thread for each output
 //!    +-------- empty blocks -----/----------/
 //! ```
 
+mod budget;
 mod collector;
+mod config;
 mod duplicates;
 mod halves;
 pub mod live;
 mod marks;
 pub mod memory;
+mod output;
 mod parts;
 mod steer;
 mod stopwatch;
@@ -22,6 +25,7 @@ pub mod trial;
 mod watch;
 mod worker;
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::thread;
@@ -29,14 +33,10 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
+use crate::capture::Block;
 use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
-use crate::capture::{Block, Interfaces};
 use crate::classify::Classifier;
-use crate::classify::explain::Keep;
-use crate::classify::names::Learning;
-use crate::decode;
-use crate::flow;
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
 use crate::sink::Exporter;
@@ -48,8 +48,10 @@ use self::duplicates::Deduplicator;
 use self::steer::{Entry, Steer};
 use self::worker::{Produced, Worker};
 
+pub use self::config::Config;
 pub use self::duplicates::Duplicates;
 pub use self::marks::FlowIds;
+pub use self::output::{Output, Writers};
 
 #[cfg(test)]
 mod noise;
@@ -73,40 +75,6 @@ const HELD: Duration = Duration::from_millis(200);
 /// Most capture threads of a live run, over all interfaces.
 pub const CAPTURE_THREADS: usize = 32;
 
-/// What a run needs to know.
-#[derive(Clone, Debug, Default)]
-pub struct Config {
-    /// How many workers; zero is taken for one.
-    pub workers: usize,
-    /// What is done about second copies of frames.
-    pub duplicates: Duplicates,
-    /// For each worker's decoder.
-    pub decode: decode::Config,
-    /// For all flow tables together: each worker has its share of `max_flows`.
-    pub flow: flow::Config,
-    /// What flows teach about others, of which each worker keeps all.
-    pub learning: Learning,
-    /// What is counted.
-    pub usage: usage::Config,
-    /// Names of the interfaces; of captures those of the inputs.
-    pub interfaces: Arc<Interfaces>,
-    /// Make flow records.
-    pub records: bool,
-    /// After how long a flow that goes on has a record of what came since the one before; without, only
-    /// when it ends.
-    pub active_timeout: Option<Duration>,
-    /// Note the first packets of each flow (in the flow records).
-    pub first_packets: bool,
-    /// Remember the steps to each verdict (in the flow records).
-    pub steps: bool,
-    /// Openings that are kept with them.
-    pub keep: Keep,
-    /// Measure distributions.
-    pub stats: bool,
-    /// Tell the exporter the frames of these flows.
-    pub mark: Option<Arc<FlowIds>>,
-}
-
 /// Why a run stopped before the end of its input.
 #[derive(Debug)]
 pub enum Failure {
@@ -115,6 +83,17 @@ pub enum Failure {
     /// An exporter could not write.
     Write(io::Error),
 }
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read(error) => error.fmt(f),
+            Self::Write(error) => write!(f, "cannot write the records: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
 
 /// A block on its way to a worker.
 struct Job {
@@ -372,8 +351,7 @@ impl Outlet for Direct<'_> {
 
     fn records(&mut self, records: Vec<FlowRecord>, _: usize) -> io::Result<()> {
         self.holds = true;
-        let mut records = records.iter();
-        records.try_for_each(|record| self.exporter.flow(record, self.set))
+        self.exporter.flows(records, self.set)
     }
 
     fn frames(&mut self, numbers: &[u64]) -> io::Result<()> {
@@ -384,7 +362,7 @@ impl Outlet for Direct<'_> {
         self.holds = true;
         let sequence = self.sequence;
         self.sequence += 1;
-        self.exporter.interval(&closed, sequence, self.set)
+        self.exporter.closed(closed, sequence, self.set)
     }
 
     fn tick(&mut self, _: &Counted, _: &impl Order) -> io::Result<()> {

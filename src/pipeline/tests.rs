@@ -13,7 +13,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::capture::file::Options;
 use crate::flow::samples::{dns_answer, dns_question};
-use crate::flow::{Counters, EndReason, PerSide};
+use crate::flow::{self, Counters, EndReason, PerSide};
 use crate::record::FlowRecord;
 use crate::signature::SourceFile;
 use crate::usage::Cells;

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Column, FlowView, Kind, Record, UsageRecord, Value};
 use crate::signature::SyntaxError;
-use crate::signature::condition::{self, Glob, Op, Parser, Program, Stack, Vocabulary};
+use crate::signature::condition::program::{Op, Program, Stack};
+use crate::signature::condition::{self, Glob, Parser, Vocabulary};
 use crate::usage::subject::Prefix;
 
 /// The longest list of texts.

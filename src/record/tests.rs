@@ -6,6 +6,7 @@ use super::schema::schema;
 use super::*;
 use crate::dissect::RECORDED;
 use crate::signature::SignatureSet;
+use crate::time::Timestamp;
 
 /// Whether the values of `record` are what their columns say.
 fn holds(record: &impl Record) {

@@ -1,4 +1,4 @@
-//! Stage 10b, flow records against what is known of their flows: [`Truth`] holds labels, [`Seen`] what a
+//! Flow records against what is known of their flows: [`Truth`] holds labels, [`Seen`] what a
 //! run has called the flows, [`Score`] adds up what of that is right.
 //!
 //! `key` says when a label and a record are of the same flow, `judge` what is right. [`harder`] makes

@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use tokio::time::MissedTickBehavior;
 
-use super::Shared;
 use crate::view::snapshot::Snapshot;
 
 /// Looks at the latest snapshot in the time it may be old.
@@ -21,26 +21,24 @@ impl Health {
     pub(super) fn stalled(&self) -> bool {
         self.0.load(Ordering::Relaxed) >= LOOKS
     }
-}
 
-/// Looks for new snapshots for ever. Counting looks rather than seconds forgives a machine that slept.
-pub(super) async fn watch(shared: &Shared) {
-    let pause = (shared.limits.stalled / LOOKS).max(Duration::from_millis(1));
-    let mut interval = tokio::time::interval(pause);
-    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = 0;
-    loop {
-        interval.tick().await;
-        let sequence = shared.latest.load().sequence;
-        if sequence == last {
-            let quiet = shared.health.0.load(Ordering::Relaxed);
-            shared
-                .health
-                .0
-                .store(quiet.saturating_add(1), Ordering::Relaxed);
-        } else {
-            last = sequence;
-            shared.health.0.store(0, Ordering::Relaxed);
+    /// Looks for new snapshots for ever, which may stay away for so long. Counting looks rather than seconds
+    /// forgives a machine that slept.
+    pub(super) async fn watch(&self, latest: &ArcSwap<Snapshot>, stalled: Duration) {
+        let pause = (stalled / LOOKS).max(Duration::from_millis(1));
+        let mut interval = tokio::time::interval(pause);
+        interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut last = 0;
+        loop {
+            interval.tick().await;
+            let sequence = latest.load().sequence;
+            if sequence == last {
+                let quiet = self.0.load(Ordering::Relaxed);
+                self.0.store(quiet.saturating_add(1), Ordering::Relaxed);
+            } else {
+                last = sequence;
+                self.0.store(0, Ordering::Relaxed);
+            }
         }
     }
 }

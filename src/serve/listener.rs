@@ -13,7 +13,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Shared, routes};
+use super::routes;
+use super::shared::Shared;
 
 /// Bytes of a request's header; a scrape needs a few hundred.
 const MAX_HEADER: usize = 16 << 10;

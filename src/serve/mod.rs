@@ -9,167 +9,33 @@
 //!
 //! Beyond loopback it insists on TLS and a bearer token (RFC 6750).
 
+mod config;
+mod error;
 mod health;
 mod listener;
 mod routes;
 mod secrets;
+mod shared;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+pub use self::config::{Config, Limits, Tls};
+pub use self::error::Error;
+
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::oneshot;
 
 use self::health::Health;
 use self::secrets::Secrets;
-use crate::view::metrics::{DEFAULT_SERIES_LIMIT, Pages};
+use self::shared::Shared;
+use crate::view::metrics::pages::Pages;
 use crate::view::snapshot::Snapshot;
-
-/// Where to listen and what is asked of those who connect.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// The address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Serve HTTPS with this certificate.
-    pub tls: Option<Tls>,
-    /// A file with the token that `/metrics` asks for.
-    pub token: Option<PathBuf>,
-    /// Label sets of volume by name that get series of their own.
-    pub series_limit: usize,
-    /// Bounds that keep clients from hurting.
-    pub limits: Limits,
-}
-
-impl Config {
-    /// Plain HTTP on `listen` without a token, which is refused beyond loopback.
-    pub fn new(listen: SocketAddr) -> Self {
-        Self {
-            listen,
-            tls: None,
-            token: None,
-            series_limit: DEFAULT_SERIES_LIMIT,
-            limits: Limits::default(),
-        }
-    }
-
-    /// What is wrong with it, before anything is opened.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Open`] when others could reach the address and TLS or token are missing.
-    pub fn check(&self) -> Result<(), Error> {
-        let error = Error::Open {
-            listen: self.listen,
-            tls: self.tls.is_none(),
-            token: self.token.is_none(),
-        };
-        let local = self.listen.ip().to_canonical().is_loopback();
-        if !local && (self.tls.is_none() || self.token.is_none()) {
-            return Err(error);
-        }
-        Ok(())
-    }
-}
-
-/// PEM files of a server's certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tls {
-    /// The certificate, followed by those between it and the root.
-    pub certificate: PathBuf,
-    /// Its private key.
-    pub key: PathBuf,
-}
-
-/// Bounds that keep clients from hurting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections at a time. A further one takes the place of the oldest: a scrape is over in
-    /// milliseconds, so the oldest is one that dawdles.
-    pub connections: usize,
-    /// Time for a request's header.
-    pub header: Duration,
-    /// Time for a whole connection, which is one request.
-    pub connection: Duration,
-    /// `/healthz` fails when no new snapshot came for so long.
-    pub stalled: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections: 64,
-            header: Duration::from_secs(5),
-            connection: Duration::from_secs(30),
-            stalled: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Why the server does not start, or keeps its old certificate and token.
-#[derive(Debug)]
-pub enum Error {
-    /// Others could reach the address, and what that needs is missing.
-    Open {
-        /// The address.
-        listen: SocketAddr,
-        /// Certificate and key are missing.
-        tls: bool,
-        /// The token is missing.
-        token: bool,
-    },
-    /// The address cannot be listened on.
-    Bind(SocketAddr, io::Error),
-    /// A file cannot be read.
-    Read(PathBuf, io::Error),
-    /// A file does not hold what it should.
-    Content(PathBuf, String),
-    /// The thread or its event loop cannot be made.
-    Thread(io::Error),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open { listen, tls, token } => {
-                write!(f, "others can reach {listen}, which needs ")?;
-                let certificate = "a certificate and its key (--tls-cert FILE --tls-key FILE)";
-                let bearer = "a bearer token (--token-file FILE)";
-                match (tls, token) {
-                    (true, true) => write!(f, "{certificate} and {bearer}")?,
-                    (true, false) => f.write_str(certificate)?,
-                    _ => f.write_str(bearer)?,
-                }
-                let port = listen.port();
-                write!(f, "; --listen 127.0.0.1:{port} needs none of it")
-            }
-            Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
-            Self::Read(path, error) => write!(f, "cannot read {}: {error}", path.display()),
-            Self::Content(path, why) => write!(f, "{}: {why}", path.display()),
-            Self::Thread(error) => write!(f, "cannot start the HTTP server: {error}"),
-        }
-    }
-}
-
-// What the system says is in the text already: as a source it would be printed twice.
-impl std::error::Error for Error {}
-
-/// What every connection sees.
-struct Shared {
-    latest: Arc<ArcSwap<Snapshot>>,
-    secrets: Arc<ArcSwap<Secrets>>,
-    health: Health,
-    /// Taken for a moment by a scrape, on the one thread there is; never across an `await`.
-    pages: tokio::sync::Mutex<Pages>,
-    limits: Limits,
-}
 
 /// The HTTP server.
 #[derive(Debug)]
@@ -251,7 +117,7 @@ impl Prepared {
             tokio::select! {
                 _ = stopped => {}
                 () = listener::accept(listener, &shared) => {}
-                () = health::watch(&shared) => {}
+                () = shared.health.watch(&shared.latest, shared.limits.stalled) => {}
             }
         };
         let thread = std::thread::Builder::new()

@@ -11,8 +11,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
 
-use super::{Shared, health};
-use crate::view::metrics::Page;
+use super::health;
+use super::shared::Shared;
+use crate::view::metrics::pages::Page;
 use crate::view::number::period;
 
 const INDEX: &str = "ottometer\n\n\

@@ -13,7 +13,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::{Config, Error, Tls};
+use super::config::{Config, Tls};
+use super::error::Error;
 
 /// A file larger than this is not one of ours.
 const MAX_FILE: u64 = 1 << 20;

@@ -7,7 +7,8 @@ use std::ops::Range;
 use toml::Spanned;
 
 use super::address::Prefix;
-use super::compile::{Parsed, compile, fixed_bits, is_slug, parse_all};
+use super::compile::messages::fixed_bits;
+use super::compile::{Parsed, compile, is_slug, parse_all};
 use super::diagnostic::{Diagnostic, Findings};
 use super::file::{FlowTable, PayloadTable, SignatureFile};
 use super::source::SourceFile;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::builtin::builtin_files;
 use super::check::check_parsed;
 use super::compile::{compile, parse_all};
+use super::diagnostic::{Diagnostic, Severity};
+use super::set::{Hash, SignatureSet};
 use super::source::{SourceFile, files_in, hash};
-use super::{Diagnostic, Hash, Severity, SignatureSet};
 
 /// Where the files of a set come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

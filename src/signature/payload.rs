@@ -5,10 +5,9 @@
 //! that are about such messages. No state is kept between calls: what was seen before is in the
 //! opening.
 
-mod near;
+pub(super) mod near;
 mod rule;
 
-pub use near::{Missing, Near};
 pub(super) use rule::{At, Contains, Direction, Matcher, Messages, PayloadRule, input_of_first};
 
 use self::rule::{MAX_MESSAGES, Start, input_of_message, input_of_start};

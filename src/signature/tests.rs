@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::app::{Proto, Service};
-use crate::dissect::{DISSECTORS, Http, Names, Over, Sip, Stun, Tls};
+use crate::dissect::{DISSECTORS, Facts, Http, Names, Over, Sip, Stun, Tls};
 use crate::flow::opening::Script;
 use crate::flow::{Side, Transport};
-use crate::verdict::Evidence;
+use crate::verdict::{Evidence, RuleId};
 
 const APP: &str =
     "[app]\nid = 1\nname = 'acme'\ntitle = 'Acme'\ncategory = 'chat'\nowner = 'Acme'\n";

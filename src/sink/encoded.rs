@@ -3,8 +3,8 @@
 use std::io;
 use std::sync::Arc;
 
-use super::Sink;
 use super::exporter::{Exporter, Rest};
+use super::way::Sink;
 use crate::encode::{Encode, Encoder, Options};
 use crate::record::{
     FlowRecord, FlowView, Interval, Intervals, KeptBack, Only, Records, RunEnd, RunRecord,

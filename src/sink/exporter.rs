@@ -23,6 +23,16 @@ pub trait Exporter: Send {
     /// When the record cannot be written.
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()>;
 
+    /// Flows have ended, or go on for long.
+    ///
+    /// # Errors
+    ///
+    /// When a record cannot be written; those behind it were not tried.
+    fn flows(&mut self, records: Vec<FlowRecord>, set: &SignatureSet) -> io::Result<()> {
+        let mut records = records.iter();
+        records.try_for_each(|record| self.flow(record, set))
+    }
+
     /// An interval has closed; `sequence` counts them from zero.
     ///
     /// # Errors
@@ -30,6 +40,15 @@ pub trait Exporter: Send {
     /// When a record cannot be written. The same interval may be given again, before any other: then
     /// it goes on with that record.
     fn interval(&mut self, closed: &Closed, sequence: u64, set: &SignatureSet) -> io::Result<()>;
+
+    /// The same of an interval that nobody else needs.
+    ///
+    /// # Errors
+    ///
+    /// As for [`interval`](Exporter::interval).
+    fn closed(&mut self, closed: Closed, sequence: u64, set: &SignatureSet) -> io::Result<()> {
+        self.interval(&closed, sequence, set)
+    }
 
     /// A live run has begun, or ended.
     ///

@@ -1,4 +1,4 @@
-//! Stage 11, where records go: encoded records into files, streams and sockets.
+//! Where records go: encoded records into files, streams and sockets.
 //!
 //! A sink knows of records only how they stand one behind the other: their
 //! [`Framing`](crate::encode::Framing). A new one is a file here and a row in [`SINKS`].
@@ -8,317 +8,99 @@ pub mod file;
 pub mod socket;
 pub mod stream;
 pub mod target;
+pub mod way;
 
 mod exporter;
 
 pub use exporter::Exporter;
-pub use target::{Refused, Target};
+pub use target::{Prepared, Refused, Target};
+pub use way::{Open, Opened, Opening, Place, Said, Sink};
 
-use std::fs::File;
-use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
-use self::file::{Note, Rotating, Whole};
-use self::socket::{Means, Settings};
-use self::stream::Stream;
-use self::target::Place;
-use crate::encode::{Framing, Setting};
-use crate::time::Timestamp;
+use self::way::{Named, Way};
+use crate::encode::{ENCODERS, Encoder};
 
-/// A row of [`SINKS`].
-#[derive(Debug)]
-pub struct Way {
-    /// What stands behind the `+` of a scheme; none where the name is that of a file.
-    pub scheme: Option<&'static str>,
-    /// What becomes of a record.
-    pub keeps: Keeps,
-    /// What a URL may say about it.
-    pub settings: &'static [Setting<Settings>],
-    /// Makes one.
-    open: Open,
-}
-
-#[derive(Debug)]
-enum Open {
-    File,
-    Host {
-        is_tls: bool,
-        open: fn(Means, Framing, &Opening) -> io::Result<Box<dyn Sink>>,
-    },
-}
-
-/// What becomes of a record that a sink has taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keeps {
-    /// It is written, or the sink says that it is not.
-    All,
-    /// What is on its way when a connection breaks may be lost without a word.
-    WhatWasTaken,
-    /// It may be lost without a word.
-    WhatArrives,
-}
-
-const REFRESH: Setting<Settings> = Setting {
-    name: "refresh",
-    set: |settings, said| {
-        let length = humantime::parse_duration(said).ok();
-        settings.refresh = length
-            .filter(|length| length.as_secs() > 0)
-            .ok_or_else(|| format!("`{said}` is not a length of time of at least 1s (30s, 10m)"))?;
-        Ok(())
-    },
-};
-
-const CA: Setting<Settings> = Setting {
-    name: "ca",
-    set: |settings, said| {
-        settings.ca = Some(said.into());
-        Ok(())
-    },
-};
-
-const CERT: Setting<Settings> = Setting {
-    name: "cert",
-    set: |settings, said| {
-        settings.cert = Some(said.into());
-        Ok(())
-    },
-};
-
-const KEY: Setting<Settings> = Setting {
-    name: "key",
-    set: |settings, said| {
-        settings.key = Some(said.into());
-        Ok(())
-    },
-};
-
-/// The sinks. Files and streams are the first.
+/// The sinks.
 pub static SINKS: &[Way] = &[
     Way {
-        scheme: None,
-        keeps: Keeps::All,
+        named: Named::Dash,
         settings: &[],
-        open: Open::File,
+        place: stream::standard_output,
     },
     Way {
-        scheme: Some("udp"),
-        keeps: Keeps::WhatArrives,
-        settings: &[REFRESH],
-        open: Open::Host {
-            is_tls: false,
-            open: socket::open_udp,
-        },
-    },
-    Way {
-        scheme: Some("tcp"),
-        keeps: Keeps::WhatWasTaken,
+        named: Named::File,
         settings: &[],
-        open: Open::Host {
-            is_tls: false,
-            open: socket::open_tcp,
-        },
+        place: file::place,
     },
     Way {
-        scheme: Some("tls"),
-        keeps: Keeps::WhatWasTaken,
-        settings: &[CA, CERT, KEY],
-        open: Open::Host {
-            is_tls: true,
-            open: socket::open_tls,
+        named: Named::Url {
+            scheme: "udp",
+            form: "HOST:PORT",
         },
+        settings: &["refresh"],
+        place: socket::udp,
+    },
+    Way {
+        named: Named::Url {
+            scheme: "tcp",
+            form: "HOST:PORT",
+        },
+        settings: &[],
+        place: socket::tcp,
+    },
+    Way {
+        named: Named::Url {
+            scheme: "tls",
+            form: "HOST:PORT",
+        },
+        settings: &["ca", "cert", "key"],
+        place: socket::tls,
     },
 ];
 
-/// What a sink is opened with.
-#[derive(Clone, Debug)]
-pub struct Opening {
-    /// How files are rotated; without, a file is written over, and what is sent waits for who takes it.
-    pub rotation: Option<file::Options>,
-    /// The time now.
-    pub at: Timestamp,
-}
-
-/// A sink, and what an operator should know of it.
-pub struct Opened {
-    /// The sink.
-    pub sink: Box<dyn Sink>,
-    /// What was found.
-    pub notes: Vec<Note>,
-}
-
-/// A target with all that has to be found before rights are given up.
-#[derive(Clone, Debug)]
-pub struct Prepared {
-    framing: Framing,
-    place: Ready,
-}
-
-#[derive(Clone, Debug)]
-enum Ready {
-    StandardOutput,
-    File(PathBuf),
-    Host(
-        Means,
-        fn(Means, Framing, &Opening) -> io::Result<Box<dyn Sink>>,
-    ),
-}
-
 impl Target {
-    /// Looks up the host, and reads what TLS needs, if that is where it goes.
+    /// Reads what a user said. A name without an ending, and `-`, are in the first encoding.
     ///
     /// # Errors
     ///
-    /// When there is no such host or file.
-    pub fn prepare(&self) -> io::Result<Prepared> {
-        let place = match (self.place(), &self.way().open) {
-            (Place::Host(host), &Open::Host { is_tls, open }) => {
-                let means = Means::find(host, is_tls)
-                    .map_err(|error| io::Error::new(error.kind(), format!("{self}: {error}")))?;
-                Ready::Host(means, open)
-            }
-            (Place::File(path), _) => Ready::File(path.clone()),
-            (Place::StandardOutput | Place::Host(_), _) => Ready::StandardOutput,
+    /// When ending or scheme are not known: they are never guessed.
+    pub fn parse(said: &Path) -> Result<Self, Refused> {
+        Self::find(said, SINKS)
+    }
+}
+
+/// What a user may say of where records go, in words, by the tables of encodings and sinks.
+pub fn places() -> String {
+    let by_ending = ENCODERS.iter().enumerate().filter_map(|(place, row)| {
+        let endings: Vec<_> = row.endings.iter().map(|one| format!(".{one}")).collect();
+        let or_none = if place == 0 {
+            " (or has no ending)"
+        } else {
+            ""
         };
-        Ok(Prepared {
-            framing: self.encoder().framing,
-            place,
+        (!endings.is_empty()).then(|| {
+            let name = if place == 0 {
+                "if its name ends with"
+            } else {
+                "with"
+            };
+            format!("{} {name} {}{or_none}", row.name, endings.join(", "))
         })
-    }
-}
-
-impl Prepared {
-    /// Opens it. Of a connection of a live run that need not be there yet.
-    ///
-    /// # Errors
-    ///
-    /// When nothing can be written there.
-    pub fn open(self, opening: &Opening) -> io::Result<Opened> {
-        let framing = self.framing;
-        let mut notes = Vec::new();
-        let sink: Box<dyn Sink> = match (self.place, &opening.rotation) {
-            (Ready::StandardOutput, _) => Box::new(Stream::new(io::stdout(), framing)),
-            (Ready::File(path), None) => {
-                let file = File::create(&path).map_err(|error| {
-                    let text = format!("cannot create {}: {error}", path.display());
-                    io::Error::new(error.kind(), text)
-                })?;
-                Box::new(Stream::new(file, framing))
-            }
-            (Ready::File(path), Some(rotation)) if framing == Framing::Whole => {
-                let (file, found) = Whole::open(path, rotation.clone(), opening.at)?;
-                notes = found;
-                Box::new(file)
-            }
-            (Ready::File(path), Some(rotation)) => {
-                let mut file = Rotating::open(path, framing, rotation.clone(), opening.at)?;
-                notes = file.notes();
-                Box::new(file)
-            }
-            (Ready::Host(means, open), _) => open(means, framing, opening)?,
-        };
-        Ok(Opened { sink, notes })
-    }
-}
-
-/// Takes whole records, encoded, in order.
-pub trait Sink: Send {
-    /// What a reader has to see first: the head of each file and of each session. Said before the
-    /// first record, and again whenever it has grown: then readers that have begun see what is new.
-    fn head(&mut self, head: &[u8]);
-
-    /// Takes one record.
-    ///
-    /// # Errors
-    ///
-    /// When this record was not taken. What was taken before is not concerned.
-    fn put(&mut self, record: &[u8]) -> io::Result<()>;
-
-    /// Writes out what has been taken; `at` is the time now.
-    ///
-    /// # Errors
-    ///
-    /// When something could not be written.
-    fn tick(&mut self, at: Timestamp) -> io::Result<()> {
-        let _ = at;
-        self.flush()
-    }
-
-    /// Writes out what has been taken.
-    ///
-    /// # Errors
-    ///
-    /// When something could not be written.
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// Writes out what has been taken; nothing more will come.
-    ///
-    /// # Errors
-    ///
-    /// When something could not be written.
-    fn finish(&mut self) -> io::Result<()> {
-        self.flush()
-    }
-
-    /// Whether the file is to end, with what the encoder ends it with.
-    fn is_due(&self) -> bool {
-        false
-    }
-
-    /// The file has its end: it is complete, and what comes next is another.
-    ///
-    /// # Errors
-    ///
-    /// When that could not be done. It may be tried again.
-    fn end(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Records that were taken, were not held any more, and are known to be lost.
-    fn dropped(&self) -> u64 {
-        0
-    }
-
-    /// Records that were taken and are not written out; a head is none.
-    fn held(&self) -> u64 {
-        0
-    }
-}
-
-impl Sink for Box<dyn Sink> {
-    fn head(&mut self, head: &[u8]) {
-        (**self).head(head);
-    }
-
-    fn put(&mut self, record: &[u8]) -> io::Result<()> {
-        (**self).put(record)
-    }
-
-    fn tick(&mut self, at: Timestamp) -> io::Result<()> {
-        (**self).tick(at)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        (**self).flush()
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        (**self).finish()
-    }
-
-    fn is_due(&self) -> bool {
-        (**self).is_due()
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        (**self).end()
-    }
-
-    fn dropped(&self) -> u64 {
-        (**self).dropped()
-    }
-
-    fn held(&self) -> u64 {
-        (**self).held()
-    }
+    });
+    let streams = || ENCODERS.iter().filter(|row| row.framing.is_stream());
+    let dashes = streams().map(|row| format!("`{}:-`", row.scheme));
+    let schemes = streams().map(|row: &Encoder| row.scheme);
+    let urls = SINKS.iter().filter_map(|way| match way.named {
+        Named::Url { scheme, form } => Some(format!("ENCODING+{scheme}://{form}")),
+        Named::Dash | Named::File => None,
+    });
+    let join = |list: &mut dyn Iterator<Item = String>| list.collect::<Vec<_>>().join(", ");
+    format!(
+        "a file: {}; `-` for standard output, or {} to say how; or {} with one of {} as ENCODING",
+        join(&mut { by_ending }),
+        join(&mut { dashes }),
+        join(&mut { urls }),
+        join(&mut schemes.map(ToOwned::to_owned)),
+    )
 }

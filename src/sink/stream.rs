@@ -2,12 +2,39 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::sync::Arc;
 
-use super::Sink;
+use super::way::{Open, Opened, Place, Said, Sink};
 use crate::encode::Framing;
 
 /// Bytes that are held before they are written.
 const HELD: usize = 1 << 16;
+
+/// Standard output, as the place of an output.
+#[derive(Debug)]
+struct StandardOutput;
+
+/// Standard output, of which there is no more to say.
+///
+/// # Errors
+///
+/// None.
+pub fn standard_output(_: &Said<'_>) -> Result<Arc<dyn Place>, String> {
+    Ok(Arc::new(StandardOutput))
+}
+
+impl Place for StandardOutput {
+    fn prepare(&self) -> io::Result<Open> {
+        Ok(Box::new(|framing, _| {
+            Ok(Opened::quietly(Stream::new(io::stdout(), framing)))
+        }))
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(Path::new("-"))
+    }
+}
 
 /// Records into a stream.
 #[derive(Debug)]
@@ -41,7 +68,7 @@ impl<W: Write + Send> Stream<W> {
 
     fn add(&mut self, record: &[u8]) {
         let start = self.waiting.len();
-        self.waiting.extend_from_slice(record);
+        self.framing.on_stream(record, &mut self.waiting);
         if let Some(record) = self.waiting.get_mut(start..) {
             self.number = self.framing.number(record, self.number);
         }

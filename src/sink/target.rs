@@ -2,28 +2,27 @@
 //! encoding and transport (`ipfix+udp://collector:4739`).
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::socket::{Host, Settings};
-use super::{SINKS, Way};
-use crate::encode::{self, ENCODERS, Encoder, LEFT_OUT, Setting};
+use super::way::{Named, Open, Opened, Opening, Place, Said, Way};
+use crate::encode::{self, ENCODERS, Encoder, Framing, LEFT_OUT};
 
 /// Where an output goes, and in which encoding.
 #[derive(Clone, Debug)]
 pub struct Target {
     said: PathBuf,
     encoder: &'static Encoder,
-    /// A row of [`SINKS`].
-    way: &'static Way,
-    place: Place,
     options: encode::Options,
+    way: &'static Way,
+    place: Arc<dyn Place>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    File(PathBuf),
-    StandardOutput,
-    Host(Host),
+/// A target with all that has to be found before rights are given up.
+pub struct Prepared {
+    framing: Framing,
+    open: Open,
 }
 
 /// Why it is refused.
@@ -59,86 +58,73 @@ impl PartialEq for Target {
 impl Eq for Target {}
 
 impl Target {
-    /// Reads what a user said. A name without an ending, and `-`, are in the first encoding.
-    ///
-    /// # Errors
-    ///
-    /// When ending or scheme are not known: they are never guessed.
-    pub fn parse(said: &Path) -> Result<Self, Refused> {
-        if let Some(url) = said.to_str().filter(|said| said.contains("://")) {
-            return Self::of_url(said, url);
+    /// Reads what a user said, of these ways.
+    pub(super) fn find(said: &Path, ways: &'static [Way]) -> Result<Self, Refused> {
+        let text = said.to_str().unwrap_or_default();
+        if text.contains("://") {
+            return Self::of_url(said, text, ways);
         }
-        let mut ways = SINKS.iter();
-        let way = ways.find(|way| way.scheme.is_none());
-        let (Some(way), Some(encoder)) = (way, ENCODERS.first()) else {
-            return Err(Refused::new("there is no sink of files"));
+        let is_word = |word: &str| !word.is_empty() && word.chars().all(char::is_alphanumeric);
+        let (encoder, named) = match text.strip_suffix(":-") {
+            Some(word) if is_word(word) => (by_stream(text, word)?, Named::Dash),
+            _ if text == "-" => (first()?, Named::Dash),
+            _ => (by_ending(said)?, Named::File),
         };
-        let (encoder, place) = if said.as_os_str() == "-" {
-            (encoder, Place::StandardOutput)
-        } else {
-            let encoder = by_ending(said)?.unwrap_or(encoder);
-            (encoder, Place::File(said.to_owned()))
+        let way = ways.iter().find(|way| way.named == named);
+        let way = way.ok_or_else(|| Refused::new("there is no sink of files"))?;
+        let place = Said {
+            name: said,
+            port: None,
+            settings: Vec::new(),
         };
         Ok(Self {
             said: said.to_owned(),
             encoder,
-            way,
-            place,
             options: encode::Options::default(),
+            way,
+            place: (way.place)(&place).map_err(Refused::new)?,
         })
     }
 
-    /// Of `ENCODING+TRANSPORT://HOST:PORT?NAME=VALUE&...`.
-    fn of_url(said: &Path, url: &str) -> Result<Self, Refused> {
+    /// Of `ENCODING+TRANSPORT://PLACE?NAME=VALUE&...`.
+    fn of_url(said: &Path, url: &str, ways: &'static [Way]) -> Result<Self, Refused> {
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
-        let (encoder, way) = by_scheme(scheme)?;
-        let (authority, query) = rest.split_once('?').unwrap_or((rest, ""));
-        let authority = authority.strip_suffix('/').unwrap_or(authority);
-        let (name, port) = host_and_port(authority)
-            .ok_or_else(|| Refused::new(format!("`{url}`: `{authority}` is not HOST:PORT")))?;
-        let transport = way.scheme.unwrap_or_default();
-        let usual = || {
-            let mut ports = encoder.ports.iter();
-            ports
-                .find(|(over, _)| *over == transport)
-                .map(|&(_, port)| port)
+        let (encoder, way, transport) = by_scheme(scheme, ways)?;
+        let (name, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let mut ports = encoder.ports.iter();
+        let port = ports.find(|(over, _)| *over == transport);
+        let mut place = Said {
+            name: Path::new(name),
+            port: port.map(|&(_, port)| port),
+            settings: Vec::new(),
         };
-        let port = port
-            .or_else(usual)
-            .ok_or_else(|| Refused::new(format!("`{url}` says no port, and {scheme} has none")))?;
         let mut options = encode::Options::default();
-        let mut settings = Settings::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let taken = set(encoder.settings, &mut options, name, value)
-                .or_else(|| set(way.settings, &mut settings, name, value));
-            match taken {
-                Some(Ok(())) => {}
-                Some(Err(why)) => return Err(Refused::new(format!("`{url}`: {name}: {why}"))),
-                None => {
-                    let known = encoder.settings.iter().map(|one| one.name);
-                    let known = known.chain(way.settings.iter().map(|one| one.name));
-                    return Err(Refused {
-                        message: format!("`{url}`: {scheme} has no setting `{name}`"),
-                        said: name.to_owned(),
-                        known: known.map(ToOwned::to_owned).collect(),
-                    });
-                }
+            let mut settings = encoder.settings.iter();
+            if let Some(setting) = settings.find(|setting| setting.name == name) {
+                (setting.check)(value)
+                    .map_err(|why| Refused::new(format!("`{url}`: {name}: {why}")))?;
+                options.set(setting, value);
+            } else if way.settings.contains(&name) {
+                place.settings.push((name, value));
+            } else {
+                let known = encoder.settings.iter().map(|one| one.name);
+                let known = known.chain(way.settings.iter().copied());
+                return Err(Refused {
+                    message: format!("`{url}`: {scheme} has no setting `{name}`"),
+                    said: name.to_owned(),
+                    known: known.map(ToOwned::to_owned).collect(),
+                });
             }
         }
-        settings
-            .check()
-            .map_err(|why| Refused::new(format!("`{url}`: {why}")))?;
+        let place = (way.place)(&place);
         Ok(Self {
             said: said.to_owned(),
             encoder,
-            way,
-            place: Place::Host(Host {
-                name: name.into(),
-                port,
-                settings,
-            }),
             options,
+            way,
+            place: place.map_err(|why| Refused::new(format!("`{url}`: {why}")))?,
         })
     }
 
@@ -152,51 +138,66 @@ impl Target {
         &self.options
     }
 
-    /// How they go.
-    pub const fn way(&self) -> &'static Way {
-        self.way
-    }
-
     /// The file, if it is one; `-` is standard output.
     pub fn path(&self) -> Option<&Path> {
-        match &self.place {
-            Place::File(path) => Some(path),
-            Place::StandardOutput => Some(&self.said),
-            Place::Host(_) => None,
-        }
+        self.place.path()
     }
 
     /// Whether it calls out to another host.
-    pub const fn connects(&self) -> bool {
-        matches!(self.place, Place::Host(_))
+    pub fn connects(&self) -> bool {
+        self.place.connects()
     }
 
     /// The files it is authenticated by: certificates that are trusted, its own, and the key.
-    pub fn credentials(&self) -> impl Iterator<Item = &PathBuf> {
-        let files = match &self.place {
-            Place::Host(Host { settings, .. }) => [&settings.ca, &settings.cert, &settings.key],
-            _ => [&None; 3],
-        };
-        files.into_iter().flatten()
+    pub fn credentials(&self) -> Vec<&Path> {
+        self.place.credentials()
     }
 
     /// Whether it is standard output.
     pub fn is_standard_output(&self) -> bool {
-        self.place == Place::StandardOutput
+        self.way.named == Named::Dash
     }
 
-    pub(super) const fn place(&self) -> &Place {
-        &self.place
+    /// Looks up the host, and reads what TLS needs, if that is where it goes.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such host or file.
+    pub fn prepare(&self) -> io::Result<Prepared> {
+        let open = self.place.prepare();
+        Ok(Prepared {
+            framing: self.encoder.framing,
+            open: open.map_err(|error| io::Error::new(error.kind(), format!("{self}: {error}")))?,
+        })
+    }
+}
+
+impl Prepared {
+    /// Opens it. Of a connection of a live run that need not be there yet.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be written there.
+    pub fn open(self, opening: &Opening) -> io::Result<Opened> {
+        (self.open)(self.framing, opening)
+    }
+}
+
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared")
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
     }
 }
 
 /// As it was said; standard output by its name.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place {
-            Place::StandardOutput => f.write_str("standard output"),
-            Place::File(_) | Place::Host(_) => self.said.display().fmt(f),
+        if self.is_standard_output() {
+            return f.write_str("standard output");
         }
+        self.said.display().fmt(f)
     }
 }
 
@@ -210,21 +211,27 @@ impl Refused {
     }
 }
 
-/// The encoding of files with this name; `None` where it has no ending.
-fn by_ending(path: &Path) -> Result<Option<&'static Encoder>, Refused> {
+/// The encoding where none is named.
+fn first() -> Result<&'static Encoder, Refused> {
+    let first = ENCODERS.first();
+    first.ok_or_else(|| Refused::new("there is no encoding"))
+}
+
+/// The encoding of files with this name.
+fn by_ending(path: &Path) -> Result<&'static Encoder, Refused> {
     let Some(ending) = path.extension() else {
-        return Ok(None);
+        return first();
     };
     let known = || ENCODERS.iter().flat_map(|row| row.endings);
     let mut rows = ENCODERS.iter();
     let is_it = |one: &&str| ending.eq_ignore_ascii_case(one);
     match rows.find(|row| row.endings.iter().any(is_it)) {
-        Some(row) => Ok(Some(row)),
+        Some(row) => Ok(row),
         None => Err(Refused {
             message: match LEFT_OUT.iter().find(|one| is_it(one)) {
                 Some(feature) => format!(
-                    "{}: this build writes no Parquet: it needs `cargo build --features {feature}`, as \
-                     `make build` does",
+                    "{}: this build writes no files with the ending `.{feature}`: it needs `cargo build \
+                     --features {feature}`, as `make build` does",
                     path.display()
                 ),
                 None => format!(
@@ -239,52 +246,55 @@ fn by_ending(path: &Path) -> Result<Option<&'static Encoder>, Refused> {
     }
 }
 
-/// Encoding and transport of a scheme.
-fn by_scheme(scheme: &str) -> Result<(&'static Encoder, &'static Way), Refused> {
-    let ways = || SINKS.iter().filter_map(|way| Some((way, way.scheme?)));
-    let encoders = ENCODERS.iter().filter_map(|row| Some((row, row.scheme?)));
-    let all = encoders.flat_map(|(encoder, encoding)| {
-        ways().map(move |(way, transport)| (format!("{encoding}+{transport}"), encoder, way))
-    });
-    let all: Vec<_> = all.collect();
-    let found = all
-        .iter()
-        .find(|(name, ..)| name.eq_ignore_ascii_case(scheme));
+/// The encoding of this name, for a stream.
+fn by_stream(said: &str, word: &str) -> Result<&'static Encoder, Refused> {
+    let mut rows = ENCODERS.iter();
+    let found = rows.find(|row| row.scheme.eq_ignore_ascii_case(word));
     match found {
-        Some(&(_, encoder, way)) => Ok((encoder, way)),
-        None => Err(Refused {
-            message: format!("there is no scheme `{scheme}`"),
-            said: scheme.to_owned(),
-            known: all.into_iter().map(|(name, ..)| name).collect(),
+        Some(row) if row.framing.is_stream() => Ok(row),
+        other => Err(Refused {
+            message: match other {
+                Some(row) => format!(
+                    "`{said}`: {} is written into files only, it cannot go to standard output",
+                    row.name
+                ),
+                None => format!(
+                    "`{said}`: there is no encoding `{word}` (a file of that name is `./{said}`)"
+                ),
+            },
+            said: format!("{word}:-"),
+            known: streams().map(|row| format!("{}:-", row.scheme)).collect(),
         }),
     }
 }
 
-/// `HOST`, `HOST:PORT`, `[V6]` or `[V6]:PORT`.
-fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let (name, rest) = match authority.strip_prefix('[') {
-        Some(v6) => v6.split_once(']')?,
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    if name.is_empty() || !name.chars().all(is_name) {
-        return None;
-    }
-    match rest.strip_prefix(':') {
-        Some(port) => Some((name, Some(port.parse().ok().filter(|&port| port > 0)?))),
-        None => rest.is_empty().then_some((name, None)),
-    }
+/// The encodings whose records can be sent one by one.
+fn streams() -> impl Iterator<Item = &'static Encoder> {
+    ENCODERS.iter().filter(|row| row.framing.is_stream())
 }
 
-/// Gives the value to the setting of this name; `None` if there is none.
-fn set<T>(
-    settings: &[Setting<T>],
-    all: &mut T,
-    name: &str,
-    value: &str,
-) -> Option<Result<(), String>> {
-    let setting = settings.iter().find(|setting| setting.name == name)?;
-    Some((setting.set)(all, value))
+/// Encoding and transport of a scheme, and what the transport is called.
+fn by_scheme(
+    scheme: &str,
+    ways: &'static [Way],
+) -> Result<(&'static Encoder, &'static Way, &'static str), Refused> {
+    let ways = || {
+        ways.iter().filter_map(|way| match way.named {
+            Named::Url { scheme, .. } => Some((way, scheme)),
+            Named::Dash | Named::File => None,
+        })
+    };
+    let all = streams().flat_map(|row| ways().map(move |(way, transport)| (row, way, transport)));
+    let name = |(row, _, transport): &(&Encoder, &Way, &str)| format!("{}+{transport}", row.scheme);
+    let all: Vec<_> = all.collect();
+    let found = all
+        .iter()
+        .find(|one| name(one).eq_ignore_ascii_case(scheme));
+    found.copied().ok_or_else(|| Refused {
+        message: format!("there is no scheme `{scheme}`"),
+        said: scheme.to_owned(),
+        known: all.iter().map(name).collect(),
+    })
 }
 
 #[cfg(test)]
@@ -313,8 +323,39 @@ mod tests {
             assert_eq!(found, expected, "{said}");
             if let Err(refused) = &target {
                 let text = refused.to_string();
-                assert!(text.contains(".csv, .ipfix"), "{text}");
+                let all = ENCODERS.iter().flat_map(|row| row.endings);
+                for ending in all {
+                    assert!(text.contains(&format!(".{ending}")), "{text}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn every_encoding_that_is_a_stream_goes_to_standard_output() {
+        for row in ENCODERS {
+            let said = format!("{}:-", row.scheme);
+            match Target::parse(Path::new(&said)) {
+                Ok(target) => {
+                    assert!(row.framing.is_stream(), "{said}");
+                    assert_eq!(target.encoder().name, row.name);
+                    assert!(target.is_standard_output());
+                    assert_eq!(target.path(), Some(Path::new("-")));
+                    assert_eq!(target.to_string(), "standard output");
+                }
+                Err(refused) => {
+                    assert!(!row.framing.is_stream(), "{refused}");
+                    assert!(refused.to_string().contains("into files only"), "{refused}");
+                }
+            }
+        }
+        let refused = Target::parse(Path::new("cvs:-")).unwrap_err();
+        assert_eq!(refused.said, "cvs:-");
+        assert!(refused.known.contains(&"csv:-".to_owned()));
+        // What could not be meant so is the name of a file.
+        for said in ["./csv:-", "a.b:-.csv", ":-", "csv:"] {
+            let target = Target::parse(Path::new(said)).unwrap();
+            assert_eq!(target.path(), Some(Path::new(said)));
         }
     }
 
@@ -369,13 +410,16 @@ mod tests {
         ] {
             match (Target::parse(Path::new(said)), expected) {
                 (Ok(target), Ok((encoding, transport, name, port))) => {
-                    let Place::Host(host) = target.place() else {
+                    assert_eq!(target.encoder().name, encoding, "{said}");
+                    let Named::Url { scheme, .. } = target.way.named else {
                         panic!("{said}")
                     };
-                    let found = (target.encoder().name, target.way().scheme.unwrap());
-                    assert_eq!(found, (encoding, transport), "{said}");
-                    assert_eq!((&*host.name, host.port), (name, port), "{said}");
+                    assert_eq!(scheme, transport, "{said}");
+                    let place = format!("{:?}", target.place);
+                    let host = format!("name: {name:?}, port: {port} ");
+                    assert!(place.contains(&host), "{place}");
                     assert_eq!(target.path(), None);
+                    assert!(target.connects());
                 }
                 (Err(refused), Err(part)) => {
                     assert!(refused.to_string().contains(part), "{refused}");

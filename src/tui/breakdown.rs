@@ -7,9 +7,10 @@ use ratatui::layout::Alignment;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::View;
 use super::input::Pane;
 use super::layout::{Column, Columns, latest, sparkline};
+use super::sort::RowSort;
+use super::state::View;
 use super::text::{clean, cut, fit, wrap};
 use crate::view::live::Row;
 use crate::view::number::{bits_per_second, bytes, grouped, percent, short};
@@ -38,23 +39,6 @@ const SUBJECTS: &[Column] = &[
     Column::left("trend", 10, 120, 6),
 ];
 
-/// What comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Sort {
-    #[default]
-    Rate,
-    Total,
-}
-
-impl Sort {
-    pub(super) const fn other(self) -> Self {
-        match self {
-            Self::Rate => Self::Total,
-            Self::Total => Self::Rate,
-        }
-    }
-}
-
 /// The rows of a kind that fit the search, in order.
 pub(super) fn rows(view: &View, kind: usize) -> Vec<&Row> {
     let mut rows: Vec<&Row> = view.live.rows.get(kind).into_iter().flatten().collect();
@@ -66,8 +50,8 @@ pub(super) fn rows(view: &View, kind: usize) -> Vec<&Row> {
     });
     rows.sort_by_key(|row| {
         let recent = match view.sort {
-            Sort::Rate => row.recent,
-            Sort::Total => 0,
+            RowSort::Rate => row.recent,
+            RowSort::Total => 0,
         };
         (Reverse((recent, row.volume.bytes)), &row.name)
     });
@@ -132,14 +116,14 @@ pub(super) fn lines(
         highest.copied().max().unwrap_or_default()
     });
     let whole = match view.sort {
-        Sort::Rate => view.live.recent.bytes,
-        Sort::Total => view.live.ledger.wire.bytes,
+        RowSort::Rate => view.live.recent.bytes,
+        RowSort::Total => view.live.ledger.wire.bytes,
     };
     for (place, row) in rows.iter().enumerate().take(window.end).skip(window.start) {
         let total = row.volume.bytes;
         let part = match view.sort {
-            Sort::Rate => row.recent,
-            Sort::Total => total,
+            RowSort::Rate => row.recent,
+            RowSort::Total => total,
         };
         let name = clean(&row.name, &theme).into_owned();
         let span = view.live.span;
@@ -159,7 +143,7 @@ pub(super) fn lines(
         };
         let style = match place {
             place if place == selected => theme.selected(),
-            _ if row.recent == 0 && view.sort == Sort::Rate => theme.dim(),
+            _ if row.recent == 0 && view.sort == RowSort::Rate => theme.dim(),
             _ => Style::new(),
         };
         lines.push(columns.row(&texts, style, &theme));

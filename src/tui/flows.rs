@@ -3,11 +3,11 @@
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::View;
 use super::breakdown::rule;
 use super::layout::{Column, Columns};
+use super::sort::FlowSort;
+use super::state::View;
 use super::text::{clean, cut, wrap};
-use crate::verdict::Evidence;
 use crate::view::live::Flow;
 use crate::view::number::bytes;
 
@@ -22,30 +22,13 @@ const COLUMNS: &[Column] = &[
     Column::left("evidence", 13, 13, 7),
 ];
 
-/// What comes first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Sort {
-    #[default]
-    Latest,
-    Bytes,
-}
-
-impl Sort {
-    pub(super) const fn other(self) -> Self {
-        match self {
-            Self::Latest => Self::Bytes,
-            Self::Bytes => Self::Latest,
-        }
-    }
-}
-
 /// The flows that fit the search, in order.
 pub(super) fn rows(view: &View) -> Vec<&Flow> {
     let mut rows: Vec<&Flow> = view.live.flows.iter().collect();
     if !view.search.text().is_empty() {
         rows.retain(|flow| view.search.fits(&flow.searched()));
     }
-    if view.flow_sort == Sort::Bytes {
+    if view.flow_sort == FlowSort::Bytes {
         rows.sort_by_key(|flow| std::cmp::Reverse(flow.bytes));
     }
     rows
@@ -118,7 +101,7 @@ fn texts(view: &View, flow: &Flow) -> [String; 8] {
         clean(&flow.name, theme).into_owned(),
         bytes(flow.bytes),
         clean(&flow.server_name, theme).into_owned(),
-        flow.evidence.map_or("-", Evidence::slug).to_owned(),
+        flow.evidence_name().unwrap_or("-").to_owned(),
     ]
 }
 

@@ -3,8 +3,8 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::View;
 use super::layout::{pack, sparkline};
+use super::state::View;
 use super::text::clean;
 use crate::view::history::SAMPLES;
 use crate::view::live::Signatures;

@@ -4,9 +4,9 @@ use ratatui::layout::Alignment;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::View;
 use super::breakdown::rule;
 use super::layout::{Column, Columns};
+use super::state::View;
 use super::text::{clean, fit, wrap};
 use crate::view::number::{bits_per_second, bytes, grouped, percent};
 

@@ -14,6 +14,8 @@ mod health;
 mod help;
 mod input;
 mod layout;
+mod sort;
+mod state;
 mod terminal;
 mod text;
 mod theme;
@@ -23,6 +25,7 @@ mod restoring;
 #[cfg(test)]
 mod tests;
 
+pub use state::View;
 pub use theme::Theme;
 
 use std::io;
@@ -39,10 +42,10 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 use ratatui::widgets::{Clear, Paragraph};
 
-use self::cursor::{Cursor, Motion};
-use self::input::{Action, Pane, Search};
+use self::cursor::Motion;
+use self::input::{Action, Pane};
+use self::sort::{FlowSort, RowSort};
 use self::terminal::{Arrival, Screen};
-use crate::view::history::{History, KINDS};
 use crate::view::live::Live;
 use crate::view::snapshot::Snapshot;
 
@@ -78,30 +81,6 @@ pub enum Picture {
     Text,
     /// With escape sequences for colours.
     Ansi,
-}
-
-/// What is shown, and where the user is in it.
-#[derive(Debug, Default)]
-pub struct View {
-    theme: Theme,
-    history: History,
-    live: Live,
-    /// Seconds since the last snapshot, once that is too long.
-    stale: Option<u64>,
-    pane: Pane,
-    sort: breakdown::Sort,
-    flow_sort: flows::Sort,
-    search: Search,
-    paused: bool,
-    help: bool,
-    /// The selected flow has the whole screen.
-    opened: bool,
-    /// Lines above the first one shown, in health and in an opened flow.
-    scroll: usize,
-    /// Everything is to be painted anew.
-    repaint: bool,
-    names: [Cursor<String>; KINDS.len()],
-    flow: Cursor<u64>,
 }
 
 impl View {
@@ -392,10 +371,10 @@ impl View {
         }
         let sort = match (self.pane, self.sort, self.flow_sort) {
             (Pane::Health, ..) => "",
-            (Pane::Flows, _, flows::Sort::Latest) => "by time",
-            (Pane::Flows, _, flows::Sort::Bytes) => "by bytes",
-            (_, breakdown::Sort::Rate, _) => "by rate",
-            (_, breakdown::Sort::Total, _) => "by total",
+            (Pane::Flows, _, FlowSort::Latest) => "by time",
+            (Pane::Flows, _, FlowSort::Bytes) => "by bytes",
+            (_, RowSort::Rate, _) => "by rate",
+            (_, RowSort::Total, _) => "by total",
         };
         for (text, style) in [
             (if self.paused { "PAUSED" } else { "" }, theme.alarm()),

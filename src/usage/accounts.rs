@@ -11,8 +11,8 @@ use std::mem;
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
+use super::cell::{CellId, CellKey, Cells, INTERVALS, Totals, buckets};
 use super::subject::{Subject, Subjects};
-use super::{CellId, CellKey, Cells, INTERVALS, Totals, buckets};
 use crate::classify::UnknownReason;
 use crate::decode::Packet;
 use crate::flow::{Attachment, Counters, Flow, FlowTable, PerSide, Side, Slot};

@@ -1,133 +1,37 @@
-//! Stage 8, settled flows to counters: bytes by application, service, protocol and evidence, per
+//! Settled flows to counters: bytes by application, service, protocol and evidence, per
 //! interval of capture time; and the ledger that proves nothing was lost.
 //!
 //! The next stages, `record`, `encode` and `sink`, write them; `view` shows them.
 
 pub mod accounts;
+mod cell;
 pub mod health;
 pub mod ledger;
 pub mod links;
 pub mod stats;
 pub mod subject;
 
+pub use cell::{CellId, CellKey, Cells, Totals};
 pub use health::Health;
 pub use ledger::Ledger;
 pub use stats::Stats;
 pub use subject::{Subject, Subjects};
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::ops::Range;
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use crate::app::{AppId, Proto, Service};
 use crate::capture::{InterfaceId, Interfaces};
-use crate::classify::{Named, UnknownReason};
+use crate::classify::UnknownReason;
 use crate::decode::Packet;
 use crate::flow::{Attachment, Counters, Flow, FlowTable, PerSide, Side, Slot};
 use crate::time::{IntervalLength, Timestamp};
-use crate::verdict::Evidence;
 
 use self::accounts::{AccountRef, Accounts};
-
-/// What volume is counted under.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CellKey {
-    /// Whose volume it is, where subjects are kept apart.
-    pub subject: Option<Subject>,
-    /// By which interface the first packets came in, where interfaces are kept apart.
-    pub interface: Option<InterfaceId>,
-    /// Whose service it is.
-    pub app: Option<AppId>,
-    /// What is done inside it.
-    pub service: Option<Service>,
-    /// What is spoken.
-    pub proto: Option<Proto>,
-    /// How the name was established.
-    pub evidence: Option<Evidence>,
-    /// Why there is no name.
-    pub unknown: Option<UnknownReason>,
-}
-
-impl CellKey {
-    /// Of nothing that is known.
-    pub const NONE: Self = Self {
-        subject: None,
-        interface: None,
-        app: None,
-        service: None,
-        proto: None,
-        evidence: None,
-        unknown: None,
-    };
-}
-
-impl From<&Named> for CellKey {
-    fn from(named: &Named) -> Self {
-        Self {
-            app: named.app,
-            service: named.service,
-            proto: named.proto,
-            evidence: named.evidence,
-            unknown: named.unknown,
-            ..Self::NONE
-        }
-    }
-}
-
-/// A [`CellKey`]'s place in one worker's [`Usage`], from 1: that there is none takes no room of its
-/// own in a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CellId(NonZeroU32);
-
-impl CellId {
-    /// The last of so many.
-    fn last(count: usize) -> Self {
-        let number = u32::try_from(count).ok().and_then(NonZeroU32::new);
-        Self(number.unwrap_or(NonZeroU32::MAX))
-    }
-
-    /// Its place in a list.
-    #[inline]
-    const fn place(self) -> usize {
-        (self.0.get() - 1) as usize
-    }
-}
-
-/// What was counted in a cell.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Totals {
-    /// Volume sent by each side; of a subject, what it sent stands as the client's and what it got as
-    /// the server's.
-    pub sides: PerSide<Counters>,
-    /// Flows that settled.
-    pub flows: u64,
-}
-
-impl Totals {
-    /// Adds what another counted.
-    pub const fn add(&mut self, other: &Self) {
-        self.sides.client.add(&other.sides.client);
-        self.sides.server.add(&other.sides.server);
-        self.flows += other.flows;
-    }
-
-    /// Bytes of both sides.
-    pub const fn bytes(&self) -> u64 {
-        self.sides.client.bytes + self.sides.server.bytes
-    }
-
-    /// Packets of both sides.
-    pub const fn packets(&self) -> u64 {
-        self.sides.client.packets + self.sides.server.packets
-    }
-}
-
-/// The cells of one interval, by key.
-pub type Cells = BTreeMap<CellKey, Totals>;
+use self::cell::{INTERVALS, buckets};
 
 /// An interval that has closed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -196,17 +100,8 @@ impl Default for Config {
 /// reason, alone.
 const MAX_CELLS: usize = 1 << 16;
 
-/// Intervals open at a time that room is reckoned for: the one that goes on, one that is late, and
-/// one on its way out.
-const INTERVALS: usize = 3;
-
 /// No times.
 const NEVER: Range<Timestamp> = Timestamp(0)..Timestamp(0);
-
-/// Buckets of a map of so many: a power of two, seven eighths full, with one control byte each.
-const fn buckets(entries: usize) -> usize {
-    (entries.saturating_mul(8) / 7 + 1).next_power_of_two()
-}
 
 /// The counters of one worker.
 #[derive(Debug)]
@@ -494,6 +389,7 @@ impl Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::app::AppId;
 
     fn sides(bytes: u64) -> PerSide<Counters> {
         PerSide {

@@ -381,6 +381,11 @@ impl Flow {
         }
     }
 
+    /// How its name was established, if it has one.
+    pub fn evidence_name(&self) -> Option<&'static str> {
+        self.evidence.map(Evidence::slug)
+    }
+
     /// What a search looks at.
     pub fn searched(&self) -> String {
         let catalog = self.set.catalog();

@@ -1,4 +1,4 @@
-//! Stage 12, what people look at: rates, top lists, losses, the past, the summary, the reason of a
+//! What people look at: rates, top lists, losses, the past, the summary, the reason of a
 //! flow's name.
 //!
 //! All of it is computed here, out of a [`Snapshot`](snapshot::Snapshot) of a live run or the summary of

@@ -12,8 +12,6 @@ pub(crate) struct Library {
 
 struct Module {
     file: PathBuf,
-    /// Whether it is the file of a folder.
-    is_folder: bool,
     /// The paths it names, from the root of the library, with the line.
     paths: Vec<(usize, Vec<String>)>,
     /// Names that it hands on: where they come from.
@@ -58,20 +56,15 @@ impl Library {
         imports
     }
 
-    /// Files that import one another in a circle, each circle once. The file of a folder holds what
-    /// the files in it share, and the table of them: it is in no circle with those.
+    /// Files that import one another in a circle, each circle once. The file of a folder is one as any
+    /// other: it names those in it, so what these share has a file of its own, which it hands on.
     pub(crate) fn circles(&self) -> Vec<Vec<&Path>> {
         let mut edges: BTreeMap<&[String], BTreeSet<&[String]>> = BTreeMap::new();
         for Import {
             importer, imported, ..
         } in self.imports()
         {
-            let is_face = |face: &[String], of: &[String]| {
-                of.starts_with(face) && self.modules.get(face).is_some_and(|one| one.is_folder)
-            };
-            if !is_face(importer, imported) && !is_face(imported, importer) {
-                edges.entry(importer).or_default().insert(imported);
-            }
+            edges.entry(importer).or_default().insert(imported);
         }
         let reached = |from: &[String]| {
             let mut reached = BTreeSet::new();
@@ -141,13 +134,11 @@ fn read_folder(folder: &Path, module: &[String], modules: &mut BTreeMap<Vec<Stri
         }
         let is_folder = name == "mod" || name == "lib";
         let module = if is_folder { module.to_vec() } else { child };
-        let is_folder = is_folder || path.with_extension("").is_dir();
         let (paths, handed_on) = read_file(&path, &module);
         modules.insert(
             module,
             Module {
                 file: path,
-                is_folder,
                 paths,
                 handed_on,
             },
@@ -159,11 +150,7 @@ type Paths = (Vec<(usize, Vec<String>)>, BTreeMap<String, Vec<String>>);
 
 fn read_file(path: &Path, module: &[String]) -> Paths {
     let text = fs::read_to_string(path).unwrap();
-    // Tests come last.
-    let text = text
-        .split("#[cfg(test)]\nmod tests {")
-        .next()
-        .unwrap_or_default();
+    let text = without_tests(&text);
     let mut code = String::new();
     let mut is_of_tests = false;
     for line in text.lines() {
@@ -173,9 +160,9 @@ fn read_file(path: &Path, module: &[String]) -> Paths {
         code.push('\n');
         is_of_tests = line.trim() == "#[cfg(test)]" || (is_of_tests && !line.ends_with(';'));
     }
+    // What a file says of those below it may begin with their name.
     for child in children(path) {
-        let (short, long) = (format!("use {child}::"), format!("use self::{child}::"));
-        code = code.replace(&short, &long);
+        code = with_self(&code, &format!("{child}::"));
     }
     let (mut paths, mut handed_on) = (Vec::new(), BTreeMap::new());
     let starts = code.match_indices(['c', 's']).filter_map(|(at, _)| {
@@ -185,7 +172,9 @@ fn read_file(path: &Path, module: &[String]) -> Paths {
             .any(|one| rest.starts_with(one));
         let before = code[..at].chars().next_back();
         let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == ':' || c == '$';
-        (is_path && !before.is_some_and(is_word)).then_some(at)
+        // Who may see something is no import.
+        let is_visibility = code[..at].ends_with("pub(in ");
+        (is_path && !is_visibility && !before.is_some_and(is_word)).then_some(at)
     });
     for at in starts {
         let line = code[..at].matches('\n').count() + 1;
@@ -209,6 +198,35 @@ fn read_file(path: &Path, module: &[String]) -> Paths {
         }
     }
     (paths, handed_on)
+}
+
+/// The file without its module of tests, which comes last.
+fn without_tests(text: &str) -> &str {
+    let is_module = |rest: &str| {
+        let mut lines = rest.lines().skip(1);
+        let first = lines.find(|line| !line.starts_with("#["));
+        first.is_some_and(|line| line.contains("mod tests {"))
+    };
+    let mut starts = text.match_indices("\n#[cfg(test)]\n");
+    let start = starts.find(|&(at, _)| is_module(&text[at + 1..]));
+    start.map_or(text, |(at, _)| &text[..at])
+}
+
+/// `code` with `self::` before each path that begins with `start`.
+fn with_self(code: &str, start: &str) -> String {
+    let mut whole = String::new();
+    let mut from = 0;
+    for (at, _) in code.match_indices(start) {
+        let before = code[..at].chars().next_back();
+        let goes_on = |c: char| c.is_alphanumeric() || matches!(c, '_' | ':');
+        whole.push_str(&code[from..at]);
+        if !before.is_some_and(goes_on) {
+            whole.push_str("self::");
+        }
+        from = at;
+    }
+    whole.push_str(&code[from..]);
+    whole
 }
 
 /// The names of the files and folders that belong to a file.

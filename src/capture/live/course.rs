@@ -4,9 +4,47 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::{Arrival, clock};
+use super::{Arrival, set_back};
 use crate::capture::Block;
+use crate::clock;
 use crate::time::Timestamp;
+
+/// How far a quiet link's watermark is behind the clock: a frame is stamped, kept by the kernel and handed
+/// over in less.
+const LAG: Duration = Duration::from_millis(50);
+
+/// A source of which the kernel keeps frames until they are asked for.
+pub(super) trait Kept {
+    /// How far it has come.
+    fn course(&mut self) -> &mut Course;
+
+    /// Puts into `block` what is there. Says whether nothing is left.
+    fn fill(&mut self, block: &mut Block) -> bool;
+
+    /// Waits until something is there, but no longer than so long.
+    fn wait(&mut self, most: Duration);
+}
+
+/// Fills `block` anew, waiting for the first frame at most so long. Where none came: the time up to which
+/// that was looked at, and whether nothing is left.
+pub(super) fn take_in(
+    source: &mut impl Kept,
+    block: &mut Block,
+    most: Duration,
+) -> Option<(Timestamp, bool)> {
+    block.clear();
+    if !source.course().take_held(block) {
+        source.fill(block);
+    }
+    if !block.frames.is_empty() {
+        return None;
+    }
+    source.wait(most);
+    // Before looking: what comes later is later than this.
+    let now = clock::now();
+    let is_all = source.fill(block);
+    block.frames.is_empty().then_some((now, is_all))
+}
 
 /// Numbers frames through, and sees to it that the watermark goes back only where that is told.
 #[derive(Debug)]
@@ -54,10 +92,16 @@ impl Course {
         }
     }
 
+    /// Says with an empty `block` that all has come that was stamped a lag before `now`.
+    pub(super) fn pass_quietly(&mut self, block: &mut Block, now: Timestamp) -> Arrival {
+        let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
+        self.pass(block, Timestamp(now.0.saturating_sub(lag)))
+    }
+
     /// Hands over the frames of `block`, the first of which are at most a disorder earlier than what
     /// was there up to `since`.
     pub(super) fn hand_over(&mut self, block: &mut Block, since: Timestamp) -> Arrival {
-        if let Some(place) = clock::first_set_back(&block.frames, since, self.disorder) {
+        if let Some(place) = set_back::first_set_back(&block.frames, since, self.disorder) {
             let later = block.split_off(place);
             let first = later
                 .frames
@@ -74,7 +118,7 @@ impl Course {
 
     /// Says with an empty `block` that all up to `passed` has come.
     pub(super) fn pass(&mut self, block: &mut Block, passed: Timestamp) -> Arrival {
-        if clock::was_set_back(self.watermark, passed, self.disorder) {
+        if set_back::was_set_back(self.watermark, passed, self.disorder) {
             return self.set_back(block, passed);
         }
         self.watermark = self.watermark.max(passed);

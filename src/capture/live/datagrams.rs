@@ -26,16 +26,17 @@ use nix::sys::stat::fstat;
 use nix::sys::time::TimeSpec;
 use tracing::warn;
 
-use super::course::Course;
+use super::course::{self, Course, Kept};
 use super::error::Error;
-use super::interface::{COUNT_EVERY, LAG};
+use super::interface::COUNT_EVERY;
 use super::place::Mirror;
 use super::tap::{BLOCK_BYTES, BLOCK_FRAMES};
-use super::{Arrival, Counts, LinkState, Options, Source, clock, socket};
+use super::{Arrival, Counts, LinkState, Options, Source, set_back, socket};
 use crate::capture::bpf::Program;
 use crate::capture::filter::Filter;
 use crate::capture::listing::MAX_FRAME;
 use crate::capture::{Block, Envelope, FrameRef, InterfaceId, LinkType};
+use crate::clock;
 use crate::time::Timestamp;
 use crate::wire::ethernet::EtherType;
 use crate::wire::geneve::Geneve;
@@ -131,7 +132,7 @@ impl Datagrams {
             counts: Counts::default(),
             counted_at: clock::steady(),
             opened: now,
-            course: Course::new(name.clone(), clock::DISORDER, now),
+            course: Course::new(name.clone(), set_back::DISORDER, now),
             quiet: true,
             stopped: false,
             reported: false,
@@ -199,7 +200,7 @@ impl Datagrams {
                 })
             });
             self.batch.push(Received {
-                at: stamp.unwrap_or_else(|| *now.get_or_insert_with(clock::wall)),
+                at: stamp.unwrap_or_else(|| *now.get_or_insert_with(clock::now)),
                 len: datagram.bytes,
             });
         }
@@ -233,27 +234,29 @@ impl Datagrams {
     }
 }
 
+impl Kept for Datagrams {
+    fn course(&mut self) -> &mut Course {
+        &mut self.course
+    }
+
+    fn fill(&mut self, block: &mut Block) -> bool {
+        Self::fill(self, block)
+    }
+
+    fn wait(&mut self, most: Duration) {
+        Self::wait(self, most);
+    }
+}
+
 impl Source for Datagrams {
     fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival {
-        block.clear();
-        if !self.course.take_held(block) {
-            self.fill(block);
-        }
-        if block.frames.is_empty() {
-            self.wait(wait);
-            // Before looking: what comes later is later than this.
-            let now = clock::wall();
-            let is_all = self.fill(block);
-            if block.frames.is_empty() {
-                self.quiet = is_all;
-                let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
-                let passed = match is_all {
-                    true => Timestamp(now.0.saturating_sub(lag)),
-                    // All that came so far is left out by the filter.
-                    false => self.seen,
-                };
-                return self.course.pass(block, passed);
-            }
+        if let Some((now, is_all)) = course::take_in(self, block, wait) {
+            self.quiet = is_all;
+            return match is_all {
+                true => self.course.pass_quietly(block, now),
+                // All that came so far is left out by the filter.
+                false => self.course.pass(block, self.seen),
+            };
         }
         self.quiet = false;
         let since = self.course.watermark();
@@ -264,7 +267,7 @@ impl Source for Datagrams {
         if self.quiet {
             return Duration::ZERO;
         }
-        clock::wall().since(self.course.newest())
+        clock::now().since(self.course.newest())
     }
 
     fn stop(&mut self) {

@@ -17,16 +17,13 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use tracing::{info, warn};
 
-use super::course::Course;
+use super::course::{self, Course, Kept};
 use super::error::{Error, message};
 use super::tap::{RETIRE, Tap};
-use super::{Arrival, Counts, LinkState, Options, Source, clock, link};
+use super::{Arrival, Counts, LinkState, Options, Source, link, set_back};
 use crate::capture::Block;
+use crate::clock;
 use crate::time::Timestamp;
-
-/// How far a quiet link's watermark is behind the clock: a frame is stamped, put into the ring and
-/// handed over in less.
-pub(super) const LAG: Duration = Duration::from_millis(50);
 
 /// How often a quiet interface is looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -89,21 +86,8 @@ impl Interface {
             look_now: false,
             stopped: false,
             quiet: true,
-            course: Course::new(options.interface.clone(), clock::DISORDER, now),
+            course: Course::new(options.interface.clone(), set_back::DISORDER, now),
         })
-    }
-
-    fn fill(&mut self, block: &mut Block) -> usize {
-        let Handle::Open(tap) = &mut self.handle else {
-            return 0;
-        };
-        let result = tap.fill(block);
-        let frames = block.frames.len();
-        // What libpcap took in before an error counts all the same.
-        if let Err(error) = result {
-            self.close(&message(&error));
-        }
-        frames
     }
 
     /// Waits until frames are there, or for as long as it may.
@@ -215,7 +199,7 @@ impl Interface {
         if self.state.0 == state {
             return;
         }
-        self.state = (state, clock::wall());
+        self.state = (state, clock::now());
         let interface = &self.options.interface;
         match state {
             LinkState::Up => info!(interface, "interface is up"),
@@ -232,24 +216,33 @@ impl Interface {
     }
 }
 
+impl Kept for Interface {
+    fn course(&mut self) -> &mut Course {
+        &mut self.course
+    }
+
+    fn fill(&mut self, block: &mut Block) -> bool {
+        if let Handle::Open(tap) = &mut self.handle
+            && let Err(error) = tap.fill(block)
+        {
+            // What libpcap took in before an error counts all the same.
+            self.close(&message(&error));
+        }
+        true
+    }
+
+    fn wait(&mut self, most: Duration) {
+        Self::wait(self, most);
+    }
+}
+
 impl Source for Interface {
     fn next_block(&mut self, block: &mut Block, wait: Duration) -> Arrival {
-        block.clear();
-        if !self.course.take_held(block) {
-            self.fill(block);
-        }
-        if block.frames.is_empty() {
-            self.wait(wait);
-            // Before looking into the ring: what comes later is later than this.
-            let now = clock::wall();
-            if self.fill(block) == 0 {
-                self.look_after();
-                let lag = u64::try_from(LAG.as_nanos()).unwrap_or(u64::MAX);
-                let passed = Timestamp(now.0.saturating_sub(lag));
-                let arrival = self.course.pass(block, passed);
-                self.quiet = arrival == Arrival::Quiet;
-                return arrival;
-            }
+        if let Some((now, _)) = course::take_in(self, block, wait) {
+            self.look_after();
+            let arrival = self.course.pass_quietly(block, now);
+            self.quiet = arrival == Arrival::Quiet;
+            return arrival;
         }
         let since = self.course.watermark();
         let arrival = self.course.hand_over(block, since);
@@ -269,7 +262,7 @@ impl Source for Interface {
         if self.quiet {
             return Duration::ZERO;
         }
-        clock::wall().since(self.course.newest())
+        clock::now().since(self.course.newest())
     }
 
     fn stop(&mut self) {

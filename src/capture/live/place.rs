@@ -1,8 +1,8 @@
 //! Where frames come from, as a user says it: the name of an interface, or a URL.
 
-use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
+use crate::host::{Host, host_and_port};
 use crate::wire::geneve::Geneve;
 use crate::wire::vxlan::Vxlan;
 
@@ -39,21 +39,6 @@ pub enum Mirror {
     Geneve,
 }
 
-/// A name or an address, and a port.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// The name or address.
-    pub name: String,
-    /// The port.
-    pub port: u16,
-}
-
-impl fmt::Display for Host {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} port {}", self.name, self.port)
-    }
-}
-
 impl Place {
     /// Reads what a user said.
     ///
@@ -78,16 +63,15 @@ impl Place {
                 "`{said}`: frames come from {known} or an interface"
             ));
         };
-        let authority = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = host_and_port(authority)
-            .ok_or_else(|| format!("`{said}`: `{authority}` is not ADDRESS:PORT"))?;
+        let (host, port) =
+            host_and_port(rest).ok_or_else(|| format!("`{said}`: `{rest}` is not ADDRESS:PORT"))?;
         let port = port.unwrap_or(usual);
         if scheme == "pcap" {
             return if host.is_empty() {
                 Err(format!("`{said}` names no host to connect to"))
             } else {
                 Ok(Self::Sender(Host {
-                    name: host.to_owned(),
+                    name: host.into(),
                     port,
                 }))
             };
@@ -118,26 +102,6 @@ impl Place {
     }
 }
 
-/// `HOST`, `HOST:PORT`, `:PORT`, `[V6]`, `[V6]:PORT` or nothing.
-fn host_and_port(authority: &str) -> Option<(&str, Option<u16>)> {
-    let (host, rest) = match authority.strip_prefix('[') {
-        Some(v6) => {
-            let (host, rest) = v6.split_once(']')?;
-            host.parse::<Ipv6Addr>().ok()?;
-            (host, rest)
-        }
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':');
-    if !host.chars().all(is_name) {
-        return None;
-    }
-    match rest.strip_prefix(':') {
-        Some(port) => Some((host, Some(port.parse().ok().filter(|&port| port > 0)?))),
-        None => rest.is_empty().then_some((host, None)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,7 +112,7 @@ mod tests {
         let interface = |name: &str| Ok(Place::Interface(name.to_owned()));
         let host = |name: &str, port| {
             Ok(Place::Sender(Host {
-                name: name.to_owned(),
+                name: name.into(),
                 port,
             }))
         };

@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, PipeReader, PipeWriter};
-use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,13 +27,14 @@ use tracing::{info, warn};
 use super::course::Course;
 use super::error::Error;
 use super::interface::{FIRST_RETRY, LAST_RETRY};
-use super::place::Host;
 use super::tap::BLOCK_BYTES;
-use super::{Arrival, Counts, LinkState, MAX_BLOCK, Options, Source, clock};
+use super::{Arrival, Counts, LinkState, MAX_BLOCK, Options, Source};
 use crate::capture::file::{self, Reader};
 use crate::capture::filter::Filter;
 use crate::capture::stop::Stop;
 use crate::capture::{Block, LinkType};
+use crate::clock;
+use crate::host::Host;
 use crate::time::Timestamp;
 
 /// Blocks that are read ahead of what has been handed over.
@@ -105,7 +106,9 @@ impl CaptureStream {
     ///
     /// When there is no such host, or libpcap does not take the filter.
     pub fn connect(options: &Options, host: &Host, now: Timestamp) -> Result<Self, Error> {
-        let found = addresses(host).map_err(|error| Error::of_socket(&options.interface, error))?;
+        let found = host
+            .addresses()
+            .map_err(|error| Error::of_socket(&options.interface, error))?;
         Self::open(options, PeerPlace::Host(host.clone(), found), now)
     }
 
@@ -196,11 +199,11 @@ impl CaptureStream {
                         return false;
                     }
                 }
-                Ok(Event::Connected) => self.state = (LinkState::Up, clock::wall()),
+                Ok(Event::Connected) => self.state = (LinkState::Up, clock::now()),
                 Ok(Event::Ended { is_damaged }) => {
                     // It is this side that ends it otherwise.
                     if !self.is_stopped() {
-                        self.state = (LinkState::Down, clock::wall());
+                        self.state = (LinkState::Down, clock::now());
                     }
                     // That record at least is lost.
                     self.counts.dropped_interface += u64::from(is_damaged);
@@ -313,7 +316,7 @@ impl Peer {
         let connected = match &mut self.place {
             PeerPlace::Host(host, known) => {
                 // Where it cannot be asked for, it is where it was.
-                if let Ok(found) = addresses(host) {
+                if let Ok(found) = host.addresses() {
                     *known = found;
                 }
                 let mut outcome = Err(ErrorKind::AddrNotAvailable.into());
@@ -400,15 +403,6 @@ impl Peer {
         self.events.send(Event::Ended { is_damaged }).ok()?;
         Some(has_frames)
     }
-}
-
-fn addresses(host: &Host) -> io::Result<Vec<SocketAddr>> {
-    let found = (host.name.as_str(), host.port).to_socket_addrs();
-    let found = found.map_err(|error| {
-        let text = format!("the host {} is not found: {error}", host.name);
-        io::Error::new(error.kind(), text)
-    })?;
-    Ok(found.collect())
 }
 
 /// Whether libpcap takes the filter for any of the kinds of frames that mostly come: which do, only

@@ -24,6 +24,8 @@ use crate::time::Timestamp;
 
 /// A block is full with so many bytes; the last frame may go beyond.
 pub(super) const BLOCK_BYTES: usize = 256 * 1024;
+/// The most bytes of frames in a block of a live source.
+pub const MAX_BLOCK: usize = BLOCK_BYTES + MAX_FRAME as usize;
 /// And with so many frames.
 pub(super) const BLOCK_FRAMES: usize = 4096;
 /// How old a block of the ring may get before the kernel hands it over as it is.

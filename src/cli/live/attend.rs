@@ -12,7 +12,7 @@ use super::Arguments;
 use super::reload::Reload;
 use super::signals::{Ends, Listener, Wishes};
 use super::summaries::{Interim, Summaries};
-use crate::capture::live::steady;
+use crate::clock::steady;
 use crate::pipeline::live::Control;
 use crate::tui::{Quit, View};
 use crate::view::status;

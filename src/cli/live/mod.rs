@@ -4,6 +4,7 @@ mod arguments;
 mod attend;
 mod log;
 pub(super) mod reload;
+mod rules;
 mod signals;
 mod summaries;
 
@@ -18,6 +19,7 @@ use anyhow::{Context, bail};
 
 use self::attend::Attendant;
 use self::reload::Reload;
+use self::rules::{loader, warn_of};
 use self::signals::{Ends, Listener};
 use self::summaries::Summaries;
 use super::by;
@@ -32,13 +34,12 @@ use crate::capture::live::{
 };
 use crate::classify::explain::Keep;
 use crate::config::{Metrics, Settings, Steer};
-use crate::pipeline;
-use crate::pipeline::live::{self, Control, Output, Steering};
+use crate::pipeline::live::{self, Control, Steering};
 use crate::pipeline::memory::Memory;
+use crate::pipeline::{self, Output};
 use crate::privilege;
 use crate::record::{Intervals, Records};
 use crate::serve::{self, Server};
-use crate::signature::{Diagnostic, Loader};
 use crate::sink::{Opened, Opening, Prepared};
 use crate::time::Timestamp;
 use crate::tui::View;
@@ -191,10 +192,7 @@ fn files(settings: &Settings, config: Option<&PathBuf>) -> Files {
         files.read(metrics.tls.as_ref().map(|tls| &tls.certificate));
         files.read(metrics.tls.as_ref().map(|tls| &tls.key));
     }
-    let outs = &settings.records.outs;
-    files.write_records(outs);
-    let credentials = outs.iter().flat_map(|out| out.target.credentials());
-    credentials.for_each(|path| files.read(Some(path)));
+    files.write_records(&settings.records.outs);
     files
 }
 
@@ -238,21 +236,6 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
         only_records: settings.metrics.is_none() && !follow,
         only: records.only.clone(),
         ..live::Config::default()
-    }
-}
-
-/// Says what may not be meant so about the rules that are in use.
-fn warn_of(loader: &Loader) {
-    if let Some(Diagnostic { path, message, .. }) = loader.warning() {
-        tracing::warn!("{path}: {message}");
-    }
-}
-
-/// Where the rules come from.
-fn loader(settings: &Settings) -> Loader {
-    Loader {
-        dir: settings.signatures.dir.clone(),
-        replace: settings.signatures.replace,
     }
 }
 

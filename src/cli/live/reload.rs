@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Arguments;
 use super::log::Volume;
+use super::rules::{loader, warn_of};
 use crate::cli::settings::lines;
 use crate::cli::watch::{Notice, Watch};
 use crate::config::Settings;
@@ -75,7 +76,7 @@ impl Reload {
             Err(reason) => return refuse(control, count, "settings", &reason),
         };
         let before = control.set();
-        let loader = super::loader(&settings);
+        let loader = loader(&settings);
         let set = match loader.load_after(&before) {
             Ok(set) => set,
             Err(findings) => {
@@ -95,7 +96,7 @@ impl Reload {
             }
             None => {}
         }
-        super::warn_of(&loader);
+        warn_of(&loader);
         let is_same = settings == self.settings;
         self.apply(settings, control);
         if Arc::ptr_eq(&set, &before) {

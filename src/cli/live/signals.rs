@@ -17,7 +17,8 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::unregister;
 
-use crate::capture::live::{Budget, steady};
+use crate::capture::live::Budget;
+use crate::clock::steady;
 use crate::pipeline::live::Control;
 
 /// Those that ask for the end.

@@ -9,15 +9,12 @@ mod utp;
 
 use memchr::memmem;
 
-use self::utp::Packet;
+use self::utp::{HANDSHAKE, Packet};
 use super::plain::text;
 use super::{Facts, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Stream, Transport};
 use crate::wire::reader::Reader;
-
-/// How a peer begins: the length of the name of the protocol, and the name.
-const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";
 
 /// Where the peer identifier begins in a handshake, after eight reserved bytes and the info hash.
 const PEER_ID: usize = 48;

@@ -3,9 +3,11 @@
 //! A packet has but ten fixed bits. What proves the protocol is how identifiers, sequence numbers
 //! and acknowledgements of several packets answer one another.
 
-use super::HANDSHAKE;
 use crate::flow::{Opening, Side, Stream};
 use crate::wire::reader::Reader;
+
+/// How a peer begins: the length of the name of the protocol, and the name.
+pub(super) const HANDSHAKE: &[u8] = b"\x13BitTorrent protocol";
 
 /// A packet: the fields that must agree, and what it carries.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,6 @@
 //! The table of facts: a row for each member of [`Facts`] and of the structs it points to.
 
-use super::Facts;
+use super::families::Facts;
 use super::value::{Bound, Fact, Value};
 use crate::app::Proto;
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::app::Proto;
 
 fn text(text: &str) -> Option<Box<str>> {
     Some(text.into())

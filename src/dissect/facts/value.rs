@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Serialize, Serializer};
 
-use super::{Destination, Ja4};
+use super::families::Destination;
 use crate::app::Proto;
+use crate::dissect::tls::ja4::Ja4;
 
 /// The most there is of a fact: every dissector keeps to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Messages of brokers, and the frames of HTTP/2 that carry calls.
 
-use super::Frame;
+use super::frame::Frame;
 use crate::flow::Side::{Client, Server};
 use crate::wire::reader::Reader;
 

@@ -1,6 +1,6 @@
 //! Messages of database servers and of their clients.
 
-use super::{Frame, begins_with_word, is_text};
+use super::frame::{Frame, begins_with_word, is_text};
 use crate::flow::Side::{Client, Server};
 use crate::wire::reader::Reader;
 

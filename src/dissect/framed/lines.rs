@@ -1,6 +1,6 @@
 //! Messages that begin with a line of text, in which the length of what follows it stands.
 
-use super::Frame;
+use super::frame::Frame;
 use crate::dissect::dialogue;
 use crate::flow::Side::{Client, Server};
 

@@ -8,9 +8,11 @@
 
 mod brokers;
 mod databases;
+mod frame;
 mod lines;
 mod storage;
 
+use self::frame::Frame;
 use super::{Facts, Outcome};
 use crate::app::Proto;
 use crate::flow::{Opening, Side, Stream};
@@ -43,42 +45,6 @@ struct Framing {
     ports: &'static [u16],
     /// Reads the message at the front of the bytes, of which so many came before in the chain.
     frame: fn(&[u8], usize) -> Frame,
-}
-
-/// What the front of some bytes is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Frame {
-    /// No message of this protocol.
-    Other,
-    /// Too few bytes to tell.
-    Short,
-    /// A message.
-    Message {
-        /// Its length, which may reach beyond what has come.
-        len: usize,
-        /// How many bits of it are fixed.
-        bits: u32,
-        /// Who sends such a one, if that is known.
-        sender: Option<Side>,
-    },
-}
-
-impl Frame {
-    const fn from(sender: Side, len: usize, bits: u32) -> Self {
-        Self::Message {
-            len,
-            bits,
-            sender: Some(sender),
-        }
-    }
-
-    const fn of_either(len: usize, bits: u32) -> Self {
-        Self::Message {
-            len,
-            bits,
-            sender: None,
-        }
-    }
 }
 
 /// The protocols, in the order they are tried.
@@ -216,26 +182,6 @@ impl Framing {
         }
         chain
     }
-}
-
-/// Whether `bytes` are text as people write it: no control but white space.
-fn is_text(bytes: &[u8]) -> bool {
-    bytes
-        .iter()
-        .all(|byte| *byte >= 0x20 && *byte != 0x7f || matches!(byte, b'\t' | b'\n' | b'\r'))
-}
-
-/// Whether `text` begins with one of `words`, in any case, and no further letter.
-fn begins_with_word(text: &[u8], words: &[&str]) -> bool {
-    let end = text
-        .iter()
-        .take(16)
-        .position(|byte| !byte.is_ascii_alphabetic())
-        .unwrap_or_else(|| text.len().min(16));
-    let word = text.get(..end).unwrap_or_default();
-    words
-        .iter()
-        .any(|known| word.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 #[cfg(test)]

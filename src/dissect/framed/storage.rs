@@ -1,6 +1,6 @@
 //! Messages of storage.
 
-use super::Frame;
+use super::frame::Frame;
 use crate::flow::Side::{Client, Server};
 
 /// How long iSCSI's basic header segment is.

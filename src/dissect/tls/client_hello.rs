@@ -4,8 +4,8 @@
 //! The neighbours put the message together from records, CRYPTO frames or datagrams; this file
 //! reads it once it is whole. Nothing is written to [`Facts`] before that.
 
-use super::HelloOver;
 use super::ja4::{self, is_grease};
+use super::over::HelloOver;
 use crate::dissect::Facts;
 use crate::dissect::host::{host_name, text};
 use crate::wire::reader::Reader;

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use ring::digest::{SHA256, digest};
 
-use super::HelloOver;
+use super::over::HelloOver;
 
 /// The fingerprint of a hello, such as `t13d1516h2_8daaf6152771_b186095e22b6`. Its text is worked out
 /// when somebody looks at it: of most hellos nobody does.

@@ -7,8 +7,10 @@
 
 mod certificate;
 mod client_hello;
-mod ja4;
+pub(in crate::dissect) mod ja4;
+mod over;
 mod record;
+mod shows;
 mod sslv2;
 
 use std::borrow::Cow;
@@ -17,21 +19,10 @@ pub(crate) use certificate::{CERTIFICATE, CertificateRead, read_certificate};
 pub(crate) use client_hello::{
     CLIENT_HELLO, HelloRead, name_in_hello, name_in_piece, read_client_hello, read_cut_client_hello,
 };
-/// What carries the handshake.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum HelloOver {
-    /// TLS records over a byte stream.
-    #[default]
-    Tcp,
-    /// CRYPTO frames (RFC 9001).
-    Quic,
-    /// Datagrams (RFC 9147, RFC 6347): the hello has a cookie. The message is given with the
-    /// four-byte header of TLS, without the fragment fields.
-    Dtls,
-}
-
 pub use ja4::Ja4;
+pub(crate) use over::HelloOver;
 use record::{Chain, messages};
+use shows::Shows;
 
 use crate::app::Proto;
 use crate::dissect::{Facts, Outcome};
@@ -124,21 +115,6 @@ fn is_other(opening: &Opening<'_>) -> bool {
         !stream.mid_stream && first.is_none_or(|first| !matches!(first, 20..=24 | 0x80..))
     };
     is_other(client) && is_other(server) && !(client.is_empty() && server.is_empty())
-}
-
-/// What the start of a stream shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shows {
-    /// Nothing, or too little to tell.
-    Nothing,
-    /// Not TLS.
-    Other,
-    /// Records without a hello at their start.
-    Records,
-    /// The start of a ClientHello.
-    ClientHello,
-    /// The start of a ServerHello, or of the certificate after it where that alone was captured.
-    ServerHello,
 }
 
 /// One stream and what there is in it.

@@ -3,7 +3,8 @@
 //! where they know no better, in SSL 2.0.
 
 use super::certificate::{CertificateRead, read_names};
-use super::{CLIENT_HELLO, Shows};
+use super::client_hello::CLIENT_HELLO;
+use super::shows::Shows;
 use crate::wire::reader::Reader;
 
 /// The message type SERVER-HELLO.

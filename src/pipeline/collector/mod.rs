@@ -6,6 +6,7 @@
 
 mod blocks;
 mod counted;
+mod order;
 mod report;
 mod watermarks;
 
@@ -14,43 +15,15 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, RecvTimeoutError};
 
-use crate::capture::live::steady;
+use crate::clock::steady;
 use crate::record::FlowRecord;
-use crate::usage::{Cells, Closed};
+use crate::usage::Closed;
 
 pub(super) use self::blocks::Blocks;
 pub(super) use self::counted::Counted;
+pub(super) use self::order::{Complete, Order};
 pub(super) use self::report::{Report, State};
 pub(super) use self::watermarks::Watermarks;
-
-/// What has become complete with a report.
-#[derive(Debug, Default)]
-pub(super) struct Complete {
-    /// Flows that ended.
-    pub(super) records: Vec<FlowRecord>,
-    /// The bytes of memory that are given back once the records are gone.
-    pub(super) record_bytes: usize,
-    /// Frames of flows that were asked for.
-    pub(super) marked: Vec<u64>,
-    /// Intervals that all threads have closed, the earliest first.
-    pub(super) closed: Vec<Closed>,
-}
-
-/// When what threads report is complete.
-pub(super) trait Order {
-    /// Takes in what a thread hands on, and how far it has come. What it says of its state is no
-    /// matter here.
-    fn take(&mut self, report: &mut Report);
-
-    /// What has become complete since it was last asked, if anything.
-    fn complete(&mut self) -> Option<Complete>;
-
-    /// All threads have ended: what is left.
-    fn rest(&mut self) -> Option<Complete>;
-
-    /// Volume that threads have closed and that is not complete.
-    fn held(&self) -> impl Iterator<Item = &Cells>;
-}
 
 /// Where things go.
 pub(super) trait Outlet {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::capture::live::now;
+use crate::clock::now;
 use crate::time::{IntervalLength, Timestamp};
 use crate::usage::{Cells, Closed};
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::capture::Block;
-use crate::capture::live::steady;
+use crate::clock::steady;
 use crate::flow::{self, EndReason};
 use crate::pipeline::collector::State;
 use crate::pipeline::steer::{Entry, Steer};

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::capture::live::now;
+use crate::clock::now;
 use crate::flow;
 use crate::pipeline::worker::Worker;
 use crate::signature::SignatureSet;

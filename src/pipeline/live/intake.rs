@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::capture::live::{Arrival, Source, steady};
+use crate::capture::live::{Arrival, Source};
 use crate::capture::{Block, InterfaceId};
+use crate::clock::steady;
 use crate::pipeline::CAPTURE_THREADS;
 use crate::pipeline::duplicates::Deduplicator;
 use crate::time::Timestamp;

@@ -40,7 +40,7 @@ impl Load {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::live::steady;
+    use crate::clock::steady;
 
     #[test]
     fn sheds_while_behind_or_losing_and_a_second_longer() {

@@ -11,6 +11,7 @@
 //! is.
 
 mod capture_worker;
+mod config;
 mod control;
 mod intake;
 mod lessons;
@@ -26,77 +27,33 @@ mod tests;
 use std::io;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use crossbeam::channel::{Sender, bounded};
 
 use crate::capture::Block;
 use crate::capture::live::Source;
 use crate::classify::Classifier;
-use crate::record::Only;
 use crate::view::snapshot::Snapshot;
 
 use self::capture_worker::{CaptureWorker, Shared};
 use self::intake::Intake;
 use self::lessons::LessonExchange;
-use self::outbox::{Outbox, RecordBudget};
+use self::outbox::Outbox;
 use self::publisher::Publisher;
 use self::steered::{CaptureThread, Job, Mark, ShareWorker, UNDER_WAY};
 use self::writer::{Writer, cells_waiting};
 
+pub use self::config::{Config, Steering};
 pub use self::control::Control;
 pub(super) use self::lessons::lessons_memory;
-pub(super) use self::outbox::RECORDS_MEMORY;
 pub(super) use self::writer::intervals_memory;
-pub use self::writer::{Output, Records};
 
+use super::budget::RecordBudget;
 use super::collector::{Collector, Counted, Report, Watermarks};
 use super::duplicates::Deduplicator;
+use super::output::Output;
 use super::steer::Steer;
 use super::worker::Worker;
-
-/// What a live run needs to know.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// As for capture files; `workers` counts only where frames are steered.
-    pub run: super::Config,
-    /// How frames come to workers.
-    pub steering: Steering,
-    /// How often threads report and a snapshot is published.
-    pub tick: Duration,
-    /// Show the latest flows in snapshots.
-    pub follow: bool,
-    /// Records are all that anybody gets of the run: once nobody can take them any more, it ends.
-    pub only_records: bool,
-    /// The records that leave, as the outputs know; without, all.
-    pub only: Option<Arc<Only>>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            run: super::Config {
-                stats: true,
-                ..super::Config::default()
-            },
-            steering: Steering::default(),
-            tick: Duration::from_secs(1),
-            follow: false,
-            only_records: false,
-            only: None,
-        }
-    }
-}
-
-/// How frames come to workers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Steering {
-    /// Each source's thread works on what the kernel gives it.
-    #[default]
-    Kernel,
-    /// By the hash of the innermost addresses, over channels.
-    Inner,
-}
 
 /// Reports under way: a few from each thread.
 const REPORTS: usize = 4;

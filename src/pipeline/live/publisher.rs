@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::capture::Interfaces;
-use crate::capture::live::now;
+use crate::clock::now;
+use crate::pipeline::budget::RecordBudget;
 use crate::pipeline::collector::{Counted, Order, Outlet};
+use crate::pipeline::output::Batch;
 use crate::pipeline::watch::Recent;
-use crate::record::{FlowRecord, Only, RunEnd, RunRecord};
+use crate::record::{FlowRecord, Only, Records, RunEnd, RunRecord};
 use crate::time::Timestamp;
 use crate::usage::health::Fault;
 use crate::usage::{Cells, Closed};
@@ -17,8 +19,7 @@ use crate::view::health;
 use crate::view::snapshot::{Snapshot, SourceReport};
 
 use super::Control;
-use super::outbox::RecordBudget;
-use super::writer::{Batch, Records, Writer};
+use super::writer::Writer;
 
 /// Hands on, and publishes. It is never waited for, and no output ends the run.
 pub(super) struct Publisher<'a> {
@@ -184,8 +185,8 @@ impl Outlet for Publisher<'_> {
                 self.remember(record.clone());
             }
         }
-        let batch = Batch::new(records, bytes, self.budget.clone(), self.control.set());
-        let batch = Arc::new(batch);
+        let batch = Batch::new(records, self.control.set());
+        let batch = Arc::new(batch.taking(bytes, self.budget.clone()));
         for writer in &self.writers {
             writer.flows(&batch);
         }

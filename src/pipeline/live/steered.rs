@@ -7,7 +7,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 
 use crate::capture::Block;
-use crate::capture::live::steady;
+use crate::clock::steady;
 use crate::flow::{self, EndReason};
 use crate::pipeline::collector::State;
 use crate::pipeline::duplicates::Deduplicator;

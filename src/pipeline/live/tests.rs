@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::*;
 use crate::capture::file::Options;
 use crate::capture::inputs::Inputs;
 use crate::capture::live::{Arrival, Counts, LinkState};
 use crate::decode::{Decoded, Decoder};
-use crate::record::FlowRecord;
+use crate::record::{FlowRecord, Records};
 use crate::signature::SignatureSet;
 use crate::sink::Exporter;
 use crate::time::Timestamp;

@@ -1,5 +1,9 @@
 //! Outputs that take little, nothing, or not any more.
 
+use std::thread;
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+
 use super::*;
 use crate::classify::UnknownReason;
 use crate::encode::{ENCODERS, Options};
@@ -127,7 +131,7 @@ fn an_interval_that_failed_goes_on_where_it_stopped() {
         for tick in 0..ticks {
             writer.tick(minute(tick), &set);
             // Each is looked at before the next comes.
-            while writer.account.has_tick.load(Ordering::Relaxed) {
+            while writer.thread.has_tick() {
                 thread::yield_now();
             }
         }

@@ -4,9 +4,7 @@
 //! A rule with an error is reported and left out; the others are compiled all the same.
 
 mod facts;
-mod messages;
-
-pub(super) use messages::fixed_bits;
+pub(super) mod messages;
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -25,8 +23,8 @@ use super::flow::{FlowRule, FlowTable};
 use super::payload::{PayloadRule, PayloadTable};
 use super::port::PortTable;
 use super::rule::{Guard, NewRule, RuleKind, Rules};
+use super::set::{Hash, SignatureSet};
 use super::source::SourceFile;
-use super::{Hash, SignatureSet};
 use crate::app::{App, AppId, Catalog, Proto, Refused, Service};
 use crate::verdict::{Evidence, RuleId, Tag};
 

@@ -2,7 +2,11 @@
 //! message before one is there.
 
 use super::parse::{Kind, Parser, Vocabulary};
-use super::{Binary, Compare, Op, Program, Read, Stack, SyntaxError};
+use super::program::{Binary, Compare, Op, Program, Read, Stack};
+use crate::signature::syntax::SyntaxError;
+
+/// A condition on messages.
+pub(in crate::signature) type MessageProgram = Program<Term>;
 
 /// What a condition reads.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,7 +76,7 @@ impl Read for Input<'_> {
     }
 }
 
-impl Program {
+impl MessageProgram {
     /// Reads a condition.
     pub(in super::super) fn parse(text: &str) -> Result<Self, SyntaxError> {
         Self::parse_with(text, Messages).map(|(program, _)| program)

@@ -1,6 +1,7 @@
 //! Conditions from text to [`Program`]: recursive descent with bounded depth.
 
-use super::{Binary, Compare, MAX_OPS, MAX_STACK, Op, Program, SyntaxError};
+use super::program::{Binary, Compare, MAX_OPS, MAX_STACK, Op, Program};
+use crate::signature::syntax::SyntaxError;
 
 /// How deep the parser may recurse.
 const MAX_NESTING: usize = 24;

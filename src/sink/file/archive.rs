@@ -15,7 +15,8 @@ use std::thread::JoinHandle;
 use crossbeam::channel::{Receiver, Sender, bounded};
 
 use super::names::{Listing, Names};
-use super::{Compression, MODE};
+use super::open_file::MODE;
+use super::options::Compression;
 
 /// Bytes compressed between two looks at whether to stop.
 const BLOCK: usize = 1 << 16;

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Compression;
+use super::options::Compression;
 use crate::time::Timestamp;
 
 /// Ends the name of a compressed file that is not finished.

@@ -1,15 +1,23 @@
 //! Rotation, repair, full disks and kills. Processes that are killed are this test program itself,
 //! started again with [`WRITER`] set.
 
-use std::fs;
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::*;
+use super::names::Names;
+use super::pages::Pages;
+use super::rotating::Rotating;
+use super::{Compression, Note, Options};
+use crate::encode::Framing;
+use crate::sink::Sink;
 use crate::skips::skipped;
+use crate::time::Timestamp;
 
 /// 2026-01-02T03:04:05Z.
 const NOW: u64 = 1_767_323_045;

@@ -11,14 +11,15 @@ use std::path::PathBuf;
 
 use super::archive::Archive;
 use super::names::Names;
-use super::{Compression, MODE, Note, Options, about};
+use super::open_file::{MODE, about};
+use super::options::{Compression, Note, Options};
 use crate::encode::Framing;
-use crate::sink::Sink;
+use crate::sink::way::Sink;
 use crate::time::Timestamp;
 
 /// Parts of files into a file that becomes readable when it is ended.
 #[derive(Debug)]
-pub(in crate::sink) struct Whole {
+pub(super) struct Whole {
     part: PathBuf,
     names: Names,
     options: Options,
@@ -33,7 +34,7 @@ pub(in crate::sink) struct Whole {
 
 impl Whole {
     /// Begins the first file beside `path`, at the time `at`.
-    pub(in crate::sink) fn open(
+    pub(super) fn open(
         path: PathBuf,
         options: Options,
         at: Timestamp,

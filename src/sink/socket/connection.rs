@@ -15,9 +15,9 @@ use std::time::Duration;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 
-use super::super::{Opening, Sink};
-use super::Means;
+use super::peer::Peer;
 use crate::encode::Framing;
+use crate::sink::way::{Opening, Sink};
 use crate::time::Timestamp;
 
 /// Bytes of records that wait for a connection.
@@ -36,8 +36,10 @@ const TAKING_AT_LEISURE: Duration = Duration::from_secs(60);
 const RAREST: u32 = 60;
 
 /// Records to a TCP port.
-pub(in crate::sink) struct Connection {
-    means: Means,
+pub(super) struct Connection {
+    peer: Peer,
+    /// How it is encrypted; without, it is not.
+    tls: Option<Arc<ClientConfig>>,
     framing: Framing,
     taking: Duration,
     link: Option<Box<dyn Link>>,
@@ -69,66 +71,55 @@ trait Link: Write + Send {
     fn close(&mut self);
 }
 
-/// A sink over TCP.
-pub(in crate::sink) fn open_tcp(
-    means: Means,
-    framing: Framing,
-    opening: &Opening,
-) -> io::Result<Box<dyn Sink>> {
-    open(means, framing, opening)
-}
-
-/// A sink over TLS.
-pub(in crate::sink) fn open_tls(
-    means: Means,
-    framing: Framing,
-    opening: &Opening,
-) -> io::Result<Box<dyn Sink>> {
-    open(means, framing, opening)
-}
-
-fn open(means: Means, framing: Framing, opening: &Opening) -> io::Result<Box<dyn Sink>> {
-    let at_leisure = opening.rotation.is_none();
-    let mut connection = Connection {
-        means,
-        framing,
-        taking: if at_leisure {
-            TAKING_AT_LEISURE
-        } else {
-            TAKING
-        },
-        link: None,
-        head: Vec::new(),
-        told: 0,
-        number: 0,
-        waiting: VecDeque::new(),
-        bytes: 0,
-        sending: Vec::new(),
-        sent: 0,
-        ends: VecDeque::new(),
-        failing: None,
-        wait: 0,
-        pause: 1,
-    };
-    if at_leisure {
-        connection.connect(false)?;
-    }
-    Ok(Box::new(connection))
-}
-
 impl Connection {
+    /// Records of this framing to `peer`, encrypted as `tls` says.
+    pub(super) fn open(
+        peer: Peer,
+        tls: Option<Arc<ClientConfig>>,
+        framing: Framing,
+        opening: &Opening,
+    ) -> io::Result<Self> {
+        let at_leisure = opening.rotation.is_none();
+        let mut connection = Self {
+            peer,
+            tls,
+            framing,
+            taking: if at_leisure {
+                TAKING_AT_LEISURE
+            } else {
+                TAKING
+            },
+            link: None,
+            head: Vec::new(),
+            told: 0,
+            number: 0,
+            waiting: VecDeque::new(),
+            bytes: 0,
+            sending: Vec::new(),
+            sent: 0,
+            ends: VecDeque::new(),
+            failing: None,
+            wait: 0,
+            pause: 1,
+        };
+        if at_leisure {
+            connection.connect(false)?;
+        }
+        Ok(connection)
+    }
+
     fn connect(&mut self, again: bool) -> io::Result<()> {
-        let tls = self.means.tls.clone();
-        let (name, port) = (self.means.host.name.clone(), self.means.host.port);
+        let tls = self.tls.clone();
+        let host = self.peer.host.clone();
         let taking = self.taking;
-        let linked = self.means.try_each(again, |address| {
+        let linked = self.peer.try_each(again, |address| {
             let stream = TcpStream::connect_timeout(&address, CONNECTING)?;
             stream.set_nodelay(true)?;
             stream.set_write_timeout(Some(taking))?;
             stream.set_read_timeout(Some(CONNECTING))?;
             let link: Box<dyn Link> = match &tls {
                 None => Box::new(stream),
-                Some(config) => Box::new(shake_hands(stream, config, &name)?),
+                Some(config) => Box::new(shake_hands(stream, config, &host.name)?),
             };
             Ok(link)
         });
@@ -140,7 +131,7 @@ impl Connection {
                 Ok(())
             }
             Err(error) => {
-                let text = format!("no connection to {name} port {port}: {error}");
+                let text = format!("no connection to {host}: {error}");
                 Err(self.failed(io::Error::new(error.kind(), text)))
             }
         }
@@ -176,7 +167,7 @@ impl Connection {
                 None => self.connect(self.failing.is_some())?,
                 Some(link) => {
                     if self.sending.is_empty() && !link.is_open() {
-                        let text = format!("{} closed the connection", self.means.host.name);
+                        let text = format!("{} closed the connection", self.peer.host.name);
                         self.lose(io::Error::new(ErrorKind::ConnectionReset, text));
                         // One that had worked is made anew at once.
                         self.wait = 0;
@@ -249,7 +240,7 @@ impl Connection {
         match outcome {
             // It takes nothing at the moment: the rest goes on where it stopped.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                let text = format!("{} takes nothing", self.means.host.name);
+                let text = format!("{} takes nothing", self.peer.host.name);
                 Err(io::Error::new(ErrorKind::TimedOut, text))
             }
             Err(error) => Err(self.lose(error)),
@@ -268,7 +259,7 @@ impl Connection {
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
-            .field("host", &self.means.host)
+            .field("host", &self.peer.host)
             .field("open", &self.link.is_some())
             .field("waiting", &self.bytes)
             .finish_non_exhaustive()

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 
-use super::super::{Opening, Sink};
-use super::Means;
+use super::peer::Peer;
 use crate::encode::Framing;
+use crate::sink::way::Sink;
 use crate::time::Timestamp;
 
 /// Bytes of a datagram of several records: what the smallest MTU of IPv6 leaves (RFC 8200, section 5).
@@ -22,9 +22,11 @@ const MANY: u32 = 4096;
 
 /// Records to a UDP port.
 #[derive(Debug)]
-pub(in crate::sink) struct Datagrams {
-    means: Means,
+pub(super) struct Datagrams {
+    peer: Peer,
     framing: Framing,
+    /// After how long the head is said again.
+    refresh: Duration,
     socket: Option<UdpSocket>,
     head: Vec<u8>,
     /// Bytes of the head that were said, this time.
@@ -44,34 +46,31 @@ pub(in crate::sink) struct Datagrams {
     dropped: u64,
 }
 
-/// A sink that sends datagrams.
-pub(in crate::sink) fn open(
-    means: Means,
-    framing: Framing,
-    _: &Opening,
-) -> io::Result<Box<dyn Sink>> {
-    let mut datagrams = Datagrams {
-        means,
-        framing,
-        socket: None,
-        head: Vec::new(),
-        told: 0,
-        due: None,
-        since: 0,
-        number: 0,
-        datagram: Vec::new(),
-        records: 0,
-        last: 0,
-        burst: 0,
-        dropped: 0,
-    };
-    datagrams.connect(false)?;
-    Ok(Box::new(datagrams))
-}
-
 impl Datagrams {
+    /// Records of this framing to `peer`, which is told the head again after `refresh`.
+    pub(super) fn open(peer: Peer, framing: Framing, refresh: Duration) -> io::Result<Self> {
+        let mut datagrams = Self {
+            peer,
+            framing,
+            refresh,
+            socket: None,
+            head: Vec::new(),
+            told: 0,
+            due: None,
+            since: 0,
+            number: 0,
+            datagram: Vec::new(),
+            records: 0,
+            last: 0,
+            burst: 0,
+            dropped: 0,
+        };
+        datagrams.connect(false)?;
+        Ok(datagrams)
+    }
+
     fn connect(&mut self, again: bool) -> io::Result<()> {
-        let socket = self.means.try_each(again, |address| {
+        let socket = self.peer.try_each(again, |address| {
             let any: SocketAddr = match address {
                 SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
                 SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
@@ -171,7 +170,7 @@ impl Sink for Datagrams {
 
     fn tick(&mut self, at: Timestamp) -> io::Result<()> {
         self.burst = 0;
-        let next = at.after(self.means.host.settings.refresh);
+        let next = at.after(self.refresh);
         let due = *self.due.get_or_insert(next);
         // A clock that was set back does not put it off.
         if at >= due || due > next {

@@ -5,116 +5,106 @@
 
 mod connection;
 mod datagrams;
+mod peer;
+mod settings;
 mod tls;
 
-pub(super) use connection::{open_tcp, open_tls};
-pub(super) use datagrams::open as open_udp;
-
-use std::io::{self, ErrorKind};
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::PathBuf;
+use std::io;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use tokio_rustls::rustls::ClientConfig;
+use self::connection::Connection;
+use self::datagrams::Datagrams;
+use self::peer::Peer;
+use self::settings::Settings;
+use super::way::{Open, Opened, Place, Said};
+use crate::host::{Host, host_and_port};
 
-/// A host, as a URL names it, and how it is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Host {
-    /// A name or an address.
-    pub name: Box<str>,
-    /// The port.
-    pub port: u16,
-    /// What else the URL says.
-    pub settings: Settings,
+/// A host, and how it is spoken to.
+#[derive(Debug)]
+struct Socket {
+    host: Host,
+    transport: Transport,
+    settings: Settings,
 }
 
-/// What a URL may say of how a host is spoken to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// After how long the head (IPFIX: templates) is said again where datagrams may be lost (RFC 7011,
-    /// section 8.4).
-    pub refresh: Duration,
-    /// PEM file of certificates that are trusted, in place of the well-known ones.
-    pub ca: Option<PathBuf>,
-    /// PEM file of the certificate this side shows, with those between it and the root.
-    pub cert: Option<PathBuf>,
-    /// PEM file of its private key.
-    pub key: Option<PathBuf>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Transport {
+    Udp,
+    Tcp,
+    Tls,
 }
 
-impl Settings {
-    /// Whether they go together.
-    pub(super) fn check(&self) -> Result<(), &'static str> {
-        match (&self.cert, &self.key) {
-            (Some(_), None) => Err("cert needs key=FILE as well"),
-            (None, Some(_)) => Err("key needs cert=FILE as well"),
-            _ => Ok(()),
-        }
+/// `HOST:PORT` behind `udp://`.
+///
+/// # Errors
+///
+/// When that is not what was said.
+pub fn udp(said: &Said<'_>) -> Result<Arc<dyn Place>, String> {
+    Socket::read(said, Transport::Udp)
+}
+
+/// `HOST:PORT` behind `tcp://`.
+///
+/// # Errors
+///
+/// When that is not what was said.
+pub fn tcp(said: &Said<'_>) -> Result<Arc<dyn Place>, String> {
+    Socket::read(said, Transport::Tcp)
+}
+
+/// `HOST:PORT` behind `tls://`.
+///
+/// # Errors
+///
+/// When that is not what was said.
+pub fn tls(said: &Said<'_>) -> Result<Arc<dyn Place>, String> {
+    Socket::read(said, Transport::Tls)
+}
+
+impl Socket {
+    fn read(said: &Said<'_>, transport: Transport) -> Result<Arc<dyn Place>, String> {
+        let authority = said.name.to_str().unwrap_or_default();
+        let found = host_and_port(authority).filter(|(name, _)| !name.is_empty());
+        let (name, port) = found.ok_or_else(|| format!("`{authority}` is not HOST:PORT"))?;
+        let port = port.or(said.port);
+        let port = port.ok_or("it says no port, and its scheme has none")?;
+        let name = name.into();
+        Ok(Arc::new(Self {
+            host: Host { name, port },
+            transport,
+            settings: Settings::read(&said.settings)?,
+        }))
     }
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            refresh: Duration::from_secs(600),
-            ca: None,
-            cert: None,
-            key: None,
-        }
-    }
-}
-
-/// What has to be found before rights are given up: addresses, certificates.
-#[derive(Clone, Debug)]
-pub struct Means {
-    pub(super) host: Host,
-    addresses: Vec<SocketAddr>,
-    tls: Option<Arc<ClientConfig>>,
-}
-
-impl Means {
-    /// Looks up the host, and reads what TLS needs if that is used.
-    pub(super) fn find(host: &Host, is_tls: bool) -> io::Result<Self> {
-        Ok(Self {
-            host: host.clone(),
-            addresses: host.addresses()?,
-            tls: is_tls.then(|| tls::config(&host.settings)).transpose()?,
-        })
-    }
-
-    /// Tries each address of the host until one takes a `connect`. It is asked for them anew first, if
-    /// `again`.
-    fn try_each<T>(
-        &mut self,
-        again: bool,
-        connect: impl Fn(SocketAddr) -> io::Result<T>,
-    ) -> io::Result<T> {
-        if again && let Ok(addresses) = self.host.addresses() {
-            self.addresses = addresses;
-        }
-        let mut outcome = Err(ErrorKind::AddrNotAvailable.into());
-        for &address in &self.addresses {
-            outcome = connect(address);
-            if outcome.is_ok() {
-                break;
+impl Place for Socket {
+    fn prepare(&self) -> io::Result<Open> {
+        let peer = Peer::find(self.host.clone())?;
+        let refresh = self.settings.refresh;
+        Ok(match self.transport {
+            Transport::Udp => Box::new(move |framing, _| {
+                Ok(Opened::quietly(Datagrams::open(peer, framing, refresh)?))
+            }),
+            Transport::Tcp | Transport::Tls => {
+                let tls = (self.transport == Transport::Tls)
+                    .then(|| tls::config(&self.settings))
+                    .transpose()?;
+                Box::new(move |framing, opening| {
+                    let connection = Connection::open(peer, tls, framing, opening)?;
+                    Ok(Opened::quietly(connection))
+                })
             }
-        }
-        outcome
-    }
-}
-
-impl Host {
-    fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        let found = (&*self.name, self.port).to_socket_addrs();
-        let found = found.map(|found| found.collect::<Vec<_>>());
-        match found {
-            Ok(found) if found.is_empty() => Err(ErrorKind::NotFound.into()),
-            found => found,
-        }
-        .map_err(|error| {
-            let text = format!("the host {} is not found: {error}", self.name);
-            io::Error::new(error.kind(), text)
         })
+    }
+
+    fn connects(&self) -> bool {
+        true
+    }
+
+    fn credentials(&self) -> Vec<&Path> {
+        let Settings { ca, cert, key, .. } = &self.settings;
+        let files = [ca, cert, key].into_iter().flatten();
+        files.map(|path| path.as_path()).collect()
     }
 }

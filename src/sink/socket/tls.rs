@@ -11,7 +11,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::Settings;
+use super::settings::Settings;
 
 /// A client that trusts the certificates of the settings' file, or those that browsers trust, and
 /// has the certificate that the settings name, or none.

@@ -8,7 +8,7 @@
 //!
 //! No label ever carries an address or a host name.
 
-mod pages;
+pub mod pages;
 mod process;
 mod scrapers;
 mod series;
@@ -20,8 +20,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
-
-pub use self::pages::{Page, Pages};
 
 use self::Kind::{Counter, Gauge, Histogram, Info};
 use self::Unit::{Bytes, Seconds};

@@ -1,8 +1,10 @@
 //! The summary of a run: volume by subject, network, application, service, category, protocol,
 //! evidence or several of them together.
 
+mod by;
 mod rows;
 
+pub use by::By;
 pub use rows::{Kind, Label, Row, rows};
 
 pub(crate) use rows::label;
@@ -18,42 +20,6 @@ use super::snapshot::{Snapshot, SourceReport};
 use super::table::{self, Column};
 use crate::signature::SignatureSet;
 use crate::usage::{Cells, Summary};
-
-/// What rows of the summary are of: one of these, or several together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum By {
-    /// Whose volume it is.
-    Subject,
-    /// The local network of the subject.
-    Network,
-    /// An application.
-    #[default]
-    App,
-    /// A service of an application.
-    Service,
-    /// A category of applications.
-    Category,
-    /// A protocol.
-    Protocol,
-    /// What the name rests on.
-    Evidence,
-    /// The interface by which flows came in.
-    Interface,
-    /// A client's address: subjects are clients.
-    Client,
-}
-
-impl By {
-    /// Whether subjects have to be kept apart for it.
-    pub const fn needs_subjects(self) -> bool {
-        matches!(self, Self::Subject | Self::Network | Self::Client)
-    }
-
-    /// Whether it is of the name, and not of whose the volume is and where it came in.
-    const fn is_name(self) -> bool {
-        !self.needs_subjects() && !matches!(self, Self::Interface)
-    }
-}
 
 /// How the summary is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::By;
+use super::by::By;
 use crate::app::Service;
 use crate::capture::Interfaces;
 use crate::classify::UnknownReason;

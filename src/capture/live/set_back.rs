@@ -1,12 +1,9 @@
-//! The clocks of this machine, which a live source needs and nothing else in the library may ask.
+//! Whether the wall clock was set back.
 //!
-//! Frames bring their time with them; the clock says how late it is where none come, and when to
-//! look after an interface, or to report, again.
-//!
-//! The wall clock of a machine that has just started is often wrong, by hours where the hardware's
+//! That of a machine that has just started is often wrong, by hours where the hardware's
 //! is set to local time, until somebody sets it right: forward, which is like a quiet time, or back.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use crate::capture::FrameRef;
 use crate::time::Timestamp;
@@ -14,27 +11,6 @@ use crate::time::Timestamp;
 /// How much earlier than one before a frame, or the clock, may be that has not been set back:
 /// several processors stamp frames, and a clock that is a little ahead is slowed down.
 pub(super) const DISORDER: Duration = Duration::from_secs(1);
-
-/// What the kernel stamps frames with: it can be set back.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "on a quiet link nothing else tells the time"
-)]
-pub(crate) fn wall() -> Timestamp {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    Timestamp::new(since.as_secs(), since.subsec_nanos().into())
-}
-
-/// For how long something lasts: it cannot be set back.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how often something is done must not depend on the wall clock"
-)]
-pub(crate) fn steady() -> Instant {
-    Instant::now()
-}
 
 /// Whether the clock was set back between `before` and `after`, which was read, or stamped, later, and
 /// may be earlier by `disorder`.
