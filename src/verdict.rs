@@ -35,11 +35,13 @@ pub enum Evidence {
     Address,
     /// The port alone.
     Port,
+    /// What it does is like what named flows of the same site do.
+    Behaviour,
 }
 
 impl Evidence {
     /// Every class, strongest first.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PayloadProof,
         Self::ServerName,
         Self::Fingerprint,
@@ -50,6 +52,7 @@ impl Evidence {
         Self::OuterName,
         Self::Address,
         Self::Port,
+        Self::Behaviour,
     ];
 
     /// The slug records carry.
@@ -65,6 +68,7 @@ impl Evidence {
             Self::OuterName => "outer-name",
             Self::Address => "address",
             Self::Port => "port",
+            Self::Behaviour => "behaviour",
         }
     }
 }

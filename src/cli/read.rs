@@ -17,7 +17,9 @@ use super::outputs::{Files, goes_to_standard_output, is_standard_output};
 use super::records::exporter;
 use super::screen;
 use super::select::{Ends, Selection, UNKNOWN, check_names};
-use super::settings::{Input, Signatures, as_options, checked, positive};
+use super::settings::{
+    Input, Signatures, as_options, checked, load_behaviour, positive, strange_to,
+};
 use crate::capture::live::now;
 use crate::classify::explain::Keep;
 use crate::config::{
@@ -173,6 +175,7 @@ impl Arguments {
         let mut files = Files::default();
         files.read_captures(&self.input.files);
         files.read_signatures(self.signatures.signatures.as_ref());
+        files.read(self.flow_table.0.flows.behaviour.as_ref());
         files.write_records(outs);
         let credentials = outs.iter().flat_map(|out| out.target.credentials());
         credentials.for_each(|path| files.read(Some(path)));
@@ -308,6 +311,10 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(only) = &only {
         check_names(only, &set)?;
     }
+    let behaviour = load_behaviour(settings.behaviour.as_deref(), &set)?;
+    if let Some(warning) = behaviour.as_ref().and_then(strange_to) {
+        eprintln!("ottometer: warning: {warning}");
+    }
     let mut inputs = arguments.input.open(&stop)?;
     let mut outputs = Outputs::default();
     let has_usage = outs.iter().any(|out| out.records == Records::Usage);
@@ -328,6 +335,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         decode: settings.decode,
         flow: settings.flow,
         learning: settings.learning,
+        behaviour,
         usage: usage::Config {
             interval: has_usage.then_some(length),
             subjects: by::subjects(&by, &settings.subjects),

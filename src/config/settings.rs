@@ -33,6 +33,8 @@ pub struct Settings {
     pub flow: flow::Config,
     /// What flows teach about others.
     pub learning: Learning,
+    /// The model that names flows by what they do.
+    pub behaviour: Option<PathBuf>,
     /// For each worker's decoder.
     pub decode: decode::Config,
     /// How subjects are found.
@@ -173,6 +175,11 @@ impl Settings {
             },
             flow: flows(&file.flows, found),
             learning: learning(&file.flows, found),
+            behaviour: file
+                .flows
+                .behaviour
+                .clone()
+                .filter(|path| !path.as_os_str().is_empty()),
             subjects: subjects(file.networks, found),
             signatures: signatures(file.signatures, found),
             records: records(file.records, found),

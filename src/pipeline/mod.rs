@@ -33,6 +33,7 @@ use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::capture::{Block, Interfaces};
 use crate::classify::Classifier;
+use crate::classify::behaviour::Behaviour;
 use crate::classify::explain::Keep;
 use crate::classify::names::Learning;
 use crate::decode;
@@ -97,6 +98,8 @@ pub struct Config {
     pub active_timeout: Option<Duration>,
     /// Note the first packets of each flow (in the flow records).
     pub first_packets: bool,
+    /// Names by what flows do, for those that show an encrypted hello and nothing else.
+    pub behaviour: Option<Behaviour>,
     /// Remember the steps to each verdict (in the flow records).
     pub steps: bool,
     /// Openings that are kept with them.
@@ -149,8 +152,9 @@ pub fn run(
         for number in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
             jobs.push(job_out);
-            let mut classifier =
-                Classifier::new(Arc::clone(set), config.steps).with_learning(&config.learning);
+            let mut classifier = Classifier::new(Arc::clone(set), config.steps)
+                .with_learning(&config.learning)
+                .with_behaviour(config.behaviour.clone());
             classifier.keep_openings(config.keep);
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {

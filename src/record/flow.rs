@@ -302,7 +302,8 @@ pub static FIELDS: &[Field<Get>] = &[
         "how the name was established: `payload-proof`, `server-name`, `fingerprint`, \
          `payload`, `flow`, `call-family`, `dns`, `outer-name` (the public name of an \
          encrypted ClientHello stands for one that is not known), `address` (the \
-         server's), `port`",
+         server's), `port`, `behaviour` (a model of what named flows of the site do, with `--behaviour`; not for \
+         bills)",
     )
     .read(|view| {
         view.record
