@@ -6,7 +6,7 @@ BENCH_DATA ?= bench-data
 FUZZ_SECONDS ?= 60
 SOAK_ROUNDS ?= 1
 # What a release has beside the default: cargo alone builds without, in less time.
-FEATURES ?= parquet
+FEATURES ?= parquet behaviour
 
 # Installs what the build needs and is missing (a C compiler and libpcap's headers).
 setup:

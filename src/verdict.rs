@@ -37,11 +37,13 @@ pub enum Evidence {
     Address,
     /// The port alone.
     Port,
+    /// What it does is like what named flows of the same site do.
+    Behaviour,
 }
 
 impl Evidence {
     /// Every class, strongest first.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::PayloadProof,
         Self::ServerName,
         Self::Fingerprint,
@@ -53,6 +55,7 @@ impl Evidence {
         Self::OuterName,
         Self::Address,
         Self::Port,
+        Self::Behaviour,
     ];
 
     /// The slug records carry.
@@ -69,6 +72,7 @@ impl Evidence {
             Self::OuterName => "outer-name",
             Self::Address => "address",
             Self::Port => "port",
+            Self::Behaviour => "behaviour",
         }
     }
 }

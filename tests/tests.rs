@@ -47,6 +47,9 @@ mod false_names;
 // How much of the names is right, on captures as they are and made harder.
 mod score;
 
+// Names by what flows do.
+mod behaviour;
+
 // What has no name: clusters, drafts, first packets.
 mod learn;
 

@@ -33,6 +33,7 @@ pub const LADDER: &[(Evidence, Settles)] = &[
     (Evidence::OuterName, Settles::WhenDissected),
     (Evidence::Address, Settles::AtEnd),
     (Evidence::Port, Settles::AtEnd),
+    (Evidence::Behaviour, Settles::AtEnd),
 ];
 
 /// A condition under which weak evidence may not name an application: (names so far, the flow
@@ -56,6 +57,8 @@ pub enum Source {
     CallPort,
     /// What its server's port is for.
     Port,
+    /// Whose flows of this site are like it.
+    Behaviour,
 }
 
 impl Source {
@@ -68,6 +71,7 @@ impl Source {
             // That something happens at the same time adds nothing that could be relied on.
             Self::Relay | Self::Address => Evidence::Address,
             Self::CallPort | Self::Port => Evidence::Port,
+            Self::Behaviour => Evidence::Behaviour,
         }
     }
 }
@@ -98,6 +102,10 @@ pub const WEAK: &[(Source, Veto)] = &[
     }),
     // A port never speaks against a recognised protocol.
     (Source::Port, |names, _| names.proto.is_some()),
+    // Only where nothing but an encrypted hello was shown, see [`super::behaviour::shows_hello_only`].
+    (Source::Behaviour, |names, has_name| {
+        has_name || never_an_application(names)
+    }),
 ];
 
 /// Protocols whose flows are infrastructure: their volume is never an application's.

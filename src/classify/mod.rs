@@ -6,6 +6,7 @@
 
 pub mod again;
 mod answer;
+pub mod behaviour;
 mod behind;
 pub mod by_name;
 pub mod calls;
@@ -38,6 +39,7 @@ use crate::flow::{self, Attachment, EndReason, Flow, PerSide, Sequence, Side, Tr
 use crate::signature::SignatureSet;
 use crate::verdict::{Evidence, Tag};
 
+use self::behaviour::Behaviour;
 use self::calls::Calls;
 use self::explain::{Keep, Reached, Trace};
 use self::hosts::Mac;
@@ -78,6 +80,8 @@ pub struct Pending {
     is_unheard_of: bool,
     /// The link-layer address the client's first packet came from.
     client_mac: Option<Mac>,
+    /// All is known of it but what it does, for which its next packets are waited for.
+    waiting: Option<Box<Named>>,
 }
 
 /// What classification keeps of a flow.
@@ -156,12 +160,16 @@ impl Classification {
 
     /// Bytes of all that hangs on it, about.
     pub fn memory(&self) -> usize {
-        let inspection = match &self.verdict {
-            Verdict::Pending(pending) => pending.inspection.as_deref(),
-            Verdict::Settled { .. } => None,
+        let pending = match &self.verdict {
+            Verdict::Pending(pending) => {
+                let inspection = pending.inspection.as_deref();
+                inspection.map_or(0, Inspection::memory)
+                    + pending.waiting.as_ref().map_or(0, |_| size_of::<Named>())
+            }
+            Verdict::Settled { .. } => 0,
         };
         self.facts.as_deref().map_or(0, Facts::memory)
-            + inspection.map_or(0, Inspection::memory)
+            + pending
             + self.steps.as_deref().map_or(0, Trace::memory)
             + self.first_packets.as_ref().map_or(0, |_| Sequence::MEMORY)
     }
@@ -210,6 +218,8 @@ pub struct Classifier {
     sheets: Vec<Box<Facts>>,
     remember_steps: bool,
     keep: Keep,
+    behaviour: Option<Behaviour>,
+    votes: Vec<f32>,
 }
 
 impl Classifier {
@@ -235,6 +245,8 @@ impl Classifier {
             openings: flow::Buffers::default(),
             remember_steps,
             keep: Keep::Nothing,
+            behaviour: None,
+            votes: Vec::new(),
         }
     }
 
@@ -248,6 +260,12 @@ impl Classifier {
     pub fn with_learning(mut self, learning: &Learning) -> Self {
         self.names = Names::new(learning);
         self
+    }
+
+    /// The same, naming by `behaviour` what has no other name: its first packets are to be noted.
+    #[must_use]
+    pub fn with_behaviour(self, behaviour: Option<Behaviour>) -> Self {
+        Self { behaviour, ..self }
     }
 
     /// The most bytes that what one worker learns from flows about others takes.
@@ -353,6 +371,9 @@ impl Classifier {
         let Some(pending) = flow.class.as_mut().pending() else {
             return false;
         };
+        if pending.waiting.is_some() {
+            return self.go_on_waiting(flow);
+        }
         pending.is_syn_seen |= roles::shows_client(packet, side);
         if side == Side::Client {
             pending.client_mac = pending.client_mac.or_else(|| packet.source_mac.copied());
@@ -419,6 +440,10 @@ impl Classifier {
         }
         if let Some(mut names) = settled_by {
             self.add_weak(flow, &mut names, packet.at);
+            if !swapped && self.waits(flow, &names) {
+                self.wait(flow, names);
+                return false;
+            }
             self.settle(flow, names);
             self.learn_server(flow, packet.at);
             return true;
@@ -437,6 +462,9 @@ impl Classifier {
         flow: &mut Flow<T>,
         at: crate::time::Timestamp,
     ) {
+        if self.end_waiting(flow) {
+            return;
+        }
         let class = flow.class.as_mut();
         let inspection = class
             .pending()
@@ -507,16 +535,21 @@ impl Classifier {
         }
     }
 
-    /// Settles a flow that was inspected. What it was inspected with is used for the next one.
-    fn settle<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>, named: Named) {
-        if self.spare.len() < SPARES
-            && let Some(pending) = flow.class.as_mut().pending()
+    /// Ends the inspection of a flow. What it was inspected with is used for the next one.
+    fn end_inspection<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>) {
+        if let Some(pending) = flow.class.as_mut().pending()
             && let Some(mut spare) = pending.inspection.take()
+            && self.spare.len() < SPARES
         {
             spare.reset();
             self.spare.push(spare);
         }
         flow.close_opening(&mut self.openings);
+    }
+
+    /// Settles a flow that was inspected.
+    fn settle<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>, named: Named) {
+        self.end_inspection(flow);
         let at_packet = packets(flow);
         let reached = Reached {
             payloads: flow.payload_packets().into(),

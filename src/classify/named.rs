@@ -49,6 +49,8 @@ pub enum Decider {
     Dissector(u8),
     /// The IP protocol number.
     ProtocolNumber,
+    /// A model of what a site's named flows do.
+    Behaviour,
 }
 
 /// The names of a flow; each may be absent.

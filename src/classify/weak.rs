@@ -1,5 +1,6 @@
 //! Names that do not come from a flow's own opening: by what other flows taught, by address, by port.
 
+use super::behaviour::{features, shows_hello_only};
 use super::explain::Step;
 use super::ladder::Source;
 use super::{
@@ -66,10 +67,17 @@ impl Classifier {
         for &(source, vetoed) in ladder::WEAK {
             let evidence = source.evidence();
             // An outer name stands until something better is known.
-            let is_placeholder =
-                names.evidence == Some(Evidence::OuterName) && evidence < Evidence::OuterName;
+            let is_placeholder = names.evidence == Some(Evidence::OuterName)
+                && (evidence < Evidence::OuterName || source == Source::Behaviour);
             let is_named = names.app.is_some() && !is_placeholder;
             if is_named || vetoed(names, has_name) {
+                continue;
+            }
+            if source == Source::Behaviour {
+                // What has not come yet is waited for.
+                if !self.waits(flow, names) {
+                    self.add_behaviour(flow, names);
+                }
                 continue;
             }
             let tag = match source {
@@ -92,7 +100,9 @@ impl Classifier {
                                 || self.set.is_spoken_at_addresses(tag, proto)
                         })
                     }),
-                Source::Port => self.set.by_port(flow.transport(), flow.port(Side::Server)),
+                Source::Port | Source::Behaviour => {
+                    self.set.by_port(flow.transport(), flow.port(Side::Server))
+                }
             };
             let tag = tag.filter(|tag| !self.set.is_retired(tag));
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
@@ -132,6 +142,78 @@ impl Classifier {
         let facts = flow.class.as_mut().facts.take();
         self.servers.learn(flow, &named, facts.as_deref(), at);
         flow.class.as_mut().facts = facts;
+    }
+
+    /// Names a flow that has shown no more than an encrypted hello by what it does.
+    fn add_behaviour<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>, names: &mut Named) {
+        let Some(behaviour) = &self.behaviour else {
+            return;
+        };
+        let (transport, port) = (flow.protocol().0, flow.port(Side::Server));
+        let client_is_low = flow.client_is_low();
+        let class = flow.class.as_mut();
+        let Some(sequence) = class.first_packets.as_deref() else {
+            return;
+        };
+        if !shows_hello_only(names, class.facts.as_deref()) {
+            return;
+        }
+        let sequence = sequence.sides(client_is_low);
+        let app = behaviour.name(sequence, transport, port, &mut self.votes);
+        let app = app.filter(|&app| self.set.catalog().is_current(app));
+        if app.is_some() {
+            names.app = app;
+            names.service = None;
+            names.evidence = Some(Evidence::Behaviour);
+            names.decider = Some(Decider::Behaviour);
+            names.remembered = false;
+        }
+    }
+
+    /// Whether what a flow does may name it, once more of its packets have come.
+    pub(super) fn waits<T: AsMut<Classification>>(
+        &self,
+        flow: &mut Flow<T>,
+        names: &Named,
+    ) -> bool {
+        let client_is_low = flow.client_is_low();
+        let class = flow.class.as_mut();
+        self.behaviour.is_some()
+            && names.inner.is_none()
+            && shows_hello_only(names, class.facts.as_deref())
+            && class
+                .first_packets
+                .as_deref()
+                .is_some_and(|sequence| !features::is_complete(sequence.sides(client_is_low)))
+    }
+
+    /// Waits for the next packets of a flow that is called so if they tell nothing.
+    pub(super) fn wait<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>, names: Named) {
+        self.end_inspection(flow);
+        if let Some(pending) = flow.class.as_mut().pending() {
+            pending.waiting = Some(Box::new(names));
+        }
+    }
+
+    /// Another packet of a flow that waits has come. Returns whether it settled on it.
+    pub(super) fn go_on_waiting<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>) -> bool {
+        let client_is_low = flow.client_is_low();
+        let sequence = flow.class.as_mut().first_packets.as_deref();
+        let is_complete =
+            sequence.is_none_or(|sequence| features::is_complete(sequence.sides(client_is_low)));
+        is_complete && self.end_waiting(flow)
+    }
+
+    /// Settles a flow that waits, if it does, by what has come.
+    pub(super) fn end_waiting<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>) -> bool {
+        let pending = flow.class.as_mut().pending();
+        let Some(names) = pending.and_then(|pending| pending.waiting.take()) else {
+            return false;
+        };
+        let mut names = *names;
+        self.add_behaviour(flow, &mut names);
+        self.settle(flow, names);
+        true
     }
 
     /// Names a flow by what other flows said of its places, if it may be what they said.

@@ -9,7 +9,7 @@ use clap::Args;
 use super::interrupt;
 use super::outputs::Files;
 use super::select::{Ends, Selection};
-use super::settings::{Input, Signatures, checked};
+use super::settings::{Input, Signatures, checked, load_behaviour};
 use crate::classify::explain::{Keep, MAX_KEPT};
 use crate::config::{FlowOptions, Size};
 use crate::pipeline::{self, Config, Failure};
@@ -63,6 +63,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut files = Files::default();
     files.read_captures(&arguments.input.files);
     files.read_signatures(arguments.signatures.signatures.as_ref());
+    files.read(arguments.flow_table.0.flows.behaviour.as_ref());
     if let Err(refusal) = files.check() {
         eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
@@ -88,6 +89,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         decode: settings.decode,
         flow: settings.flow,
         learning: settings.learning,
+        behaviour: load_behaviour(settings.behaviour.as_deref(), &set)?,
         records: true,
         steps: true,
         keep: if arguments.all {

@@ -11,9 +11,10 @@ use clap::Args;
 use super::interrupt;
 use super::outputs::Files;
 use super::read::Format;
-use super::settings::{Input, Signatures, checked, lines, positive};
+use super::settings::{Input, Signatures, checked, lines, load_behaviour, positive};
 use crate::classify::explain::Keep;
 use crate::config::FlowOptions;
+use crate::learn::behaviour::Examples;
 use crate::learn::propose::{Proposal, Proposer};
 use crate::learn::{Cluster, Key, Learner};
 use crate::pipeline::{self, Config, Failure};
@@ -22,12 +23,15 @@ use crate::signature::{Ids, SignatureSet, SourceFile, files_in};
 use crate::sink::Exporter;
 use crate::usage::Closed;
 use crate::view::learn::{self, Shown};
+#[cfg(feature = "behaviour")]
+use crate::view::number::grouped;
 
 const EXAMPLES: &str = "\
 Examples:
   ottometer learn trace.pcap                          what has no application, the largest first
   ottometer learn captures/ --top 100 --min-flows 5 --write drafts/
   ottometer signatures check drafts/ --with-built-in
+  ottometer learn monday/ tuesday/ --train site.model   what named flows do, for --behaviour site.model
   ottometer learn trace.pcap --format json | jq -r '.clusters[].draft.text // empty'
 
 A flow is in one cluster, that of the strongest thing it shows: the domain that the client asked for, that
@@ -57,6 +61,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "DIR", help_heading = "Output")]
     write: Option<PathBuf>,
 
+    /// Train a model of what the flows of this site with proven names do, for `--behaviour` of `read` and `live`, and write it to this file. Prints by application what it is worth on flows that were kept aside.
+    #[arg(long, value_name = "MODEL", help_heading = "Behaviour")]
+    train: Option<PathBuf>,
+
+    /// With --train: how many of a hundred flows that the model names must be right, of those kept aside. An application of which fewer are is never named.
+    #[arg(long, value_name = "PERCENT", default_value = "99", requires = "train", value_parser = percent, help_heading = "Behaviour")]
+    precision: f64,
+
     #[command(flatten, next_help_heading = "Signatures")]
     signatures: Signatures,
 
@@ -74,6 +86,8 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     let mut files = Files::default();
     files.read_captures(&arguments.input.files);
     files.read_signatures(arguments.signatures.signatures.as_ref());
+    files.read(arguments.flow_table.0.flows.behaviour.as_ref());
+    files.write("--train", arguments.train.as_ref());
     if let Err(refusal) = files.check() {
         eprintln!("error: {refusal}");
         return Ok(ExitCode::from(2));
@@ -93,12 +107,17 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         decode: settings.decode,
         flow: settings.flow,
         learning: settings.learning,
+        behaviour: load_behaviour(settings.behaviour.as_deref(), &set)?,
         records: true,
         steps: true,
         keep: Keep::Unnamed,
+        first_packets: arguments.train.is_some(),
         ..Config::default()
     };
-    let mut collected = Collected::default();
+    let mut collected = Collected {
+        trains: arguments.train.is_some(),
+        ..Collected::default()
+    };
     let outcome = pipeline::run(&mut inputs, &set, &config, &mut collected, &mut |_| {});
     let damaged = arguments.input.report_damage(&inputs, &stop);
     let summary = outcome.map_err(|failure| match failure {
@@ -106,6 +125,13 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         Failure::Write(error) => anyhow::Error::from(error),
     })?;
     Input::report_links(&summary.ledger);
+    if let Some(path) = &arguments.train {
+        train(path, &collected.examples, &arguments)?;
+        return Ok(match damaged {
+            true => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
+        });
+    }
 
     let mut learned = collected.learner.finish();
     let least = arguments.min_flows as u64;
@@ -127,6 +153,38 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     })
+}
+
+/// Trains a model, writes it and prints what it is worth.
+#[cfg(feature = "behaviour")]
+fn train(path: &Path, examples: &Examples, arguments: &Arguments) -> anyhow::Result<()> {
+    let precision = arguments.precision;
+    eprintln!(
+        "ottometer: training on {} flows of {} applications",
+        grouped(examples.flows().len() as u64),
+        grouped(examples.classes().len() as u64 - 1)
+    );
+    let forest = crate::learn::behaviour::train(examples, precision / 100.0)?;
+    fs::write(path, forest.to_bytes()).with_context(|| path.display().to_string())?;
+    let mut out = io::stdout().lock();
+    learn::write_model(&mut out, &forest, precision, arguments.format.on(false))?;
+    Ok(out.flush()?)
+}
+
+#[cfg(not(feature = "behaviour"))]
+fn train(_: &Path, _: &Examples, _: &Arguments) -> anyhow::Result<()> {
+    anyhow::bail!(
+        "this build cannot train models: build with `--features behaviour`, as `make build` does"
+    )
+}
+
+/// A share in percent.
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (50.0..=100.0).contains(&value) => Ok(value),
+        Ok(_) => Err("expected 50 to 100".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The clusters with a draft each, where there is one.
@@ -182,11 +240,16 @@ fn write_drafts(folder: &Path, shown: &[Shown]) -> anyhow::Result<()> {
 #[derive(Debug, Default)]
 struct Collected {
     learner: Learner,
+    examples: Examples,
+    trains: bool,
 }
 
 impl Exporter for Collected {
     fn flow(&mut self, record: &FlowRecord, set: &SignatureSet) -> io::Result<()> {
-        self.learner.add(record, set);
+        match self.trains {
+            true => self.examples.add(record, set),
+            false => self.learner.add(record, set),
+        }
         Ok(())
     }
 

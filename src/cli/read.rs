@@ -17,7 +17,9 @@ use super::outputs::{Files, goes_to_standard_output, is_standard_output};
 use super::records::exporter;
 use super::screen;
 use super::select::{Ends, Selection, UNKNOWN, check_names};
-use super::settings::{Input, Signatures, as_options, checked, positive};
+use super::settings::{
+    Input, Signatures, as_options, checked, load_behaviour, positive, strange_to,
+};
 use crate::classify::explain::Keep;
 use crate::clock::now;
 use crate::config::{
@@ -173,6 +175,7 @@ impl Arguments {
         let mut files = Files::default();
         files.read_captures(&self.input.files);
         files.read_signatures(self.signatures.signatures.as_ref());
+        files.read(self.flow_table.0.flows.behaviour.as_ref());
         files.write_records(outs);
         files.write("--write-pcap", self.write_pcap.as_ref());
         files
@@ -306,6 +309,10 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(only) = &only {
         check_names(only, &set)?;
     }
+    let behaviour = load_behaviour(settings.behaviour.as_deref(), &set)?;
+    if let Some(warning) = behaviour.as_ref().and_then(strange_to) {
+        eprintln!("ottometer: warning: {warning}");
+    }
     let mut inputs = arguments.input.open(&stop)?;
     let has_usage = outs.iter().any(|out| out.records == Records::Usage);
     let intervals = Intervals {
@@ -332,6 +339,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         decode: settings.decode,
         flow: settings.flow,
         learning: settings.learning,
+        behaviour,
         usage: usage::Config {
             interval: has_usage.then_some(length),
             subjects: by::subjects(&by, &settings.subjects),

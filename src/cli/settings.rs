@@ -1,17 +1,21 @@
 //! Arguments that `read` and `explain` share, and what they turn into.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::Args;
 
 use crate::capture::error::Error;
 use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
 use crate::capture::{LinkType, file, paths};
-use crate::config::{File, Period, Problem, Settings, option_of};
+use crate::classify::behaviour::Behaviour;
+use crate::classify::behaviour::model::{Forest, MOST_BYTES};
+use crate::config::{self, Period, Problem, Settings, Size, option_of};
 use crate::pipeline::Duplicates;
 use crate::signature::{Diagnostic, Loader, SignatureSet};
 use crate::usage::ledger::Ledger;
@@ -179,6 +183,42 @@ impl Signatures {
     }
 }
 
+/// The model that names flows by what they do, if there is one.
+///
+/// # Errors
+///
+/// When it cannot be read, or is none.
+pub(super) fn load_behaviour(
+    path: Option<&Path>,
+    set: &SignatureSet,
+) -> anyhow::Result<Option<Behaviour>> {
+    let Some(path) = path else { return Ok(None) };
+    let shown = path.display();
+    let file = File::open(path).with_context(|| shown.to_string())?;
+    let mut bytes = Vec::new();
+    let most = MOST_BYTES as u64;
+    let read = file.take(most + 1).read_to_end(&mut bytes);
+    let read = read.with_context(|| shown.to_string())?;
+    anyhow::ensure!(
+        read as u64 <= most,
+        "{shown}: is larger than a model may be, {}",
+        Size(most)
+    );
+    let forest = Forest::from_bytes(&bytes).map_err(|fault| anyhow!("{shown}: {fault}"))?;
+    Ok(Some(Behaviour::new(forest, set)))
+}
+
+/// What is said of applications that a model may name and the signatures do not have.
+pub(super) fn strange_to(behaviour: &Behaviour) -> Option<String> {
+    const TOLD: usize = 5;
+    let unknown: Vec<&str> = behaviour.unknown().collect();
+    let told = unknown.get(..TOLD).unwrap_or(&unknown).join(", ");
+    let count = unknown.len();
+    (count > 0).then(|| {
+        format!("the model of behaviour has {count} applications that the signatures do not have ({told}): they name nothing")
+    })
+}
+
 /// The rules a run begins with.
 pub(super) fn load_first(loader: &Loader) -> anyhow::Result<Arc<SignatureSet>> {
     loader.load_first().map_err(|findings| {
@@ -202,7 +242,7 @@ pub(super) fn lines(findings: &[Diagnostic]) -> String {
 /// # Errors
 ///
 /// What is wrong with them, a line each.
-pub(super) fn checked(given: File) -> Result<Settings, String> {
+pub(super) fn checked(given: config::File) -> Result<Settings, String> {
     Settings::check(given).map_err(|problems| as_options(&problems))
 }
 

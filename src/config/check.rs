@@ -57,6 +57,11 @@ impl Settings {
             },
             flow: flows(&file.flows, found),
             learning: learning(&file.flows, found),
+            behaviour: file
+                .flows
+                .behaviour
+                .clone()
+                .filter(|path| !path.as_os_str().is_empty()),
             subjects: subjects(file.networks, found),
             signatures: signatures(file.signatures, found),
             records: records(file.records, found),

@@ -306,6 +306,10 @@ tables! {
         /// direction only.
         dns_unsolicited: bool = "false",
             "--dns-unsolicited" in "Flows": "Learn from DNS answers whose questions were not seen, as on a mirror of one direction", read;
+        /// Model of what flows of this site do, made by `ottometer learn --train`: it names flows that show
+        /// an encrypted hello and have no other name, as evidence "behaviour". Empty: none.
+        behaviour: PathBuf = "\"\"",
+            "--behaviour MODEL" in "Flows": "Name flows that show an encrypted hello and have no other name by this model of what flows of the site do, made by `ottometer learn --train`: evidence `behaviour`", read;
         /// What keeps flows with the same endpoints apart: "none", "vlan" (VLAN identifiers) or
         /// "tunnel" (the identifier of the outermost tunnel: VNI, TEID, GRE key).
         scope: Scope = "\"none\"",

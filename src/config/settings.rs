@@ -25,6 +25,8 @@ pub struct Settings {
     pub flow: flow::Config,
     /// What flows teach about others.
     pub learning: Learning,
+    /// The model that names flows by what they do.
+    pub behaviour: Option<PathBuf>,
     /// For each worker's decoder.
     pub decode: decode::Config,
     /// How subjects are found.

@@ -5,6 +5,7 @@
 //! certificate it was shown, its hello, its first bytes, its server's port. So the volume of clusters
 //! adds up to what is unknown. `view` draws the tables.
 
+pub mod behaviour;
 pub mod draft;
 pub mod propose;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::duplicates::Duplicates;
 use super::marks::FlowIds;
 use crate::capture::Interfaces;
+use crate::classify::behaviour::Behaviour;
 use crate::classify::explain::Keep;
 use crate::classify::names::Learning;
 use crate::{decode, flow, usage};
@@ -34,6 +35,8 @@ pub struct Config {
     pub active_timeout: Option<Duration>,
     /// Note the first packets of each flow (in the flow records).
     pub first_packets: bool,
+    /// Names by what flows do, for those that show an encrypted hello and nothing else.
+    pub behaviour: Option<Behaviour>,
     /// Remember the steps to each verdict (in the flow records).
     pub steps: bool,
     /// Openings that are kept with them.

@@ -93,6 +93,9 @@ impl Memory {
             ),
             ("signatures", sets.saturating_mul(set.memory())),
         ]);
+        if let Some(behaviour) = &config.behaviour {
+            parts.push(("behaviour", behaviour.memory()));
+        }
         Self { parts, workers }
     }
 

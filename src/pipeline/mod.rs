@@ -128,8 +128,9 @@ pub fn run(
         for number in 0..count {
             let (job_out, job_in) = bounded::<Job>(BLOCKS_A_WORKER);
             jobs.push(job_out);
-            let mut classifier =
-                Classifier::new(Arc::clone(set), config.steps).with_learning(&config.learning);
+            let mut classifier = Classifier::new(Arc::clone(set), config.steps)
+                .with_learning(&config.learning)
+                .with_behaviour(config.behaviour.clone());
             classifier.keep_openings(config.keep);
             let (share, empty, reports) = (&share, empty_out.clone(), report_out.clone());
             scope.spawn(move || {

@@ -171,6 +171,24 @@ pub(super) struct Tally {
     pub(super) stats: Option<Stats>,
 }
 
+/// How long the first packets of a flow are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    /// They may name it.
+    UntilNamed,
+    /// They are in its record.
+    ForRecord,
+}
+
+impl Keeps {
+    fn by(config: &Config) -> Option<Self> {
+        match config.first_packets && config.records {
+            true => Some(Self::ForRecord),
+            false => config.behaviour.is_some().then_some(Self::UntilNamed),
+        }
+    }
+}
+
 /// What happens to flows: naming, counting, reporting.
 #[derive(Debug)]
 struct FlowHandler {
@@ -181,8 +199,8 @@ struct FlowHandler {
     records: Option<Vec<FlowRecord>>,
     /// After how long a flow that goes on has one.
     active_timeout: Option<Duration>,
-    /// The first packets of flows are noted.
-    first_packets: bool,
+    /// The first packets of flows are noted, and kept for their records.
+    first_packets: Option<Keeps>,
     closed: Vec<(Timestamp, Cells)>,
     flows: u64,
     /// Volume of flows that have not settled.
@@ -210,7 +228,7 @@ impl Worker {
                 stats: config.stats.then(Stats::default),
                 records: config.records.then(Vec::new),
                 active_timeout: config.active_timeout.filter(|_| config.records),
-                first_packets: config.first_packets && config.records,
+                first_packets: Keeps::by(config),
                 closed: Vec::new(),
                 flows: 0,
                 unsettled: Volume::default(),
@@ -585,7 +603,7 @@ impl Worker {
                 flow.class.class.give_up(UnknownReason::Overload);
                 return handler.settle(flow, packet.at);
             }
-            if handler.first_packets {
+            if handler.first_packets.is_some() {
                 flow.class.due = Due::NOW;
             }
         }
@@ -658,6 +676,9 @@ impl FlowHandler {
             .take_away(client.packets + server.packets, client.bytes + server.bytes);
         if let Some(stats) = &mut self.stats {
             stats.settled(client.packets + server.packets, client.bytes + server.bytes);
+        }
+        if self.first_packets == Some(Keeps::UntilNamed) {
+            flow.class.class.first_packets = None;
         }
         let facts = match (&self.records, &self.watch) {
             (None, _) => flow.class.class.facts.take(),

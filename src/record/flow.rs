@@ -172,7 +172,8 @@ pub static FIELDS: &[Field<Get>] = &[
          `payload`, `flow`, `call-family`, `dns`, `same-server` (the client showed it to this server on \
          another flow), `outer-name` (the public name of an \
          encrypted ClientHello stands for one that is not known), `address` (the \
-         server's), `port`",
+         server's), `port`, `behaviour` (a model of what named flows of the site do, with `--behaviour`; not for \
+         bills)",
     )
     .read(|view| {
         view.record

@@ -52,5 +52,6 @@ pub(crate) fn decider_name(decider: Decider, set: &SignatureSet) -> Cow<'_, str>
             format!("dissector:{name}").into()
         }
         Decider::ProtocolNumber => "ip-protocol".into(),
+        Decider::Behaviour => "behaviour".into(),
     }
 }

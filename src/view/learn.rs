@@ -9,6 +9,7 @@ use super::number::{bytes as human, grouped, percent};
 use super::summary::Format;
 use super::table::{self, Column};
 use super::text::harmless;
+use crate::classify::behaviour::model::{Class, Forest};
 use crate::decode::IpProtocol;
 use crate::flow::Side;
 use crate::learn::propose::Proposal;
@@ -349,4 +350,124 @@ fn csv(out: &mut dyn Write, shown: &[Shown]) -> io::Result<()> {
 /// A record shall be one line.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r', '\0'], " ")
+}
+
+/// Writes what a model is worth, by application.
+///
+/// # Errors
+///
+/// When `out` cannot be written.
+pub fn write_model(
+    out: &mut dyn Write,
+    forest: &Forest,
+    precision: f64,
+    format: Format,
+) -> io::Result<()> {
+    let mut classes: Vec<&Class> = forest
+        .classes()
+        .iter()
+        .filter(|class| !class.name.is_empty())
+        .collect();
+    classes.sort_by_key(|class| (!class.speaks(), std::cmp::Reverse(class.of)));
+    match format {
+        Format::Table(width) => model_table(out, forest, &classes, precision, width),
+        Format::Json => {
+            let applications: Vec<Value> = classes
+                .iter()
+                .map(|class| {
+                    json!({
+                        "app": &*class.name,
+                        "flows": class.of,
+                        "right": class.right,
+                        "wrong": class.wrong,
+                        "threshold": class.least,
+                    })
+                })
+                .collect();
+            let value = json!({
+                "trees": forest.trees(),
+                "nodes": forest.nodes(),
+                "precision_asked": precision,
+                "applications": applications,
+            });
+            serde_json::to_writer_pretty(&mut *out, &value)?;
+            out.write_all(b"\n")
+        }
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(out);
+            let header = ["app", "flows", "right", "wrong", "threshold"];
+            writer.write_record(header).map_err(io::Error::other)?;
+            for class in classes {
+                let [of, right, wrong] =
+                    [class.of, class.right, class.wrong].map(|n| n.to_string());
+                let least = class.least.map(|least| least.to_string());
+                let fields = [
+                    &*class.name,
+                    &of,
+                    &right,
+                    &wrong,
+                    least.as_deref().unwrap_or(""),
+                ];
+                writer.write_record(fields).map_err(io::Error::other)?;
+            }
+            writer.flush()
+        }
+    }
+}
+
+fn model_table(
+    out: &mut dyn Write,
+    forest: &Forest,
+    classes: &[&Class],
+    precision: f64,
+    width: Option<usize>,
+) -> io::Result<()> {
+    let columns = [
+        Column::text("application").shortened(12),
+        Column::number("flows aside"),
+        Column::number("named right"),
+        Column::number("named wrong"),
+        Column::number("precision"),
+        Column::number("of its flows"),
+        Column::text("from votes of"),
+    ];
+    let rows: Vec<Vec<String>> = classes
+        .iter()
+        .map(|class| {
+            let [of, right, wrong] = [class.of, class.right, class.wrong].map(u64::from);
+            let share = |part: u64, whole: u64| match whole {
+                0 => "-".to_owned(),
+                whole => percent(part, whole),
+            };
+            let least = class.least.map(|least| format!("{:.0} %", 100.0 * least));
+            vec![
+                class.name.to_string(),
+                grouped(of),
+                grouped(right),
+                grouped(wrong),
+                share(right, right + wrong),
+                share(right, of),
+                least.unwrap_or_else(|| "silent".to_owned()),
+            ]
+        })
+        .collect();
+    writeln!(out, "{}", table::draw(&columns, &rows, width))?;
+    let speaking: Vec<&&Class> = classes.iter().filter(|class| class.speaks()).collect();
+    let sum =
+        |of: fn(&Class) -> u32| -> u64 { speaking.iter().map(|class| u64::from(of(class))).sum() };
+    let (right, wrong) = (sum(|class| class.right), sum(|class| class.wrong));
+    writeln!(
+        out,
+        "{} of {} applications can be told at {precision} %; of flows kept aside {} are named by them, {} of these right",
+        speaking.len(),
+        classes.len(),
+        grouped(right + wrong),
+        percent(right, (right + wrong).max(1)),
+    )?;
+    writeln!(
+        out,
+        "{} trees with {} nodes",
+        grouped(forest.trees() as u64),
+        grouped(forest.nodes() as u64)
+    )
 }

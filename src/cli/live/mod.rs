@@ -27,7 +27,7 @@ use super::outputs::Files;
 use super::read::Format;
 use super::records::{exporter, is_dash};
 use super::select::check_names;
-use super::settings::{load_first, unknown_links};
+use super::settings::{load_behaviour, load_first, strange_to, unknown_links};
 use crate::capture::Interfaces;
 use crate::capture::live::{
     Budget, CaptureStream, Datagrams, Error, Fanout, Interface, Limited, Options, Place, Source,
@@ -87,7 +87,11 @@ pub(super) fn run(arguments: &Arguments, words: &[OsString]) -> anyhow::Result<E
     if let Some(only) = &settings.records.only {
         check_names(only, &set)?;
     }
-    let config = config(&settings, arguments.tui, &by);
+    let mut config = config(&settings, arguments.tui, &by);
+    config.run.behaviour = load_behaviour(settings.behaviour.as_deref(), &set)?;
+    if let Some(warning) = config.run.behaviour.as_ref().and_then(strange_to) {
+        tracing::warn!("{warning}");
+    }
     let control = Arc::new(Control::new(set, settings.flow.clone()));
     let started = control.latest().load().started;
 
@@ -187,6 +191,7 @@ fn files(settings: &Settings, config: Option<&PathBuf>) -> Files {
     let mut files = Files::default();
     files.read(config);
     files.read_signatures(settings.signatures.dir.as_ref());
+    files.read(settings.behaviour.as_ref());
     if let Some(metrics) = &settings.metrics {
         files.read(metrics.token_file.as_ref());
         files.read(metrics.tls.as_ref().map(|tls| &tls.certificate));
@@ -210,6 +215,7 @@ fn config(settings: &Settings, follow: bool, by: &[summary::By]) -> live::Config
             decode: settings.decode.clone(),
             flow: settings.flow.clone(),
             learning: settings.learning,
+            behaviour: None,
             usage: usage::Config {
                 interval: usage.then(|| records.interval.clone()),
                 subjects: by::subjects(by, &settings.subjects).or_else(|| {

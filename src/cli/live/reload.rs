@@ -172,6 +172,7 @@ pub(in crate::cli) fn changes(before: &Settings, now: &Settings) -> Vec<(&'stati
             waits,
             sizes(&before.flow) != sizes(&now.flow),
         ),
+        ("flows.behaviour", waits, before.behaviour != now.behaviour),
         ("log.format", waits, before.log.format != now.log.format),
         (
             "signatures.watch",

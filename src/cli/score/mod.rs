@@ -18,7 +18,7 @@ use self::run::{Capture, Runner};
 use super::interrupt;
 use super::outputs::Files;
 use super::read::Format;
-use super::settings::{Input, Signatures, checked, positive};
+use super::settings::{Input, Signatures, checked, load_behaviour, positive};
 use crate::config::FlowOptions;
 use crate::score::harder::Harder;
 use crate::score::{Seen, Truth};
@@ -162,6 +162,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
     files.read_captures(&arguments.input.files);
     files.read_signatures(arguments.signatures.signatures.as_ref());
     files.read(Some(&arguments.truth));
+    files.read(arguments.flow_table.0.flows.behaviour.as_ref());
     files.write("--report", arguments.report.as_ref());
     if let Err(refusal) = files.check() {
         eprintln!("error: {refusal}");
@@ -187,6 +188,7 @@ pub(super) fn run(mut arguments: Arguments) -> anyhow::Result<ExitCode> {
         input: &arguments.input,
         settings: &settings,
         set: &set,
+        behaviour: load_behaviour(settings.behaviour.as_deref(), &set)?,
         stop: &stop,
         seed: arguments.seed,
         write: arguments.write.as_deref(),

@@ -15,6 +15,7 @@ use crate::capture::file::{Options, Reader};
 use crate::capture::inputs::Inputs;
 use crate::capture::stop::Stop;
 use crate::capture::writer::{Error, Format, Writer};
+use crate::classify::behaviour::Behaviour;
 use crate::config::Settings;
 use crate::pipeline::{self, Config, Failure};
 use crate::record::FlowRecord;
@@ -38,6 +39,8 @@ pub(super) struct Runner<'a> {
     pub(super) input: &'a Input,
     pub(super) settings: &'a Settings,
     pub(super) set: &'a Arc<SignatureSet>,
+    /// Names by what flows do, if there is a model.
+    pub(super) behaviour: Option<Behaviour>,
     pub(super) stop: &'a Stop,
     pub(super) seed: u64,
     /// Where harder captures are written to.
@@ -94,6 +97,7 @@ impl Runner<'_> {
             decode: self.settings.decode.clone(),
             flow: self.settings.flow.clone(),
             learning: self.settings.learning.clone(),
+            behaviour: self.behaviour.clone(),
             records: true,
             steps: true,
             ..Config::default()

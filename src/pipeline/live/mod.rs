@@ -99,7 +99,9 @@ pub fn run(
     share.flow = config.run.flow.share(workers);
     let (report_out, report_in) = bounded::<Report>(REPORTS * parts);
     let worker = || {
-        let classifier = Classifier::new(control.set(), share.steps).with_learning(&share.learning);
+        let classifier = Classifier::new(control.set(), share.steps)
+            .with_learning(&share.learning)
+            .with_behaviour(share.behaviour.clone());
         let mut worker = Worker::new(&share, classifier);
         if config.follow {
             worker.follow();
