@@ -105,10 +105,17 @@ impl Pattern {
         self.bytes.iter().flatten().count() * 8
     }
 
-    /// Single bytes may be alike by chance.
+    /// Single bytes may be alike by chance, and one byte again and again says nothing.
     fn is_enough(&self) -> bool {
         let has_run = runs(&self.bytes).any(|(_, run)| run.len() >= 2);
-        has_run || (self.bits() > 0 && self.length.is_some())
+        has_run && self.varies() || (self.bits() > 0 && self.length.is_some())
+    }
+
+    /// Whether not all bytes that it has are the same one.
+    fn varies(&self) -> bool {
+        let mut bytes = self.bytes.iter().flatten();
+        let first = bytes.next();
+        bytes.any(|byte| Some(byte) != first)
     }
 }
 
@@ -278,7 +285,7 @@ fn of_one(flow: &Beginning, is_datagram: bool) -> Option<Pattern> {
     // have nothing to begin with.
     if (others.is_empty() || !is_datagram) && !flow.mid_stream {
         let alone = compared(first, &[], ALONE, 1);
-        return (alone.bits() >= 16).then_some(alone);
+        return (alone.bits() >= 16 && alone.varies()).then_some(alone);
     }
     None
 }
