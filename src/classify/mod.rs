@@ -23,6 +23,7 @@ mod remembered;
 mod roles;
 mod signalling;
 mod streams;
+mod veiled;
 mod weak;
 
 use std::sync::Arc;
@@ -59,16 +60,20 @@ pub enum UnknownReason {
     TableFull,
     /// The flow began while the program could not keep up, and was counted without a look at it.
     Overload,
+    /// The opening was read and no rule fits; both sides are like random bytes from the first on, as those of
+    /// obfuscated tunnels are.
+    VpnLike,
 }
 
 impl UnknownReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NoPayload,
         Self::NoMatch,
         Self::MidStream,
         Self::TableFull,
         Self::Overload,
+        Self::VpnLike,
     ];
 
     /// The slug of the ledger.
@@ -79,6 +84,7 @@ impl UnknownReason {
             Self::MidStream => "mid-stream",
             Self::TableFull => "table-full",
             Self::Overload => "overload",
+            Self::VpnLike => "vpn-like",
         }
     }
 }
@@ -532,6 +538,7 @@ impl Classifier {
         let (mut facts, mut steps) = (class.facts.take(), class.steps.take());
         let number = packets(flow);
         let had_payload = flow.payload_packets() > 0;
+        let mut is_veiled = false;
         let mut names = match flow.last_look() {
             Some(opening) if opening.client.is_empty() && opening.server.is_empty() => {
                 inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
@@ -549,6 +556,7 @@ impl Classifier {
                     .judge(opening.transport, &inspection, facts.as_deref(), true)
                     .unwrap_or_default();
                 let has_name = names.app.is_some() || names.proto.is_some();
+                is_veiled = !has_name && veiled::is_veiled(&opening);
                 if let Some(trace) = steps.as_deref_mut()
                     && (self.keep == Keep::All || self.keep == Keep::Unnamed && !has_name)
                 {
@@ -577,6 +585,8 @@ impl Classifier {
                 UnknownReason::NoPayload
             } else if mid_stream {
                 UnknownReason::MidStream
+            } else if is_veiled {
+                UnknownReason::VpnLike
             } else {
                 UnknownReason::NoMatch
             });
