@@ -25,6 +25,7 @@ mod roles;
 mod servers;
 mod signalling;
 mod streams;
+mod veiled;
 mod weak;
 
 pub use self::named::{Decider, Named, UnknownReason};
@@ -473,6 +474,7 @@ impl Classifier {
         let (mut facts, mut steps) = (class.facts.take(), class.steps.take());
         let number = packets(flow);
         let had_payload = flow.payload_packets() > 0;
+        let mut is_veiled = false;
         let mut names = match flow.last_look() {
             Some(opening) if opening.client.is_empty() && opening.server.is_empty() => {
                 inspection.mid_stream = opening.client.mid_stream || opening.server.mid_stream;
@@ -490,6 +492,7 @@ impl Classifier {
                     .judge(opening.transport, &inspection, facts.as_deref(), true)
                     .unwrap_or_default();
                 let has_name = names.app.is_some() || names.proto.is_some();
+                is_veiled = !has_name && veiled::is_veiled(&opening);
                 if let Some(trace) = steps.as_deref_mut()
                     && (self.keep == Keep::All || self.keep == Keep::Unnamed && !has_name)
                 {
@@ -518,6 +521,8 @@ impl Classifier {
                 UnknownReason::NoPayload
             } else if mid_stream {
                 UnknownReason::MidStream
+            } else if is_veiled {
+                UnknownReason::VpnLike
             } else {
                 UnknownReason::NoMatch
             });

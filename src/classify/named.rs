@@ -16,16 +16,20 @@ pub enum UnknownReason {
     TableFull,
     /// The flow began while the program could not keep up, and was counted without a look at it.
     Overload,
+    /// The opening was read and no rule fits; both sides are like random bytes from the first on, as those of
+    /// obfuscated tunnels are.
+    VpnLike,
 }
 
 impl UnknownReason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::NoPayload,
         Self::NoMatch,
         Self::MidStream,
         Self::TableFull,
         Self::Overload,
+        Self::VpnLike,
     ];
 
     /// The slug of the ledger.
@@ -36,6 +40,7 @@ impl UnknownReason {
             Self::MidStream => "mid-stream",
             Self::TableFull => "table-full",
             Self::Overload => "overload",
+            Self::VpnLike => "vpn-like",
         }
     }
 }

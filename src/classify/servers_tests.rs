@@ -64,11 +64,6 @@ fn a_flow_that_shows_nothing_has_the_name_of_those_before_it() {
             "",
         ),
         (
-            "and a host no rule knows",
-            &[first(A, &acme), first(third, &unheard), answered(2)],
-            "",
-        ),
-        (
             "and a host that is an address",
             &[first(A, &acme), first(third, &address), answered(2)],
             "acme",

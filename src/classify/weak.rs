@@ -13,16 +13,6 @@ use crate::flow::{Flow, Opening, Side, Stream};
 use crate::time::Timestamp;
 use crate::verdict::{Evidence, Tag};
 
-/// Where Google answers anybody's STUN (`stun.l.google.com:19302`): it stands in the examples of WebRTC,
-/// and half of the applications that call ask there.
-const PUBLIC_STUN: u16 = 19_302;
-
-/// Whether the flow asks a server of STUN that is everybody's.
-fn is_public_stun<T>(flow: &Flow<T>, spoken: Option<Proto>) -> bool {
-    let is_there = |side| flow.port(side) == PUBLIC_STUN;
-    spoken == Some(Proto::STUN) && (is_there(Side::Server) || is_there(Side::Client))
-}
-
 impl Classifier {
     /// Names an application by what other flows taught, by address or by port, where nothing
     /// better is known and nothing forbids it.
@@ -92,7 +82,6 @@ impl Classifier {
                     .or_else(|| {
                         roles::server(flow, is_syn_seen, dissected).map(|side| flow.ip(side))
                     })
-                    .filter(|_| !is_public_stun(flow, names.proto))
                     .and_then(|address| self.set.by_address(address))
                     .filter(|tag| {
                         names.proto.is_none_or(|proto| {

@@ -161,7 +161,9 @@ fn domain(host: &str) -> Option<String> {
         return None;
     }
     let host = host.to_ascii_lowercase();
-    let domain = psl::domain_str(&host).map(str::to_owned);
+    // Of dots alone there is none.
+    let domain = psl::domain_str(&host).filter(|domain| !domain.starts_with('.'));
+    let domain = domain.map(str::to_owned);
     Some(domain.unwrap_or(host))
 }
 

@@ -35,6 +35,8 @@ pub struct Proposer<'a> {
     /// Free ids, in order.
     ids: Vec<u32>,
     taken: BTreeSet<String>,
+    /// Domains that drafts have: the same one may be asked for here and certified there.
+    claimed: BTreeSet<String>,
 }
 
 impl<'a> Proposer<'a> {
@@ -47,6 +49,7 @@ impl<'a> Proposer<'a> {
             set,
             ids,
             taken: BTreeSet::new(),
+            claimed: BTreeSet::new(),
         }
     }
 
@@ -105,6 +108,9 @@ impl<'a> Proposer<'a> {
         rules: String,
         hosts: &[String],
     ) -> Option<Proposal> {
+        if hosts.iter().any(|host| self.claimed.contains(host)) {
+            return None;
+        }
         let slug = self.slug(name)?;
         let title: String = name.chars().filter(|one| !one.is_control()).collect();
         let draft = Draft {
@@ -122,6 +128,7 @@ impl<'a> Proposer<'a> {
         })?;
         self.ids.pop();
         self.taken.insert(slug);
+        self.claimed.extend(hosts.iter().cloned());
         Some(proposal)
     }
 

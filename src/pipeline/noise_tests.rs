@@ -213,6 +213,8 @@ const SOUND: &[&str] = &[
     "-/traceroute by traceroute/payload:probe",
     // Members say three letters, and nothing more before the other has (Hazelcast's public code).
     "-/hazelcast by hazelcast/payload:member",
+    // 03 00 00: who asks for servers says a length and a kind.
+    "-/openttd by openttd/payload:server-info",
 ];
 
 /// The bytes that payload rules fix at the start of a message, with the transport and a port of the

@@ -191,7 +191,8 @@ pub static FIELDS: &[Field<Get>] = &[
     Column::new(
         "unknown",
         Text,
-        "why there is no name: `no-payload`, `no-match`, `mid-stream`, `overload`; \
+        "why there is no name: `no-payload`, `no-match`, `mid-stream`, `overload`, `vpn-like` (no match, \
+         and both sides of a stream are like random bytes from the first on); \
          `unsettled` in an interim record whose flow may still get one",
     )
     .read(|view| view.unknown()),

@@ -45,9 +45,6 @@ pub const CATEGORIES: [(&str, &str); 34] = [
     ("web", "portals, search engines, a group's common hosts"),
 ];
 
-/// That of applications whose machines serve what is others'.
-pub(super) const HOSTING: &str = "cloud";
-
 /// Whether `slug` is one of [`CATEGORIES`].
 pub fn is_known(slug: &str) -> bool {
     CATEGORIES.iter().any(|&(known, _)| known == slug)

@@ -39,19 +39,6 @@ impl DomainTable {
         }
     }
 
-    /// Notes of each name whether rules know names below it that are another's, as `is_same` says of the
-    /// two rules. Called when all are there.
-    pub(super) fn note_others(&mut self, is_same: impl Fn(RuleId, RuleId) -> bool) {
-        self.names.note_others(is_same);
-    }
-
-    /// Whether names below `name`, for which there is a rule, are another application's.
-    pub(super) fn has_others(&self, name: &str) -> bool {
-        let rolled = roll(name.as_bytes());
-        let entry = self.names.entry(rolled, name.as_bytes());
-        entry.is_some_and(|entry| entry.has_others)
-    }
-
     /// Bytes it takes on the heap, about.
     pub(super) fn memory(&self) -> usize {
         self.names.memory() + self.anywhere.memory()
@@ -89,8 +76,6 @@ struct Entry {
     hash: u64,
     start: u32,
     len: u8,
-    /// Names below it are another application's.
-    has_others: bool,
     suffix: Option<RuleId>,
     exact: Option<RuleId>,
 }
@@ -130,7 +115,6 @@ impl NameTable {
                     hash,
                     start,
                     len,
-                    has_others: false,
                     suffix: None,
                     exact: None,
                 })
@@ -148,28 +132,6 @@ impl NameTable {
                 *slot = Some(rule);
                 Ok(())
             }
-        }
-    }
-
-    fn note_others(&mut self, is_same: impl Fn(RuleId, RuleId) -> bool) {
-        let mut with_others: Vec<u64> = Vec::new();
-        for entry in &self.entries {
-            let Some(rule) = entry.exact.or(entry.suffix) else {
-                continue;
-            };
-            let name = text(&self.names, entry);
-            for dot in memchr::memchr_iter(b'.', name) {
-                let above = name.get(dot + 1..).unwrap_or_default();
-                let above = self.entry(roll(above), above);
-                with_others.extend(above.and_then(|above| {
-                    let is_other = above.suffix.is_some_and(|it| !is_same(it, rule));
-                    is_other.then_some(above.hash)
-                }));
-            }
-        }
-        with_others.sort_unstable();
-        for entry in &mut self.entries {
-            entry.has_others = with_others.binary_search(&entry.hash).is_ok();
         }
     }
 

@@ -15,7 +15,7 @@ use super::port::PortTable;
 use super::rule::{Found, RuleKind, Rules};
 use super::source;
 use crate::app::{AppId, Catalog, Proto};
-use crate::dissect::{Facts, Names};
+use crate::dissect::Facts;
 use crate::flow::{Opening, Transport};
 use crate::verdict::{Evidence, RuleId, Tag};
 
@@ -239,42 +239,8 @@ impl SignatureSet {
     fn by_certificate(&self, facts: &Facts) -> Option<Tag> {
         let find = |name: &str| self.by_name(name.strip_prefix("*.").unwrap_or(name));
         let names = &facts.tls.as_deref()?.certificate;
-        match names.common_name.as_deref().and_then(find) {
-            Some(host) if self.is_hosting(&host) => self.by_customers(&host, names),
-            Some(tag) => Some(tag),
-            None => agreed(names.alternative.iter().filter_map(|name| find(name))),
-        }
-    }
-
-    /// Whose service it is that `host`'s machines give out under this certificate: that of the customer
-    /// whose names alone it has, or else the host's own, if none of its names can be a customer's.
-    fn by_customers(&self, host: &Tag, names: &Names) -> Option<Tag> {
-        let all = names.common_name.iter().chain(&names.alternative);
-        let found = all.map(|name| {
-            let below = name.strip_prefix("*.");
-            let name = below.unwrap_or(name);
-            let is_shared = below.is_some() && self.domains.has_others(name);
-            (self.by_name(name), is_shared)
-        });
-        let (mut customer, mut is_shared) = (None, false);
-        for (tag, shared) in found {
-            is_shared |= shared;
-            match (tag, customer) {
-                (Some(tag), _) if tag.app == host.app => {}
-                (Some(tag), None) => customer = Some(tag),
-                (Some(tag), Some(customer)) if tag.app == customer.app => {}
-                _ => return None,
-            }
-        }
-        customer
-            .or(Some(*host))
-            .filter(|tag| tag.app != host.app || !is_shared)
-    }
-
-    /// Whether `tag` names an application that serves what is others'.
-    fn is_hosting(&self, tag: &Tag) -> bool {
-        let app = tag.app.and_then(|app| self.catalog.app(app));
-        app.is_some_and(|app| &*app.category == super::category::HOSTING)
+        let common = names.common_name.as_deref().and_then(find);
+        common.or_else(|| agreed(names.alternative.iter().filter_map(|name| find(name))))
     }
 
     /// The domain rule for the cookies of an answer whose question is not there: a server gives only

@@ -72,7 +72,7 @@ fn streams_of_rtsp_go_where_it_was_set_up() {
             false,
         ),
         ("to another", asked, 2, (2, 7000), (3, 4588), None, false),
-        ("long after", asked, 400, (2, 7000), (1, 4588), None, false),
+        ("long after", asked, 1000, (2, 7000), (1, 4588), None, false),
     ];
     for &(name, lesson, at, from, to, proto, is_acme) in rows {
         let (named, app) = verdict_after(&[lesson], &[udp(at, from, to, JUNK)]);

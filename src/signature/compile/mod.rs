@@ -557,14 +557,11 @@ impl Compiler {
             is_whole.then_some((CallRule { networks, ..rule }, signals))
         });
         let calls = CallTable::new(calls.collect());
-        let (rules, mut domains) = (self.rules.finish(), self.domains);
-        let app = |rule| rules.tag(rule).and_then(|tag| tag.app);
-        domains.note_others(|one, other| app(one) == app(other));
         SignatureSet {
             catalog: self.catalog,
             hash: Hash::default(),
-            rules,
-            domains,
+            rules: self.rules.finish(),
+            domains: self.domains,
             addresses: AddressTable::new(&self.prefixes, &self.owned, self.spoken),
             ports: self.ports,
             payloads: PayloadTable::new(self.tcp, self.udp, self.other),
