@@ -208,7 +208,7 @@ fn idle(trace: &mut Trace) {
             .client(beat)
             .is("tls", "whatsapp", "chat");
     }
-    // The sockets are used by something else after that.
+    // The sockets are used by something else after that: what the client shows there otherwise.
     trace.wait(1_680_000);
     let (opens, reply) = (trace.noise(200), tls_data(trace, 0));
     trace
@@ -217,7 +217,7 @@ fn idle(trace: &mut Trace) {
         .client(&opens)
         .server(&opens[..reply.len()])
         .close()
-        .is("-", "-", "-");
+        .is("-", "youtube", "-");
     quic(
         trace,
         "10.60.0.8:44002",

@@ -395,7 +395,7 @@ fn netease_im(trace: &mut Trace) {
     ]);
     let reply = join([&[0x2c, 0x02, 0x02, 0x00, 0x01, 0x00][..], &trace.noise(39)]);
     trace
-        .tcp("10.17.0.6:3500", "203.0.113.82:8080")
+        .tcp("10.17.0.6:3500", "203.0.113.83:8080")
         .open()
         .client(login)
         .server(reply)

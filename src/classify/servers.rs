@@ -166,7 +166,7 @@ impl Servers {
 impl Shown {
     /// A flow that begins at `now` may be of the same time.
     const fn is_recent(&self, now: u32) -> bool {
-        now.saturating_sub(self.at) <= LIFETIME
+        now.abs_diff(self.at) <= LIFETIME
     }
 
     /// Both of them.

@@ -149,6 +149,8 @@ pub fn draft(named: &Named<'_>, flows: &[PerSide<Beginning>]) -> Option<String> 
     let is_datagram = named.protocol != IpProtocol::TCP;
     let client: Vec<&Beginning> = flows.iter().map(|flow| &flow.client).collect();
     let server: Vec<&Beginning> = flows.iter().map(|flow| &flow.server).collect();
+    let speaks = |side: &[&Beginning]| side.iter().any(|one| !one.messages.is_empty());
+    let both = speaks(&client) && speaks(&server);
     let sides = [("client", client), ("server", server)];
     let patterns = sides.map(|(name, side)| {
         let pattern = pattern(&side, is_datagram);
@@ -162,6 +164,12 @@ pub fn draft(named: &Named<'_>, flows: &[PerSide<Beginning>]) -> Option<String> 
         .max_by_key(|(_, _, pattern)| {
             pattern.bits() + 16 * usize::from(pattern.length.is_some())
         })?;
+    // Of datagrams of one side alone it is not sure which one that is.
+    let direction = if is_datagram && !both {
+        "either"
+    } else {
+        direction
+    };
     file(named, direction, &side, &pattern)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::Example;
+use super::examples::Example;
 use crate::classify::behaviour::model::{Class, Forest};
 
 /// Parts that are kept aside in turn. On the first half of them bounds are chosen, on the other they are

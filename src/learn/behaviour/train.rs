@@ -11,8 +11,8 @@ use smartcore::ensemble::random_forest_classifier::{
 use smartcore::linalg::basic::matrix::DenseMatrix;
 use smartcore::tree::decision_tree_classifier::SplitCriterion;
 
+use super::examples::{Example, Examples};
 use super::held_out::{self, FOLDS};
-use super::{Example, Examples};
 use crate::classify::behaviour::features::COUNT;
 use crate::classify::behaviour::model::{Class, Fault, Forest, Node};
 
