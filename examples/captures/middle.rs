@@ -228,7 +228,7 @@ fn junk(trace: &mut Trace) {
         .is("http", "wechat", "web");
     // More than a few bytes are no junk.
     trace
-        .tcp("10.92.0.1:42005", "192.0.2.111:8443")
+        .tcp("10.92.0.1:42005", "192.0.2.119:8443")
         .open()
         .client([0x5a; 300])
         .client(&get)

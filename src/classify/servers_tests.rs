@@ -115,15 +115,6 @@ fn a_flow_that_shows_nothing_has_the_name_of_those_before_it() {
             "",
         ),
         (
-            "the middle of what was proved at that port",
-            &[
-                tcp(1, A, CHAT, (SYN, 99), b""),
-                tcp(1, A, CHAT, (ACK, 100), PROOF),
-                tcp(2, CHAT, A2, (ACK, 100), JUNK),
-            ],
-            "acme",
-        ),
-        (
             "at another port",
             &[tcp(1, A, CHAT, (ACK, 100), PROOF), middle(2)],
             "",

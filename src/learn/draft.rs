@@ -156,7 +156,7 @@ pub fn draft(named: &Named<'_>, flows: &[PerSide<Beginning>]) -> Option<String> 
         let pattern = pattern(&side, is_datagram);
         (name, side, pattern)
     });
-    let (direction, side, pattern) = patterns
+    let (sender, side, pattern) = patterns
         .into_iter()
         .filter_map(|(name, side, pattern)| Some((name, side, pattern?)))
         // Of two as good, the client's, which comes first.
@@ -168,14 +168,14 @@ pub fn draft(named: &Named<'_>, flows: &[PerSide<Beginning>]) -> Option<String> 
     let direction = if is_datagram && !both {
         "either"
     } else {
-        direction
+        sender
     };
-    file(named, direction, &side, &pattern)
+    file(named, (sender, direction), &side, &pattern)
 }
 
 fn file(
     named: &Named<'_>,
-    direction: &str,
+    (sender, direction): (&str, &str),
     side: &[&Beginning],
     pattern: &Pattern,
 ) -> Option<String> {
@@ -265,7 +265,7 @@ fn file(
         if let Some(port) = ports.first() {
             let _ = writeln!(text, "port = {port}");
         }
-        let _ = writeln!(text, "{direction} = [{}]", messages.join(", "));
+        let _ = writeln!(text, "{sender} = [{}]", messages.join(", "));
         if !matches {
             text.push_str("match = false\n");
         }
