@@ -151,6 +151,10 @@ pub fn draft(named: &Named<'_>, flows: &[PerSide<Beginning>]) -> Option<String> 
     let server: Vec<&Beginning> = flows.iter().map(|flow| &flow.server).collect();
     let speaks = |side: &[&Beginning]| side.iter().any(|one| !one.messages.is_empty());
     let both = speaks(&client) && speaks(&server);
+    // Of datagrams from a port of a service alone it is not known which end that is.
+    if is_datagram && !speaks(&client) {
+        return None;
+    }
     let sides = [("client", client), ("server", server)];
     let patterns = sides.map(|(name, side)| {
         let pattern = pattern(&side, is_datagram);

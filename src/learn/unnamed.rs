@@ -120,8 +120,8 @@ pub(super) fn joined(texts: &[Box<str>]) -> Option<String> {
 /// The first name of a certificate that is a domain.
 fn certified(tls: &Tls) -> Option<String> {
     let names = &tls.certificate;
-    let mut all = names.alternative.iter().chain(&names.common_name);
-    let is_domain = |name: &&Box<str>| name.contains('.') && !name.contains(' ');
-    let name = all.find(is_domain)?;
+    let all = names.alternative.iter().chain(&names.common_name);
+    let mut domains = all.filter(|name| name.contains('.') && !name.contains(' '));
+    let name = domains.next()?;
     Some(name.strip_prefix("*.").unwrap_or(name).to_owned())
 }

@@ -138,12 +138,12 @@ fn text(kind: Kind, seed: u64, number: usize, len: usize) -> Vec<u8> {
         match kind {
             Kind::Words => write!(bytes, "{one} {other} ").unwrap(),
             Kind::Lines => write!(bytes, "{one} {other} {value}\r\n").unwrap(),
-            Kind::Numbers => write!(bytes, "{value}\n").unwrap(),
+            Kind::Numbers => writeln!(bytes, "{value}").unwrap(),
             Kind::Json => write!(bytes, "\"{one}\":{value},\"{other}\":\"{one}\",").unwrap(),
-            Kind::JsonLines => write!(bytes, "{{\"{one}\":{value},\"{other}\":null}}\n").unwrap(),
+            Kind::JsonLines => writeln!(bytes, "{{\"{one}\":{value},\"{other}\":null}}").unwrap(),
             Kind::Xml => write!(bytes, "<{one} at=\"{value}\">{other}</{one}>").unwrap(),
             Kind::KeyValue => write!(bytes, "{one}={value}&{other}={one};").unwrap(),
-            Kind::Csv => write!(bytes, "{one},{value},{other}\n").unwrap(),
+            Kind::Csv => writeln!(bytes, "{one},{value},{other}").unwrap(),
             Kind::Base64 => {
                 const ALPHABET: &[u8] =
                     b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

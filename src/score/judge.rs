@@ -147,7 +147,7 @@ fn judge<'t>(
             outcome => outcome,
         },
     };
-    let bytes = label.bytes.or(seen.map(|flow| flow.bytes));
+    let bytes = label.bytes.or_else(|| seen.map(|flow| flow.bytes));
     Judged {
         flow,
         group: label.group(),

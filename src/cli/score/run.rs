@@ -96,7 +96,7 @@ impl Runner<'_> {
             duplicates: self.input.duplicates(),
             decode: self.settings.decode.clone(),
             flow: self.settings.flow.clone(),
-            learning: self.settings.learning.clone(),
+            learning: self.settings.learning,
             behaviour: self.behaviour.clone(),
             records: true,
             steps: true,

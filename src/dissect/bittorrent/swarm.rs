@@ -309,7 +309,7 @@ mod tests {
                 Some((TrackerConnect, &[], None)),
             ),
             (false, &announce, Some((TrackerAnnounce, &[], Some(6881)))),
-            (false, &announce[..97], None),
+            (false, announce.get(..97).unwrap(), None),
             (false, &answer, Some((TrackerAnswer, &["192.0.2.1:6881"], None))),
             (
                 false,

@@ -200,7 +200,7 @@ impl<'a> Answer<'a> {
         if is_service {
             // The last alias is a target as well: the client asks for its addresses.
             let alias = (owner != HEADER_LEN).then_some((owner, ttl));
-            let services = records.filter(|record| is_service_record(record));
+            let services = records.filter(is_service_record);
             let services = services.filter(|record| {
                 priority(message, record).is_some_and(|priority| priority > 0)
                     && message.get(record.data + 2) != Some(&0)
