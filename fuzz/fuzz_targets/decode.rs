@@ -8,9 +8,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use ottometer::capture::{Envelope, Frame, InterfaceId, LinkType};
-use ottometer::decode::{
-    Config, Datagram, Decoded, Decoder, DropReason, Packet, unknown_link,
-};
+use ottometer::decode::{Config, Datagram, Decoded, Decoder, DropReason, Packet, unknown_link};
 use ottometer::time::Timestamp;
 use ottometer_fuzz::Fields;
 

@@ -13,11 +13,11 @@ use libfuzzer_sys::fuzz_target;
 use ottometer::capture::file::Options;
 use ottometer::capture::inputs::Inputs;
 use ottometer::encode::{self, ENCODERS, Encoder};
-use ottometer::sink::Exporter;
-use ottometer::sink::encoded::Encoded;
 use ottometer::pipeline::{Config, run};
 use ottometer::record::{FlowRecord, Intervals};
 use ottometer::signature::SignatureSet;
+use ottometer::sink::Exporter;
+use ottometer::sink::encoded::Encoded;
 use ottometer::sink::stream::Stream;
 use ottometer::usage::{Closed, Subjects, Summary};
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use libfuzzer_sys::fuzz_target;
 use ottometer::decode::{Address, IpProtocol, Packet, TcpSegment, Vlans};
 use ottometer::flow::{
-    Attachment, Config, EndReason, FlowTable, Opening, PerSide, Scope, Side, Transport, Unplaced,
+    Attachment, Buffers, Config, EndReason, FlowTable, Opening, PerSide, Scope, Side, Transport,
+    Unplaced,
 };
 use ottometer::time::Timestamp;
 use ottometer_fuzz::Fields;
@@ -54,6 +55,7 @@ fuzz_target!(|input: &[u8]| {
         ..Config::default()
     };
     let mut table: FlowTable<Seen> = FlowTable::new(config.clone());
+    let mut buffers = Buffers::default();
     let mut at = Timestamp::new(1_000_000, 0);
     let mut watermark = at;
     let mut number = 0;
@@ -148,7 +150,7 @@ fuzz_target!(|input: &[u8]| {
         if !flow.class.settled {
             let mut seen = std::mem::take(&mut flow.class);
             let wants_more = what & 0x20 == 0;
-            let said = flow.read_opening(&packet, touch.side, &config, |opening| {
+            let said = flow.read_opening(&packet, touch.side, &config, &mut buffers, |opening| {
                 look(&mut seen, opening, &config, touch.side);
                 assert!(!opening.newest().is_empty());
                 wants_more
@@ -156,14 +158,14 @@ fuzz_target!(|input: &[u8]| {
             assert!(said.is_none_or(|said| said == wants_more));
             if said == Some(false) {
                 seen.settled = true;
-                flow.close_opening();
+                flow.close_opening(&mut buffers);
             } else if what & 0xc0 == 0xc0 {
                 if let Some(opening) = flow.last_look() {
                     let latest = opening.latest;
                     look(&mut seen, &opening, &config, latest);
                 }
                 seen.settled = true;
-                flow.close_opening();
+                flow.close_opening(&mut buffers);
             }
             flow.class = seen;
         }

@@ -29,7 +29,7 @@ fuzz_target!(|input: &[u8]| {
             });
             count += usize::from(read.is_some());
         }
-        2 => stun::peers(payload, &mut |_| count += 1),
+        2 => stun::lessons(payload, &mut |_| count += 1),
         3 => sip::media(payload, &mut |_| count += 1),
         _ => count += usize::from(ftp_data::announced(payload).is_some()),
     }
