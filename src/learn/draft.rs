@@ -4,6 +4,7 @@
 //! Few flows show what they have in common with themselves. The draft says so.
 
 use std::fmt::Write as _;
+use std::iter;
 
 use crate::classify::explain::{Kept, Sent};
 use crate::decode::IpProtocol;
@@ -174,13 +175,20 @@ pub fn draft(named: &Named<'_>, flows: &[PerSide<Beginning>]) -> Option<String> 
     } else {
         sender
     };
-    file(named, (sender, direction), &side, &pattern)
+    // The end that sends the first datagram is taken for the client, so the server's need a question.
+    let asked = is_datagram && both && sender == "server";
+    let questions = flows
+        .iter()
+        .filter(|_| asked)
+        .map(|flow| &flow.client)
+        .collect::<Vec<_>>();
+    file(named, (sender, direction), (&side, &questions), &pattern)
 }
 
 fn file(
     named: &Named<'_>,
     (sender, direction): (&str, &str),
-    side: &[&Beginning],
+    (side, questions): (&[&Beginning], &[&Beginning]),
     pattern: &Pattern,
 ) -> Option<String> {
     let Named {
@@ -250,31 +258,43 @@ fn file(
     let _ = writeln!(text, "source = {}", quoted(source));
     // Flows that must match, and one that must not. What the rule does not look at is left out,
     // but for its length.
-    let shown = side.iter().filter(|one| !one.messages.is_empty());
+    let questions = questions.iter().copied().map(Some);
+    let shown = side
+        .iter()
+        .zip(questions.chain(iter::repeat(None)))
+        .filter(|(one, _)| !one.messages.is_empty());
     let must = shown.clone().take(TESTED).map(|one| (one, true));
     let must_not = shown.take(1).map(|one| (one, false));
-    for (one, matches) in must.chain(must_not) {
+    for ((one, question), matches) in must.chain(must_not) {
+        let _ = writeln!(text, "\n[[test]]\nrule = \"{name}-opening\"");
+        if let Some(port) = ports.first() {
+            let _ = writeln!(text, "port = {port}");
+        }
+        if let Some(asked) = question.and_then(|asked| asked.messages.first()) {
+            let _ = writeln!(text, "client = [\"{}\"]", written(&asked.head, asked.len));
+        }
         let messages = one.messages.iter().map(|message| {
             let head: Vec<u8> = match matches {
                 true => message.head.clone(),
                 false => message.head.iter().map(|byte| !byte).collect(),
             };
-            match message.len - head.len() {
-                0 => format!("\"{}\"", hex(head)),
-                rest => format!("\"{} 00*{rest}\"", hex(head)),
-            }
+            format!("\"{}\"", written(&head, message.len))
         });
         let messages: Vec<String> = messages.collect();
-        let _ = writeln!(text, "\n[[test]]\nrule = \"{name}-opening\"");
-        if let Some(port) = ports.first() {
-            let _ = writeln!(text, "port = {port}");
-        }
         let _ = writeln!(text, "{sender} = [{}]", messages.join(", "));
         if !matches {
             text.push_str("match = false\n");
         }
     }
     Some(text)
+}
+
+/// A message of a test: its beginning, and zeros for what no rule looks at.
+fn written(head: &[u8], len: usize) -> String {
+    match len - head.len() {
+        0 => hex(head),
+        rest => format!("{} 00*{rest}", hex(head)),
+    }
 }
 
 /// What the first messages of a side have in common.
@@ -416,7 +436,7 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 impl Sent {
     /// The messages that were kept whole.
     fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let starts = iter::once(0).chain(self.ends.iter().copied());
         starts
             .zip(&self.ends)
             .map_while(|(start, &end)| self.bytes.get(start as usize..end as usize))
