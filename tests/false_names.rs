@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
+use std::sync::Mutex;
 
 use crate::support;
 
@@ -41,8 +42,8 @@ fn rules_hold_on_flows_of_their_own_application() {
         counted.insert(hit.clone(), flows.parse::<usize>().unwrap());
         reasons.insert(hit, (*why).to_owned());
     }
-    let mut found = BTreeMap::<Hit, usize>::new();
-    for capture in support::captures() {
+    let found = Mutex::new(BTreeMap::<Hit, usize>::new());
+    support::each_capture(|capture| {
         let name = capture.file_name().unwrap().to_str().unwrap();
         let text = support::succeed(["explain", capture.to_str().unwrap()]);
         for flow in text.split("\n\n") {
@@ -52,10 +53,11 @@ fn rules_hold_on_flows_of_their_own_application() {
                     capture: name.to_owned(),
                     app,
                 };
-                *found.entry(hit).or_default() += 1;
+                *found.lock().unwrap().entry(hit).or_default() += 1;
             }
         }
-    }
+    });
+    let found = found.into_inner().unwrap();
     if std::env::var_os("OTTOMETER_BLESS").is_some() {
         let mut table = format!("{HEADER}\n");
         for (hit, flows) in &found {

@@ -5,7 +5,10 @@
 //! and the program must agree with that as well.
 
 use std::fmt::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::Value;
 
@@ -16,58 +19,54 @@ const COLUMNS: &str = "proto\tsrc_ip\tsrc_port\tdest_ip\tdest_port\tapp_proto\ta
 #[test]
 fn captures_give_the_expected_flows() {
     let bless = std::env::var_os("OTTOMETER_BLESS").is_some();
-    let mut wrong = Vec::new();
-    for capture in support::captures() {
-        let got = table(&capture);
-        let beside = beside(&capture, "expected");
+    let wrong = Mutex::new(Vec::new());
+    let checked = AtomicUsize::new(0);
+    support::each_capture(|capture| {
+        let got = table(capture);
+        let say = |what: &str, difference: String| {
+            let text = format!("{} {what}:\n{difference}", capture.display());
+            wrong.lock().unwrap().push(text);
+        };
+        let path = beside(capture, "expected");
         if bless {
-            std::fs::write(&beside, &got).unwrap();
-            continue;
+            fs::write(&path, &got).unwrap();
+        } else {
+            let expected = fs::read_to_string(&path)
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            if got != expected {
+                say("is not as expected", difference(&expected, &got));
+            }
         }
-        let expected = std::fs::read_to_string(&beside)
-            .unwrap_or_else(|error| panic!("{}: {error}", beside.display()));
-        if got != expected {
-            wrong.push(format!(
-                "{}:\n{}",
-                capture.display(),
-                difference(&expected, &got)
-            ));
+        let Ok(intent) = fs::read_to_string(beside(capture, "intent")) else {
+            return;
+        };
+        checked.fetch_add(1, Ordering::Relaxed);
+        if let Err(difference) = is_meant(&intent, &got) {
+            say("is not what its builder meant", difference);
         }
-    }
+    });
+    let mut wrong = wrong.into_inner().unwrap();
+    wrong.sort();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let checked = checked.into_inner();
+    assert!(checked > 0, "no capture has an intent beside it");
 }
 
 /// What a builder meant, the program finds: the first eight columns.
-#[test]
-fn built_captures_are_what_their_builder_meant() {
-    let mut wrong = Vec::new();
-    let mut checked = 0;
-    for capture in support::captures() {
-        let Ok(intent) = std::fs::read_to_string(beside(&capture, "intent")) else {
-            continue;
-        };
-        checked += 1;
-        let got = table(&capture);
-        let mut found: Vec<String> = got.lines().skip(1).map(|line| columns(line, 8)).collect();
-        let mut meant: Vec<String> = intent
-            .lines()
-            .filter(|line| {
-                !line.is_empty() && !line.starts_with('#') && !line.starts_with("proto\t")
-            })
-            .map(|line| columns(line, 8))
-            .collect();
-        found.sort();
-        meant.sort();
-        if found != meant {
-            wrong.push(format!(
-                "{}:\n{}",
-                capture.display(),
-                difference(&meant.join("\n"), &found.join("\n"))
-            ));
-        }
+fn is_meant(intent: &str, got: &str) -> Result<(), String> {
+    let is_row =
+        |line: &&str| !line.is_empty() && !line.starts_with('#') && !line.starts_with("proto\t");
+    let flows = |text: &str| {
+        let lines = text.lines().filter(is_row);
+        let mut flows: Vec<String> = lines.map(|line| columns(line, 8)).collect();
+        flows.sort();
+        flows
+    };
+    let (meant, found) = (flows(intent), flows(got));
+    if found == meant {
+        return Ok(());
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(checked > 0, "no capture has an intent beside it");
+    Err(difference(&meant.join("\n"), &found.join("\n")))
 }
 
 /// `pcaps/NAME.expected` for `pcaps/NAME.pcapng.gz`.

@@ -110,15 +110,10 @@ fn who_lets_answers_teach_is_not_told_of_questions() {
 
 #[test]
 fn ordinary_captures_say_nothing() {
-    for capture in support::captures() {
-        if capture
-            .file_stem()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .starts_with("mirror-")
-        {
-            continue;
+    support::each_capture(|capture| {
+        let stem = capture.file_stem().unwrap().to_str().unwrap();
+        if stem.starts_with("mirror-") {
+            return;
         }
         let summary = summary(&[capture.to_str().unwrap().to_owned()], &[]);
         let warnings = &summary["mirror"]["warnings"];
@@ -128,7 +123,7 @@ fn ordinary_captures_say_nothing() {
             "{}: {warnings}",
             capture.display()
         );
-    }
+    });
 }
 
 #[test]
@@ -179,7 +174,7 @@ fn second_copies_are_left_out_and_the_ledger_closes() {
 /// Whatever is left out, all is counted.
 #[test]
 fn the_ledger_closes_with_duplicates_left_out() {
-    for capture in support::captures() {
+    support::each_capture(|capture| {
         let file = capture.to_str().unwrap().to_owned();
         let all = summary(&[file.clone(), file], &["--deduplicate"]);
         let ledger = &all["ledger"];
@@ -191,7 +186,7 @@ fn the_ledger_closes_with_duplicates_left_out() {
         };
         assert_eq!(ledger["wire"]["packets"], sum("packets"));
         assert_eq!(ledger["wire"]["bytes"], sum("bytes"));
-    }
+    });
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn every_summary_has_whole_rows_and_the_same_sums() {
                 .map(|row| row[name].parse::<u64>().unwrap())
                 .sum()
         };
-        for by in BY {
+        support::each(&BY, |&by| {
             for &top in tops {
                 let what = format!("{} --by {by} --top {top:?}", capture.display());
                 let json = rows_of_json(&run(by, "json", top));
@@ -113,7 +113,7 @@ fn every_summary_has_whole_rows_and_the_same_sums() {
                 }
                 assert!(table.contains("closes"), "{what}: {table}");
             }
-        }
+        });
     }
 }
 

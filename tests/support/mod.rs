@@ -8,8 +8,11 @@ pub(crate) mod services;
 mod skips;
 
 use std::ffi::OsStr;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use serde_json::Value;
 
@@ -46,6 +49,27 @@ pub(crate) fn flows(capture: &Path, more: &[&str]) -> Vec<Value> {
 /// The project's root.
 pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Does this with every capture of `pcaps/`, several at once.
+pub(crate) fn each_capture(work: impl Fn(&Path) + Sync) {
+    each(&captures(), |capture| work(capture));
+}
+
+/// Does this with each of them, several at once.
+pub(crate) fn each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let next = AtomicUsize::new(0);
+    let work_through = || {
+        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            work(one);
+        }
+    };
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work_through);
+        }
+    });
 }
 
 /// All captures in `pcaps/`, by name.
