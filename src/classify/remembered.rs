@@ -10,6 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::Named;
+use super::generations::turn;
 use crate::app::Proto;
 use crate::decode::IpProtocol;
 use crate::flow::{EndReason, Flow, FlowKey};
@@ -66,7 +67,7 @@ impl Remembered {
             return;
         }
         if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+            turn(&mut self.young, &mut self.old);
         }
         let entry = Entry {
             named: *named,

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::generations::Generations;
+use super::generations::{Generations, turn};
 use crate::decode::{Packet, TcpSegment};
 use crate::dissect::dns;
 
@@ -96,7 +96,7 @@ impl Streams {
             && direction.segment(sequence, packet.payload, each).is_some()
         {
             if self.young.len() >= self.limit {
-                self.old = std::mem::take(&mut self.young);
+                turn(&mut self.young, &mut self.old);
             }
             self.young.insert(key, direction);
         }
