@@ -164,7 +164,7 @@ pub struct Catalog {
     /// By their slugs, which stand in `apps`.
     app_by_name: HashTable<AppId>,
     protocols: Vec<Box<str>>,
-    protocol_by_name: HashMap<Box<str>, Proto>,
+    protocol_by_name: HashMap<Box<str>, Proto, FixedState>,
 }
 
 impl Default for Catalog {

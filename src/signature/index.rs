@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::condition::{Input, KnownFact};
+use super::condition::{Input, Known, KnownFact};
 use super::needles::{MAX_NEEDLES, Needles, RARE};
 use super::pattern::ByteSet;
 use super::payload::{Contains, PayloadRule};
@@ -57,19 +57,18 @@ pub(super) struct Outline {
 
 impl Outline {
     pub(super) fn of(rule: &PayloadRule) -> Self {
-        let sets = byte_sets(rule);
+        let said = Said::of_rule(rule);
         let mut mask = [0; 8];
         let mut value = [0; 8];
         for (place, (mask, value)) in mask.iter_mut().zip(&mut value).enumerate() {
-            (*mask, *value) = sets.get(&place).map_or((0, 0), |set| set.common());
+            (*mask, *value) = said.bytes.get(&place).map_or((0, 0), |set| set.common());
         }
-        let (min_len, max_len) = length_range(rule);
         Self {
             mask: u64::from_le_bytes(mask),
             value: u64::from_le_bytes(value),
-            min_len,
-            max_len,
-            place: best_place(&sets),
+            min_len: said.min_len,
+            max_len: said.max_len,
+            place: best_place(&said.bytes),
         }
     }
 }
@@ -341,47 +340,119 @@ fn longest_needle(rule: &PayloadRule) -> Option<&Contains> {
     contains.max_by_key(|one| one.needle.len())
 }
 
-/// What a rule says of single bytes, by their offset from the start.
-pub(super) fn byte_sets(rule: &PayloadRule) -> BTreeMap<usize, ByteSet> {
-    let mut sets = BTreeMap::new();
-    let mut narrow = |offset: usize, set: ByteSet| {
-        sets.entry(offset).or_insert(ByteSet::ALL).intersect(set);
+/// What is said of messages.
+#[derive(Debug)]
+struct Said {
+    /// Of single bytes, by their offset from the start.
+    bytes: BTreeMap<usize, ByteSet>,
+    /// The shortest and the longest.
+    min_len: u32,
+    max_len: u32,
+}
+
+impl Said {
+    const NOTHING: Self = Self {
+        bytes: BTreeMap::new(),
+        min_len: 0,
+        max_len: u32::MAX,
     };
-    for at in &rule.matcher.at {
-        if let Ok(start) = usize::try_from(at.offset) {
-            for place in 0..at.pattern.len() {
-                narrow(start + place, at.pattern.set(place));
+
+    fn of_rule(rule: &PayloadRule) -> Self {
+        let mut said = Self::NOTHING;
+        for at in &rule.matcher.at {
+            match usize::try_from(at.offset) {
+                Ok(start) => {
+                    for place in 0..at.pattern.len() {
+                        said.narrow(start + place, at.pattern.set(place));
+                    }
+                }
+                Err(_) => said.min_len = said.min_len.max(at.offset.unsigned_abs()),
+            }
+        }
+        for condition in &rule.matcher.conditions {
+            said.both(Self::of(&condition.known()));
+        }
+        said
+    }
+
+    fn of(known: &Known) -> Self {
+        match known {
+            Known::Nothing => Self::NOTHING,
+            Known::Fact(fact) => Self::of_fact(fact),
+            Known::Both(parts) => {
+                let [one, other] = &**parts;
+                let mut said = Self::of(one);
+                said.both(Self::of(other));
+                said
+            }
+            Known::Either(parts) => {
+                let [one, other] = &**parts;
+                Self::of(one).or(&Self::of(other))
             }
         }
     }
-    for fact in rule
-        .matcher
-        .conditions
-        .iter()
-        .flat_map(|condition| condition.facts())
-    {
-        let KnownFact::Integer {
-            offset,
-            bytes,
-            little,
-            mask,
-            ranges,
-        } = fact
-        else {
-            continue;
-        };
-        let Ok(start) = usize::try_from(offset) else {
-            continue;
-        };
-        for place in 0..bytes {
-            // How far the byte is from the integer's lowest.
-            let shift = 8 * if little { place } else { bytes - 1 - place };
-            if let Some(set) = byte_of_ranges(&ranges, mask, shift, bytes) {
-                narrow(start + usize::from(place), set);
+
+    fn of_fact(fact: &KnownFact) -> Self {
+        let mut said = Self::NOTHING;
+        match *fact {
+            KnownFact::Len(low, high) => {
+                let clamp = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
+                (said.min_len, said.max_len) = (clamp(low), clamp(high));
+            }
+            KnownFact::Integer {
+                offset,
+                bytes,
+                little,
+                mask,
+                ref ranges,
+            } => {
+                let Ok(start) = usize::try_from(offset) else {
+                    return said;
+                };
+                for place in 0..bytes {
+                    // How far the byte is from the integer's lowest.
+                    let shift = 8 * if little { place } else { bytes - 1 - place };
+                    if let Some(set) = byte_of_ranges(ranges, mask, shift, bytes) {
+                        said.narrow(start + usize::from(place), set);
+                    }
+                }
             }
         }
+        said
     }
-    sets
+
+    fn narrow(&mut self, offset: usize, set: ByteSet) {
+        let known = self.bytes.entry(offset).or_insert(ByteSet::ALL);
+        known.intersect(set);
+    }
+
+    /// And so is this.
+    fn both(&mut self, other: Self) {
+        for (offset, set) in other.bytes {
+            self.narrow(offset, set);
+        }
+        self.min_len = self.min_len.max(other.min_len);
+        self.max_len = self.max_len.min(other.max_len);
+    }
+
+    /// Or it is this.
+    fn or(mut self, other: &Self) -> Self {
+        // A byte of which one says nothing may be any, or not be there.
+        self.bytes.retain(|offset, set| {
+            let other = other.bytes.get(offset);
+            other.is_some_and(|&other| {
+                set.add(other);
+                true
+            })
+        });
+        self.min_len = self.min_len.min(other.min_len);
+        self.max_len = self.max_len.max(other.max_len);
+        self
+    }
+
+    fn is_contradictory(&self) -> bool {
+        self.min_len > self.max_len || self.bytes.values().any(|set| set.len() == 0)
+    }
 }
 
 /// What an integer in `ranges` under `mask` says of its byte at `shift`.
@@ -406,27 +477,6 @@ fn byte_of_ranges(ranges: &[(i64, i64)], mask: i64, shift: u8, bytes: u8) -> Opt
     Some(set)
 }
 
-/// What a rule says of the message's length.
-fn length_range(rule: &PayloadRule) -> (u32, u32) {
-    let clamp = |n: i64| u32::try_from(n.max(0)).unwrap_or(u32::MAX);
-    let (mut low, mut high) = (0, u32::MAX);
-    for fact in rule
-        .matcher
-        .conditions
-        .iter()
-        .flat_map(|condition| condition.facts())
-    {
-        if let KnownFact::Len(at_least, at_most) = fact {
-            low = low.max(clamp(at_least));
-            high = high.min(clamp(at_most));
-        }
-    }
-    for at in rule.matcher.at.iter().filter(|at| at.offset < 0) {
-        low = low.max(at.offset.unsigned_abs());
-    }
-    (low, high)
-}
-
 /// The offset to find a rule by: the first byte where it says enough, else the most telling one.
 fn best_place(sets: &BTreeMap<usize, ByteSet>) -> Option<(usize, ByteSet)> {
     let telling = sets.iter().filter(|(_, set)| set.len() <= MAX_CHOICES);
@@ -437,6 +487,5 @@ fn best_place(sets: &BTreeMap<usize, ByteSet>) -> Option<(usize, ByteSet)> {
 
 /// Whether no message at all can satisfy the rule.
 pub(super) fn is_contradictory(rule: &PayloadRule) -> bool {
-    let (low, high) = length_range(rule);
-    low > high || byte_sets(rule).values().any(|set| set.len() == 0)
+    Said::of_rule(rule).is_contradictory()
 }

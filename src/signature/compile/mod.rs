@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use foldhash::fast::FixedState;
 use toml::Spanned;
 
 use super::address::{AddressTable, Prefix};
@@ -95,9 +96,9 @@ pub(super) fn compile_files(
 struct Compiler {
     catalog: Catalog,
     /// Who has an id.
-    ids: HashMap<u32, AppId>,
+    ids: HashMap<u32, AppId, FixedState>,
     /// The path of the file of a slug.
-    slugs: HashMap<String, Cow<'static, str>>,
+    slugs: HashMap<String, Cow<'static, str>, FixedState>,
     rules: Rules,
     domains: DomainTable,
     prefixes: Vec<(Prefix, RuleId)>,
@@ -113,7 +114,7 @@ struct Compiler {
     /// With the services that signal, and the names of the files in whose prefixes relays are.
     calls: Vec<(CallRule, Signals, Vec<String>)>,
     /// The number of the file of a slug.
-    numbers: HashMap<String, u16>,
+    numbers: HashMap<String, u16, FixedState>,
     /// Set when a name of the file found no number.
     exhausted: Option<&'static str>,
 }

@@ -110,32 +110,45 @@ impl MessageProgram {
     }
 
     /// What this condition, standing alone as one of a `where` list, says of single bytes and of
-    /// the length: for the index, so what is not understood is simply not reported.
-    pub(in super::super) fn facts(&self) -> Vec<KnownFact> {
-        let mut facts = Vec::new();
-        let mut rest = &*self.ops;
-        // A chain of `&&` at the top is a jump after each part, and no part holds another jump.
-        loop {
-            let cut = rest
-                .iter()
-                .position(|op| matches!(op, Op::AndThen(_) | Op::OrElse(_)));
-            let (part, after) = match cut {
-                Some(cut) => match (rest.split_at(cut), rest.get(cut)) {
-                    ((part, [_, after @ ..]), Some(Op::AndThen(skip)))
-                        if usize::from(*skip) == after.len() =>
-                    {
-                        (part, Some(after))
-                    }
-                    _ => return facts,
-                },
-                None => (rest, None),
+    /// the length: for the index, so what is not understood is nothing that is known.
+    pub(in super::super) fn known(&self) -> Known {
+        self.known_of(&self.ops)
+    }
+
+    fn known_of(&self, ops: &[Op<Term>]) -> Known {
+        // A chain of `&&` or `||` is a jump to its end after each part but the last.
+        let chain = ops.iter().enumerate().find_map(|(place, op)| {
+            let (skip, is_and) = match *op {
+                Op::AndThen(skip) => (skip, true),
+                Op::OrElse(skip) => (skip, false),
+                _ => return None,
             };
-            facts.extend(self.fact(part));
-            match after {
-                Some(after) => rest = after,
-                None => return facts,
+            (place + 1 + usize::from(skip) == ops.len()).then_some((place, is_and))
+        });
+        let Some((place, is_and)) = chain else {
+            return self.fact(ops).map_or(Known::Nothing, Known::Fact);
+        };
+        let part = |ops: Option<&[Op<Term>]>| self.known_of(ops.unwrap_or_default());
+        let parts = Box::new([part(ops.get(..place)), part(ops.get(place + 1..))]);
+        if is_and {
+            Known::Both(parts)
+        } else {
+            Known::Either(parts)
+        }
+    }
+
+    /// What must be so whatever else is.
+    pub(super) fn facts(&self) -> Vec<KnownFact> {
+        fn collect(known: Known, facts: &mut Vec<KnownFact>) {
+            match known {
+                Known::Fact(fact) => facts.push(fact),
+                Known::Both(parts) => parts.into_iter().for_each(|part| collect(part, facts)),
+                Known::Either(_) | Known::Nothing => {}
             }
         }
+        let mut facts = Vec::new();
+        collect(self.known(), &mut facts);
+        facts
     }
 
     fn fact(&self, part: &[Op<Term>]) -> Option<KnownFact> {
@@ -164,6 +177,27 @@ impl MessageProgram {
             _ => None,
         }?;
         match *part {
+            [
+                Op::Term(Term::LoadAt(Whose::Own, width, offset)),
+                Op::Const(shift),
+                Op::Binary(Binary::ShiftRight),
+                ref compared @ ..,
+            ] if width.bytes <= 4 && matches!(compared, [Op::In(..)] | [_, Op::Compare(_)]) => {
+                let shift = u32::try_from(shift).ok().filter(|&shift| shift < 32)?;
+                // What was shifted out may be anything.
+                let most = i64::from(u32::MAX);
+                let ranges = ranges.into_iter().map(|(low, high)| {
+                    let (low, high) = (low.clamp(0, most), high.clamp(-1, most));
+                    (low << shift, ((high + 1) << shift) - 1)
+                });
+                Some(KnownFact::Integer {
+                    offset,
+                    bytes: width.bytes,
+                    little: width.little,
+                    mask: -1,
+                    ranges: ranges.collect(),
+                })
+            }
             [Op::Term(Term::Len(Whose::Own)), Op::In(..)]
             | [Op::Term(Term::Len(Whose::Own)), _, Op::Compare(_)] => {
                 let low = ranges.iter().map(|&(low, _)| low).min()?;
@@ -255,7 +289,16 @@ impl MessageProgram {
     }
 }
 
-/// A fact a condition states about a message on its own.
+/// What a condition states about a message on its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in super::super) enum Known {
+    Nothing,
+    Fact(KnownFact),
+    Both(Box<[Self; 2]>),
+    Either(Box<[Self; 2]>),
+}
+
+/// A fact about a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum KnownFact {
     /// The length is in this range.

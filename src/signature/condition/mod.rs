@@ -13,7 +13,7 @@ pub(crate) mod program;
 
 pub(crate) use super::glob::Glob;
 pub(crate) use super::syntax::SyntaxError;
-pub(super) use message::{Input, KnownFact, MessageProgram as Program};
+pub(super) use message::{Input, Known, KnownFact, MessageProgram as Program};
 pub(crate) use parse::{Kind, Parser, Vocabulary};
 pub(crate) use program::Read;
 

@@ -198,7 +198,10 @@ fn facts_are_what_must_hold() {
         ("u8(0) & 3 + 1 == 4", vec![]),
         ("(u8(0) & 3) + 1 == 4", vec![]),
         ("u8(0) == 1 || u8(0) == 2", vec![]),
-        ("(u8(0) == 1 || u8(0) == 2) && len == 4", vec![]),
+        (
+            "(u8(0) == 1 || u8(0) == 2) && len == 4",
+            vec![KnownFact::Len(4, 4)],
+        ),
         (
             "len == 4 && (u8(0) == 1 || u8(0) == 2)",
             vec![KnownFact::Len(4, 4)],
@@ -210,6 +213,52 @@ fn facts_are_what_must_hold() {
     for (text, expected) in cases {
         assert_eq!(Program::parse(text).unwrap().facts(), expected, "{text}");
     }
+}
+
+#[test]
+fn one_of_several_is_known_as_such() {
+    let byte = |offset, value| {
+        Known::Fact(KnownFact::Integer {
+            offset,
+            bytes: 1,
+            little: false,
+            mask: -1,
+            ranges: vec![(value, value)],
+        })
+    };
+    let both = |one, other| Known::Both(Box::new([one, other]));
+    let either = |one, other| Known::Either(Box::new([one, other]));
+    let cases = [
+        (
+            "u8(0) == 1 || u8(0) == 2 || u8(1) == 3",
+            either(byte(0, 1), either(byte(0, 2), byte(1, 3))),
+        ),
+        (
+            "u8(0) == 1 && u8(1) == 2 || u8(0) == 3",
+            either(both(byte(0, 1), byte(1, 2)), byte(0, 3)),
+        ),
+        (
+            "u8(0) == 1 || u8(1) == 2 && (u8(0) == 3 || u8(0) == 4)",
+            either(byte(0, 1), both(byte(1, 2), either(byte(0, 3), byte(0, 4)))),
+        ),
+        (
+            "(u8(0) == 1 || u8(0) == 2) && u8(1) == 3",
+            both(either(byte(0, 1), byte(0, 2)), byte(1, 3)),
+        ),
+        (
+            "not (u8(0) == 1 || u8(0) == 2) || u8(1) == 3",
+            either(Known::Nothing, byte(1, 3)),
+        ),
+        ("not (u8(0) == 1 || u8(0) == 2)", Known::Nothing),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(Program::parse(text).unwrap().known(), expected, "{text}");
+    }
+    let shifted = Program::parse("u8(3) >> 4 in [2, 4..5]").unwrap();
+    let Known::Fact(KnownFact::Integer { ranges, .. }) = shifted.known() else {
+        panic!("{:?}", shifted.known());
+    };
+    assert_eq!(ranges, [(0x20, 0x2f), (0x40, 0x5f)]);
 }
 
 #[test]

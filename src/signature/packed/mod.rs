@@ -27,7 +27,11 @@ type File = (&'static str, &'static str, Tree);
 
 /// The files of a packed set, in their order; none from where it is not one.
 pub(super) fn files(packed: &'static [u8]) -> Vec<File> {
-    read_files(Cursor(packed)).unwrap_or_default()
+    let head = Cursor {
+        bytes: packed,
+        text: "",
+    };
+    read_files(head).unwrap_or_default()
 }
 
 fn read_files(mut head: Cursor<'static>) -> Option<Vec<File>> {
@@ -40,23 +44,24 @@ fn read_files(mut head: Cursor<'static>) -> Option<Vec<File>> {
     for (_, _, tree) in &heads {
         trees = trees.checked_add(*tree)?;
     }
-    let (mut trees, mut texts) = (Cursor(head.take(trees)?), head);
+    let (mut trees, mut texts) = (head.inside(trees)?, head);
     let file = |(path, text, tree)| {
         let text = std::str::from_utf8(texts.take(text)?).ok()?;
-        Some((path, text, Tree(trees.take(tree)?)))
+        let bytes = trees.take(tree)?;
+        Some((path, text, Tree(Cursor { bytes, text })))
     };
     heads.into_iter().map(file).collect()
 }
 
 /// What the parser made of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tree(&'static [u8]);
+pub(super) struct Tree(Cursor<'static>);
 
 impl Tree {
     /// The file, without its tests if they are not asked for; `None` where it is not as it should
     /// be: the text says what is wrong.
     pub(super) fn read(self, with_tests: bool) -> Option<SignatureFile> {
-        let mut inside = Cursor(self.0);
+        let mut inside = self.0;
         let entries = Entries {
             left: inside.count()?,
             inside,
@@ -86,20 +91,32 @@ enum Shape<'de> {
 }
 
 /// Bytes yet to be read. What is not there is `None`, and ends the reading.
-#[derive(Clone, Copy, Debug)]
-struct Cursor<'de>(&'de [u8]);
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor<'de> {
+    bytes: &'de [u8],
+    /// The text of the file that they are of.
+    text: &'de str,
+}
 
 impl<'de> Cursor<'de> {
     fn byte(&mut self) -> Option<u8> {
-        let (&byte, rest) = self.0.split_first()?;
-        self.0 = rest;
+        let (&byte, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
         Some(byte)
     }
 
     fn take(&mut self, len: usize) -> Option<&'de [u8]> {
-        let (taken, rest) = self.0.split_at_checked(len)?;
-        self.0 = rest;
+        let (taken, rest) = self.bytes.split_at_checked(len)?;
+        self.bytes = rest;
         Some(taken)
+    }
+
+    /// The next `len` bytes, to be read by themselves.
+    fn inside(&mut self, len: usize) -> Option<Self> {
+        Some(Self {
+            bytes: self.take(len)?,
+            text: self.text,
+        })
     }
 
     fn number(&mut self) -> Option<u64> {
@@ -118,13 +135,14 @@ impl<'de> Cursor<'de> {
         usize::try_from(self.number()?).ok()
     }
 
-    fn bytes(&mut self) -> Option<&'de [u8]> {
+    /// As many bytes as are said first, to be read by themselves.
+    fn within(&mut self) -> Option<Self> {
         let len = self.count()?;
-        self.take(len)
+        self.inside(len)
     }
 
     fn text(&mut self) -> Option<&'de str> {
-        std::str::from_utf8(self.bytes()?).ok()
+        std::str::from_utf8(self.within()?.bytes).ok()
     }
 
     fn place(&mut self) -> Option<Range<usize>> {
@@ -141,18 +159,22 @@ impl<'de> Cursor<'de> {
         let span = self.place()?;
         let shape = match tag {
             tag::TEXT => Shape::Text(self.text()?),
+            tag::QUOTED => {
+                let end = span.end.checked_sub(1)?;
+                Shape::Text(self.text.get(span.start.checked_add(1)?..end)?)
+            }
             tag::INTEGER => {
                 let number = self.number()?;
                 Shape::Integer((number >> 1) as i64 ^ -((number & 1) as i64))
             }
             tag::FLOAT => {
-                let (bytes, rest) = self.0.split_first_chunk()?;
-                self.0 = rest;
+                let (bytes, rest) = self.bytes.split_first_chunk()?;
+                self.bytes = rest;
                 Shape::Float(f64::from_le_bytes(*bytes))
             }
             tag::BOOLEAN => Shape::Boolean(self.byte()? != 0),
-            tag::LIST => Shape::List(Cursor(self.bytes()?)),
-            tag::TABLE => Shape::Table(Cursor(self.bytes()?)),
+            tag::LIST => Shape::List(self.within()?),
+            tag::TABLE => Shape::Table(self.within()?),
             _ => return None,
         };
         Some(Value { span, shape })

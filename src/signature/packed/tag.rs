@@ -17,3 +17,5 @@ pub(super) const BOOLEAN: u8 = 4;
 pub(super) const LIST: u8 = 5;
 /// How many bytes follow, and the inside of the table.
 pub(super) const TABLE: u8 = 6;
+/// Nothing more: it is what stands in the text there, between two quotes.
+pub(super) const QUOTED: u8 = 7;

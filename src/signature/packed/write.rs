@@ -28,28 +28,35 @@ pub(super) fn pack(files: &[(String, String)]) -> Result<Vec<u8>, String> {
 fn tree(text: &str) -> Result<Vec<u8>, String> {
     let document = DeTable::parse(text).map_err(|fault| fault.to_string())?;
     let mut out = Vec::new();
-    table(document.get_ref(), &mut out)?;
+    table(document.get_ref(), text, &mut out)?;
     Ok(out)
 }
 
-fn table(table: &DeTable<'_>, out: &mut Vec<u8>) -> Result<(), String> {
+/// The inside of a table of the file that has this `text`.
+fn table(table: &DeTable<'_>, text: &str, out: &mut Vec<u8>) -> Result<(), String> {
     number(table.len() as u64, out);
     for (key, inside) in table {
         bytes(key.get_ref().as_bytes(), out);
-        value(inside, out)?;
+        value(inside, text, out)?;
     }
     Ok(())
 }
 
-fn value(value: &Spanned<DeValue<'_>>, out: &mut Vec<u8>) -> Result<(), String> {
+fn value(value: &Spanned<DeValue<'_>>, text: &str, out: &mut Vec<u8>) -> Result<(), String> {
+    let span = value.span();
     let mut tagged = |tag| {
         out.push(tag);
-        place(value.span(), out);
+        place(span.clone(), out);
     };
     match value.get_ref() {
-        DeValue::String(text) => {
-            tagged(tag::TEXT);
-            bytes(text.as_bytes(), out);
+        DeValue::String(string) => {
+            let quoted = text.get(span.start + 1..span.end.saturating_sub(1));
+            if quoted == Some(string.as_ref()) {
+                tagged(tag::QUOTED);
+            } else {
+                tagged(tag::TEXT);
+                bytes(string.as_bytes(), out);
+            }
         }
         DeValue::Integer(integer) => {
             tagged(tag::INTEGER);
@@ -75,14 +82,14 @@ fn value(value: &Spanned<DeValue<'_>>, out: &mut Vec<u8>) -> Result<(), String> 
             let mut inside = Vec::new();
             number(values.len() as u64, &mut inside);
             for one in values {
-                self::value(one, &mut inside)?;
+                self::value(one, text, &mut inside)?;
             }
             bytes(&inside, out);
         }
         DeValue::Table(inner) => {
             tagged(tag::TABLE);
             let mut inside = Vec::new();
-            table(inner, &mut inside)?;
+            table(inner, text, &mut inside)?;
             bytes(&inside, out);
         }
     }
