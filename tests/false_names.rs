@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::sync::Mutex;
 
 use crate::support;
 
@@ -42,22 +41,21 @@ fn rules_hold_on_flows_of_their_own_application() {
         counted.insert(hit.clone(), flows.parse::<usize>().unwrap());
         reasons.insert(hit, (*why).to_owned());
     }
-    let found = Mutex::new(BTreeMap::<Hit, usize>::new());
-    support::each_capture(|capture| {
+    let hits = support::each_capture(|capture| {
         let name = capture.file_name().unwrap().to_str().unwrap();
         let text = support::succeed(["explain", capture.to_str().unwrap()]);
-        for flow in text.split("\n\n") {
-            for (rule, app) in foreign(flow) {
-                let hit = Hit {
-                    rule,
-                    capture: name.to_owned(),
-                    app,
-                };
-                *found.lock().unwrap().entry(hit).or_default() += 1;
-            }
-        }
+        let rules = text.split("\n\n").flat_map(foreign);
+        let hits = rules.map(|(rule, app)| Hit {
+            rule,
+            capture: name.to_owned(),
+            app,
+        });
+        hits.collect::<Vec<_>>()
     });
-    let found = found.into_inner().unwrap();
+    let mut found = BTreeMap::<Hit, usize>::new();
+    for hit in hits.into_iter().flatten() {
+        *found.entry(hit).or_default() += 1;
+    }
     if std::env::var_os("OTTOMETER_BLESS").is_some() {
         let mut table = format!("{HEADER}\n");
         for (hit, flows) in &found {

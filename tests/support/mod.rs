@@ -8,7 +8,9 @@ pub(crate) mod services;
 mod skips;
 
 use std::ffi::OsStr;
+use std::iter;
 use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -51,25 +53,30 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Does this with every capture of `pcaps/`, several at once.
-pub(crate) fn each_capture(work: impl Fn(&Path) + Sync) {
-    each(&captures(), |capture| work(capture));
+/// Does this with every capture of `pcaps/`, several at once: what came of each, in their order.
+pub(crate) fn each_capture<R: Send>(work: impl Fn(&Path) -> R + Sync) -> Vec<R> {
+    each(&captures(), |capture| work(capture))
 }
 
-/// Does this with each of them, several at once.
-pub(crate) fn each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+/// Does this with each of them, several at once: what came of each, in their order.
+pub(crate) fn each<T: Sync, R: Send>(all: &[T], work: impl Fn(&T) -> R + Sync) -> Vec<R> {
     let next = AtomicUsize::new(0);
     let work_through = || {
-        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            work(one);
-        }
+        let places = iter::repeat_with(|| next.fetch_add(1, Ordering::Relaxed));
+        let mine = places.map_while(|place| Some((place, work(all.get(place)?))));
+        mine.collect::<Vec<_>>()
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(work_through);
-        }
+    let mut done = thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work_through)).collect();
+        let parts = running.into_iter().map(|one| match one.join() {
+            Ok(part) => part,
+            Err(panic) => resume_unwind(panic),
+        });
+        parts.flatten().collect::<Vec<_>>()
     });
+    done.sort_by_key(|&(place, _)| place);
+    done.into_iter().map(|(_, made)| made).collect()
 }
 
 /// All captures in `pcaps/`, by name.
