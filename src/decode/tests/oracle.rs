@@ -153,6 +153,10 @@ fn assert_same(packet: &Packet<'_>, sliced: &SlicedPacket<'_>) {
     }
 }
 
+fn says_nothing_follows(sliced: &SlicedPacket<'_>) -> bool {
+    matches!(&sliced.net, Some(NetSlice::Ipv6(ip)) if ip.header().payload_length() == 0)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
@@ -192,6 +196,9 @@ proptest! {
             (Decoded::Packet(_), _) => {}
             (Decoded::Fragment, _) => prop_assert!(sliced.is_ip_payload_fragmented()),
             (Decoded::Dropped(DropReason::Malformed), _) if sliced.is_ip_payload_fragmented() => {}
+            // An IPv6 length of zero is for that crate as much as there is, here only where a
+            // network card cuts segments: elsewhere nothing follows.
+            (Decoded::Dropped(DropReason::Malformed), _) if says_nothing_follows(&sliced) => {}
             (other, Some(_)) => prop_assert!(false, "{:?}", other),
             (_, None) => {}
         }
