@@ -42,7 +42,7 @@ impl<K: Hash + Eq, V: Copy> Generations<K, V> {
 
     pub(super) fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.limit && !self.young.contains_key(&key) {
-            turn(&mut self.young, &mut self.old);
+            make_old(&mut self.young, &mut self.old);
         }
         self.young.insert(key, value);
     }
@@ -61,7 +61,7 @@ impl<K: Hash + Eq, V: Copy> Generations<K, V> {
 
 /// Makes the young generation the old one. What the old one took is the young one's room: given back
 /// and asked for again, it would be cleared by the system and grown step by step each time.
-pub(super) fn turn<K, V>(
+pub(super) fn make_old<K, V>(
     young: &mut HashMap<K, V, RandomState>,
     old: &mut HashMap<K, V, RandomState>,
 ) {

@@ -10,7 +10,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::Named;
-use super::generations::turn;
+use super::generations::make_old;
 use crate::app::Proto;
 use crate::decode::IpProtocol;
 use crate::flow::{EndReason, Flow, FlowKey};
@@ -67,7 +67,7 @@ impl Remembered {
             return;
         }
         if self.young.len() >= GENERATION {
-            turn(&mut self.young, &mut self.old);
+            make_old(&mut self.young, &mut self.old);
         }
         let entry = Entry {
             named: *named,

@@ -9,7 +9,7 @@ use std::hash::{BuildHasher, Hash};
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::generations::{Generations, turn};
+use super::generations::{Generations, make_old};
 use crate::decode::{Packet, TcpSegment};
 use crate::dissect::dns;
 
@@ -96,7 +96,7 @@ impl Streams {
             && direction.segment(sequence, packet.payload, each).is_some()
         {
             if self.young.len() >= self.limit {
-                turn(&mut self.young, &mut self.old);
+                make_old(&mut self.young, &mut self.old);
             }
             self.young.insert(key, direction);
         }

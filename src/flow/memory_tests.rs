@@ -166,9 +166,8 @@ fn a_flood_stays_within_its_memory() {
         assert_eq!(table.memory(), counted(&table));
     }
     assert!(cut > 3000, "{cut}");
-    // All but what one opening may take: its buffers grow to twice what they hold.
     assert!(
-        table.memory().0 > limit - (80 << 10),
+        table.memory().0 > limit - (40 << 10),
         "room is used: {:?}",
         table.memory()
     );

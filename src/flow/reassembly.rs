@@ -233,12 +233,8 @@ impl Reassembly {
             self.end();
             return;
         }
-        // Exactly at first: openings are many and short, so room to spare adds up. What has come in
-        // several pieces will come in more, and each time that it moves all of it is copied.
-        match self.bytes.is_empty() {
-            true => self.bytes.reserve_exact(taken.len()),
-            false => self.bytes.reserve(taken.len()),
-        }
+        // Exactly: openings are many and short, so room to spare adds up.
+        self.bytes.reserve_exact(taken.len());
         self.bytes.extend_from_slice(taken);
         self.ends
             .push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));

@@ -4,7 +4,6 @@
 //! Few flows show what they have in common with themselves. The draft says so.
 
 use std::fmt::Write as _;
-use std::iter;
 
 use crate::classify::explain::{Kept, Sent};
 use crate::decode::IpProtocol;
@@ -175,20 +174,20 @@ pub fn draft(named: &Named<'_>, flows: &[PerSide<Beginning>]) -> Option<String> 
     } else {
         sender
     };
-    // The end that sends the first datagram is taken for the client, so the server's need a question.
-    let asked = is_datagram && both && sender == "server";
-    let questions = flows
-        .iter()
-        .filter(|_| asked)
-        .map(|flow| &flow.client)
-        .collect::<Vec<_>>();
+    // The end that sends the first datagram is taken for the client: the server's need a question.
+    let is_answer = is_datagram && both && sender == "server";
+    let question = |flow: &PerSide<Beginning>| {
+        let first = flow.client.messages.first();
+        first.filter(|_| is_answer).cloned()
+    };
+    let questions: Vec<Option<Message>> = flows.iter().map(question).collect();
     file(named, (sender, direction), (&side, &questions), &pattern)
 }
 
 fn file(
     named: &Named<'_>,
     (sender, direction): (&str, &str),
-    (side, questions): (&[&Beginning], &[&Beginning]),
+    (side, questions): (&[&Beginning], &[Option<Message>]),
     pattern: &Pattern,
 ) -> Option<String> {
     let Named {
@@ -258,10 +257,9 @@ fn file(
     let _ = writeln!(text, "source = {}", quoted(source));
     // Flows that must match, and one that must not. What the rule does not look at is left out,
     // but for its length.
-    let questions = questions.iter().copied().map(Some);
     let shown = side
         .iter()
-        .zip(questions.chain(iter::repeat(None)))
+        .zip(questions)
         .filter(|(one, _)| !one.messages.is_empty());
     let must = shown.clone().take(TESTED).map(|one| (one, true));
     let must_not = shown.take(1).map(|one| (one, false));
@@ -270,8 +268,9 @@ fn file(
         if let Some(port) = ports.first() {
             let _ = writeln!(text, "port = {port}");
         }
-        if let Some(asked) = question.and_then(|asked| asked.messages.first()) {
-            let _ = writeln!(text, "client = [\"{}\"]", written(&asked.head, asked.len));
+        if let Some(question) = question {
+            let client = written(&question.head, question.len);
+            let _ = writeln!(text, "client = [\"{client}\"]");
         }
         let messages = one.messages.iter().map(|message| {
             let head: Vec<u8> = match matches {
@@ -436,7 +435,7 @@ fn hex(bytes: impl AsRef<[u8]>) -> String {
 impl Sent {
     /// The messages that were kept whole.
     fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = iter::once(0).chain(self.ends.iter().copied());
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
         starts
             .zip(&self.ends)
             .map_while(|(start, &end)| self.bytes.get(start as usize..end as usize))

@@ -270,10 +270,10 @@ impl MessageProgram {
     /// Roughly how many bits of a random message the condition fixes: for weights and for the
     /// question whether a rule can stand alone.
     pub(in super::super) fn fixed_bits(&self) -> u32 {
-        let known: u32 = self.facts().iter().map(KnownFact::fixed_bits).sum();
+        let facts = self.facts();
+        let known: u32 = facts.iter().map(KnownFact::fixed_bits).sum();
         // Something computed that agrees with something else: a length field, a checksum.
-        let agreement =
-            self.ops.ends_with(&[Op::Compare(Compare::Equal)]) && self.facts().is_empty();
+        let agreement = self.ops.ends_with(&[Op::Compare(Compare::Equal)]) && facts.is_empty();
         let width = self.ops.iter().filter_map(|op| match op {
             Op::Term(Term::LoadAt(_, width, _)) | Op::Term(Term::Load(_, width)) => {
                 Some(u32::from(width.bytes) * 8)
