@@ -113,7 +113,7 @@ impl Run {
         let mut flow = None;
         for packet in packets {
             let located = table.locate(packet);
-            let touch = table.touch(packet, located).unwrap();
+            let touch = table.touch(packet, &located).unwrap();
             ended(&mut table);
             let side = touch.side;
             let entry = table.flow(touch).unwrap();
@@ -124,7 +124,7 @@ impl Run {
         }
         let (at, located) = flow.unwrap();
         let last = packets.last().unwrap();
-        let touch = table.touch(last, located).unwrap();
+        let touch = table.touch(last, &located).unwrap();
         ended(&mut table);
         let flow = table.flow(touch).unwrap();
         if !flow.class.is_settled() {

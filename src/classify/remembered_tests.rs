@@ -84,7 +84,7 @@ impl Run {
             self.classifier.learn(packet);
         }
         let located = self.table.locate(packet);
-        let touch = self.table.touch(packet, located).unwrap();
+        let touch = self.table.touch(packet, &located).unwrap();
         self.take_ended();
         let flow = self.table.flow(touch).unwrap();
         let mut side = touch.side;

@@ -140,7 +140,7 @@ fn verdict(packets: &[Packet<'_>]) -> (Named, u32, Option<String>) {
             classifier.learn(packet);
         }
         let located = table.locate(packet);
-        let touch = table.touch(packet, located).unwrap();
+        let touch = table.touch(packet, &located).unwrap();
         ended(&mut table);
         let flow = table.flow(touch).unwrap();
         if !flow.class.is_settled()
@@ -152,7 +152,7 @@ fn verdict(packets: &[Packet<'_>]) -> (Named, u32, Option<String>) {
     }
     let last = packets.last().unwrap();
     let located = table.locate(last);
-    let touch = table.touch(last, located).unwrap();
+    let touch = table.touch(last, &located).unwrap();
     ended(&mut table);
     let flow = table.flow(touch).unwrap();
     if !flow.class.is_settled() {
@@ -830,7 +830,7 @@ mod half_read {
         ];
         let settled = packets.map(|packet| {
             let located = table.locate(&packet);
-            let touch = table.touch(&packet, located);
+            let touch = table.touch(&packet, &located);
             ended(&mut table);
             let touch = touch.unwrap();
             let flow = table.flow(touch).unwrap();
@@ -883,7 +883,7 @@ impl Run {
             self.classifier.learn(packet);
         }
         let located = self.table.locate(packet);
-        let touch = self.table.touch(packet, located).unwrap();
+        let touch = self.table.touch(packet, &located).unwrap();
         ended(&mut self.table);
         let flow = self.table.flow(touch).unwrap();
         if !flow.class.is_settled() {

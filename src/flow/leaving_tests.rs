@@ -22,7 +22,7 @@ fn table(max_flows: usize) -> Table {
 /// Counts a packet; gives where, and the first frames of flows that had to leave.
 fn touch(table: &mut Table, packet: &Packet<'_>) -> (Result<Touch, Unplaced>, Vec<u64>) {
     let located = table.locate(packet);
-    let touch = table.touch(packet, located);
+    let touch = table.touch(packet, &located);
     let left = ended(table).into_iter().map(|(number, reason)| {
         assert!(matches!(reason, EndReason::Evicted | EndReason::Reset));
         number
@@ -47,7 +47,7 @@ fn stands(table: &mut Table, at: u64, port: u16, settled: bool) {
 }
 
 fn is_held(table: &Table, packet: &Packet<'_>) -> bool {
-    table.find(&table.locate(packet).0).is_some()
+    table.find(&table.locate(packet).key).is_some()
 }
 
 #[test]

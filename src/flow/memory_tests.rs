@@ -52,7 +52,7 @@ fn inspect(
 ) -> Vec<(u64, bool)> {
     let config = table.config().clone();
     let located = table.locate(packet);
-    let touch = table.touch(packet, located);
+    let touch = table.touch(packet, &located);
     ended(table);
     let Ok(touch) = touch else {
         return Vec::new();
@@ -117,7 +117,7 @@ fn the_opening_that_began_first_ends_first() {
     for flow in [4, 9] {
         let packet = packet(flow);
         let located = table.locate(&packet);
-        table.touch(&packet, located).unwrap();
+        table.touch(&packet, &located).unwrap();
     }
     expired(&mut table, 1000);
     assert_eq!((table.memory(), counted(&table)), ((0, 0), (0, 0)));
@@ -215,7 +215,7 @@ fn a_table_takes_no_more_than_it_says() {
             let port = u16::try_from(1 + flow).unwrap();
             let packet = udp(1, (1, port), B, b"");
             let located = table.locate(&packet);
-            table.touch(&packet, located).unwrap();
+            table.touch(&packet, &located).unwrap();
             ended(&mut table);
         }
         let slots: usize = table.chunks.iter().map(Vec::capacity).sum();

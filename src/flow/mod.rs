@@ -30,4 +30,4 @@ pub use counters::Counters;
 pub use key::{End, FlowKey, Scope};
 pub use opening::{Opening, PerSide, Side, Stream, Transport};
 pub use sequence::Sequence;
-pub use table::{FlowTable, Slot, Touch, Unplaced};
+pub use table::{FlowTable, Located, Slot, Touch, Unplaced};

@@ -37,6 +37,18 @@ impl Touch {
     }
 }
 
+/// Where a packet's flow is to be looked for, and who sent the packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Located {
+    /// Identifies the flow.
+    pub key: FlowKey,
+    /// The sender.
+    pub end: End,
+    hash: u64,
+    /// The flow most likely has this place, if it still is the one that was seen there.
+    near: Option<Reminder>,
+}
+
 /// Why a packet has no place in a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unplaced {
@@ -169,25 +181,44 @@ impl<T: Attachment> FlowTable<T> {
         self.least_idle = self.config.least_idle();
     }
 
-    /// The key, its hash and the sending end of `packet`, to be computed for a batch ahead.
+    /// Where the flow of `packet` is to be looked for, to be computed for a batch ahead.
     #[inline(always)]
-    pub fn locate(&self, packet: &Packet<'_>) -> (FlowKey, End, u64) {
+    pub fn locate(&self, packet: &Packet<'_>) -> Located {
         let (key, end) = FlowKey::of(packet, self.config.scope);
-        (key, end, key.hash_with(&self.state))
+        Located {
+            key,
+            end,
+            hash: key.hash_with(&self.state),
+            near: None,
+        }
     }
 
-    /// Loads the table lines of a key about to be used, so that many loads overlap. What it returns
-    /// means nothing.
+    /// Loads what the packets of a batch need of the table, and notes where their flows seem to be.
+    ///
+    /// In two rounds, of which the second asks for what the first has found: within a round no load
+    /// waits for another.
     #[inline]
-    pub fn warm(&self, hash: u64) -> u64 {
-        let mut read = 0;
-        self.index.find(hash, |&slot| {
-            flow_at(&self.chunks, slot).is_some_and(|flow| {
-                read ^= flow.warm();
+    pub fn look_ahead(&self, batch: &mut [Option<Located>]) {
+        for located in batch.iter_mut().flatten() {
+            // Entries with this part of the hash are of other keys seldom enough.
+            self.index.find(located.hash, |&slot| {
+                located.near = Some(Reminder {
+                    slot,
+                    generation: 0,
+                });
                 true
-            })
-        });
-        read
+            });
+        }
+        let mut loaded = 0;
+        for located in batch.iter_mut().flatten() {
+            if let Some(near) = &mut located.near
+                && let Some(flow) = flow_at(&self.chunks, near.slot)
+            {
+                near.generation = flow.generation;
+                loaded ^= flow.warm();
+            }
+        }
+        std::hint::black_box(loaded);
     }
 
     /// Finds or makes the flow of `packet` and counts the packet in it. A packet that has no place is
@@ -203,23 +234,28 @@ impl<T: Attachment> FlowTable<T> {
     pub fn touch(
         &mut self,
         packet: &Packet<'_>,
-        located: (FlowKey, End, u64),
+        located: &Located,
     ) -> Result<Touch, Unplaced> {
-        let (key, end, hash) = &located;
         let chunks = &self.chunks;
-        let found = self
-            .index
-            .find(*hash, |&slot| {
-                flow_at(chunks, slot).is_some_and(|flow| flow.key == *key)
-            })
-            .copied();
+        let has_key = |flow: &Flow<T>| flow.key == located.key;
+        let is_there = |near: &Reminder| {
+            flow_at(chunks, near.slot)
+                .is_some_and(|flow| flow.generation == near.generation && has_key(flow))
+        };
+        let found = match located.near.filter(is_there) {
+            Some(near) => Some(near.slot),
+            None => {
+                let is_it = |&slot: &u32| flow_at(chunks, slot).is_some_and(has_key);
+                self.index.find(located.hash, is_it).copied()
+            }
+        };
         // Most packets come so soon that how long their flow lasts need not be asked.
         if let Some(slot) = found
             && let Some(flow) = flow_at(chunks, slot)
             && packet.at.0.saturating_sub(flow.last.0) <= self.least_idle
             && flow.surely_goes_on(packet)
         {
-            return Ok(self.go_on(slot, packet, *end));
+            return Ok(self.go_on(slot, packet, located.end));
         }
         self.touch_with_care(packet, located, found)
     }
@@ -229,7 +265,7 @@ impl<T: Attachment> FlowTable<T> {
     fn touch_with_care(
         &mut self,
         packet: &Packet<'_>,
-        (key, end, hash): (FlowKey, End, u64),
+        &Located { key, end, hash, .. }: &Located,
         found: Option<u32>,
     ) -> Result<Touch, Unplaced> {
         debug_assert!(

@@ -29,7 +29,7 @@ fn table(max_flows: usize) -> Table {
 /// Counts a packet; gives where, and the flows that ended: their first frame's number and why.
 fn touch(table: &mut Table, packet: &Packet<'_>) -> (Option<Touch>, Vec<(u64, EndReason)>) {
     let located = table.locate(packet);
-    let touch = table.touch(packet, located);
+    let touch = table.touch(packet, &located);
     (touch.ok(), ended(table))
 }
 

@@ -53,7 +53,7 @@ fn run(segments: &[Segment]) -> Vec<(u64, EndReason)> {
     for (at, &segment) in (1..).zip(segments) {
         let packet = packet(at, segment);
         let located = table.locate(&packet);
-        let _ = table.touch(&packet, located);
+        let _ = table.touch(&packet, &located);
         take(&mut table, &mut flows);
     }
     table.finish(EndReason::EndOfInput);
@@ -538,7 +538,7 @@ fn a_new_connection_has_its_own_client_and_beginning() {
     for (at, &segment) in (1..).zip(&back) {
         let packet = packet(at, segment);
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located);
+        let touch = table.touch(&packet, &located);
         ended(&mut table);
         let Ok(touch) = touch else {
             continue;
@@ -560,7 +560,7 @@ fn a_new_connection_has_its_own_client_and_beginning() {
         );
     }
     assert_eq!(shown.last(), Some(&(443, 50, false)));
-    let flow = table.find(&table.locate(&packet(1, back[0])).0).unwrap();
+    let flow = table.find(&table.locate(&packet(1, back[0])).key).unwrap();
     assert_eq!(
         (flow.ip(Side::Client), flow.first_number),
         ([10, 0, 0, 2].into(), 6)
@@ -582,7 +582,7 @@ fn what_an_opening_has_shown_stays() {
     ] {
         let packet = packet(1, segment);
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located);
+        let touch = table.touch(&packet, &located);
         ended(&mut table);
         let Ok(touch) = touch else {
             continue;
@@ -628,7 +628,7 @@ fn what_is_held_back_is_bounded() {
                 number => crate::flow::samples::acknowledging(packet, number),
             };
             let located = table.locate(&packet);
-            let touch = table.touch(&packet, located);
+            let touch = table.touch(&packet, &located);
             ended(&mut table);
             match touch {
                 Ok(_) => {}
@@ -676,7 +676,7 @@ proptest! {
             }
             sent += 1;
             let located = table.locate(&packet);
-            let touch = table.touch(&packet, located);
+            let touch = table.touch(&packet, &located);
             total(&mut table);
             match touch {
                 Err(Unplaced::Full) => refused += 1,

@@ -165,7 +165,7 @@ impl Run<'_> {
             self.classifier.learn(packet);
         }
         let located = self.table.locate(packet);
-        let touch = self.table.touch(packet, located);
+        let touch = self.table.touch(packet, &located);
         // Of flows that end before the last one nothing is asked.
         while self.table.next_ended().is_some() {}
         let Ok(touch) = touch else { return };

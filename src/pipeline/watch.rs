@@ -324,7 +324,7 @@ mod tests {
             ..crate::flow::samples::udp(1, (1, number), (2, 53), b"x")
         };
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located);
+        let touch = table.touch(&packet, &located);
         table.flow(touch.unwrap()).unwrap()
     }
 }

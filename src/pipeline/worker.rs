@@ -8,7 +8,7 @@ use crate::classify::names::Answers;
 use crate::classify::{Classification, Classifier, UnknownReason, Verdict};
 use crate::decode::{Aside, Datagram, Decoded, Decoder, Packet, Placed};
 use crate::flow::{
-    self, Attachment, End, EndReason, Flow, FlowKey, FlowTable, Sequence, Side, Touch, Unplaced,
+    self, Attachment, End, EndReason, Flow, FlowTable, Located, Sequence, Side, Touch, Unplaced,
 };
 use crate::record::FlowRecord;
 use crate::signature::SignatureSet;
@@ -99,9 +99,6 @@ impl Teacher for () {
 
     fn teach(&mut self, _: Timestamp, _: &mut Worker) {}
 }
-
-/// The key of a packet, who sent it, and the key's hash.
-type Located = (FlowKey, End, u64);
 
 /// Packets that are run together, and their places: made once for a block, as they are large.
 #[derive(Debug, Default)]
@@ -514,13 +511,9 @@ impl Worker {
     #[inline(always)]
     fn run_batch(&mut self, batch: &mut Batch<'_>) {
         let count = std::mem::take(&mut batch.count);
-        let places = batch.places.get(..count).unwrap_or_default();
-        let known = places
-            .iter()
-            .flatten()
-            .fold(0, |known, (_, _, hash)| known ^ self.flows.warm(*hash));
-        std::hint::black_box(known);
-        let packets = batch.packets.iter().zip(places).zip(&batch.interfaces);
+        let places = batch.places.get_mut(..count).unwrap_or_default();
+        self.flows.look_ahead(places);
+        let packets = batch.packets.iter().zip(&*places).zip(&batch.interfaces);
         for ((packet, place), interface) in packets {
             if let (Some(packet), Some(place)) = (packet, place) {
                 self.on_packet(packet, place, *interface);
@@ -535,7 +528,7 @@ impl Worker {
             // Other workers read them too; here they are counted.
             self.handler.health.count(Fault::DnsUnasked, read, unasked);
         }
-        let touch = match self.flows.touch(packet, *located) {
+        let touch = match self.flows.touch(packet, located) {
             Ok(touch) => touch,
             Err(reason) => return self.unplaced(packet, interface, reason),
         };
@@ -547,7 +540,7 @@ impl Worker {
             marks.packet(flow.first_number, packet.number);
         }
         let Some(cell) = flow.class.cell else {
-            return self.inspect(packet, touch, located.1, interface);
+            return self.inspect(packet, touch, located.end, interface);
         };
         if !flow.class.seen.knows(touch.side) {
             flow.class.seen.packet(packet, touch.side, interface);
@@ -557,7 +550,7 @@ impl Worker {
             .usage
             .follow(flow, touch.slot(), (packet, touch.side));
         if flow.class.due.may_be(packet.at) {
-            handler.attend(flow, packet, located.1);
+            handler.attend(flow, packet, located.end);
         }
     }
 
