@@ -66,6 +66,10 @@ pub(super) struct Inspection {
     pub(super) is_claim: bool,
     /// What rules said, the first [`MAX_TAGS`].
     pub(super) tags: Vec<Tag>,
+    /// What a dissector read has changed since [`Inspection::weigh`].
+    pub(super) is_unweighed: bool,
+    /// Bytes that it takes, as weighed last.
+    weight: usize,
     /// Bytes of each side at the last look.
     pub(super) looked_at: PerSide<usize>,
     /// Where the owner says that another protocol begins.
@@ -103,9 +107,7 @@ impl Seen {
 impl Inner {
     /// Bytes it takes, itself included, about.
     pub(super) fn memory(&self) -> usize {
-        size_of::<Self>() - size_of::<Inspection>()
-            + self.inspection.memory()
-            + self.facts.as_deref().map_or(0, Facts::memory)
+        size_of::<Self>() - size_of::<Inspection>() + self.inspection.memory()
     }
 }
 
@@ -114,11 +116,23 @@ impl Inspection {
     pub(super) const SPARE: usize =
         size_of::<Self>() + MAX_TAGS.next_power_of_two() * size_of::<Tag>();
 
-    /// Bytes it takes, about.
+    /// Bytes it takes, and what was read at all levels as weighed last, about.
     pub(super) fn memory(&self) -> usize {
         size_of::<Self>()
+            + self.weight
             + self.tags.capacity() * size_of::<Tag>()
             + self.inner.as_deref().map_or(0, Inner::memory)
+    }
+
+    /// Weighs what dissectors have read: `facts` and what is inside. Each is weighed once a change, as
+    /// there are many fields.
+    pub(super) fn weigh(&mut self, facts: Option<&Facts>) {
+        if std::mem::take(&mut self.is_unweighed) {
+            self.weight = facts.map_or(0, Facts::memory);
+        }
+        if let Some(inner) = self.inner.as_deref_mut() {
+            inner.inspection.weigh(inner.facts.as_deref());
+        }
     }
 
     /// Makes it that of a flow of which nothing has been read.
@@ -158,6 +172,7 @@ impl Inspection {
 
     /// The dissector at `place` says for sure that it is its protocol.
     pub(super) fn claim(&mut self, place: u8, outcome: Outcome) {
+        self.is_unweighed = true;
         self.owner = Some(place);
         self.done = outcome == Outcome::Done;
         self.up_to_date = None;
@@ -204,6 +219,7 @@ impl Inspection {
                 // A rule that knows an application may know how it is answered.
                 self.tags.retain(|tag| tag.app.is_some());
                 *facts = None;
+                self.is_unweighed = true;
                 sure
             }
         }

@@ -36,9 +36,24 @@ pub const LADDER: &[(Evidence, Settles)] = &[
     (Evidence::Behaviour, Settles::AtEnd),
 ];
 
-/// A condition under which weak evidence may not name an application: (names so far, the flow
-/// showed a server name).
-pub type Veto = fn(&Named, bool) -> bool;
+/// A condition under which weak evidence may not name an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Veto {
+    /// The flow showed a server's name itself, or what is spoken is never an application's.
+    OwnName,
+    /// What is spoken was recognised.
+    Recognised,
+}
+
+impl Veto {
+    /// Whether it holds for a flow of these names so far, which `has_name` of a server.
+    pub fn holds(self, names: &Named, has_name: bool) -> bool {
+        match self {
+            Self::OwnName => has_name || never_an_application(names),
+            Self::Recognised => names.proto.is_some(),
+        }
+    }
+}
 
 /// What is asked of a flow whose own payload names no application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,32 +95,18 @@ impl Source {
 /// It is asked once, when a flow settles without an application.
 pub const WEAK: &[(Source, Veto)] = &[
     // Media belongs to its call whatever it looks like.
-    (Source::Call, |names, has_name| {
-        has_name || never_an_application(names)
-    }),
+    (Source::Call, Veto::OwnName),
     // A name in the flow itself that no rule knows says more than a name asked for earlier.
-    (Source::Dns, |names, has_name| {
-        has_name || never_an_application(names)
-    }),
-    (Source::Server, |names, has_name| {
-        has_name || never_an_application(names)
-    }),
+    (Source::Dns, Veto::OwnName),
+    (Source::Server, Veto::OwnName),
     // Of those who share the address.
-    (Source::Relay, |names, has_name| {
-        has_name || never_an_application(names)
-    }),
-    (Source::Address, |names, has_name| {
-        has_name || never_an_application(names)
-    }),
-    (Source::CallPort, |names, has_name| {
-        has_name || never_an_application(names)
-    }),
+    (Source::Relay, Veto::OwnName),
+    (Source::Address, Veto::OwnName),
+    (Source::CallPort, Veto::OwnName),
     // A port never speaks against a recognised protocol.
-    (Source::Port, |names, _| names.proto.is_some()),
+    (Source::Port, Veto::Recognised),
     // Only where nothing but an encrypted hello was shown, see [`super::behaviour::shows_hello_only`].
-    (Source::Behaviour, |names, has_name| {
-        has_name || never_an_application(names)
-    }),
+    (Source::Behaviour, Veto::OwnName),
 ];
 
 /// Protocols whose flows are infrastructure: their volume is never an application's.
@@ -435,17 +436,17 @@ mod tests {
             proto: Some(Proto::TLS),
             ..Named::default()
         };
-        for &(source, vetoed) in WEAK {
+        for &(source, veto) in WEAK {
             assert!(
-                vetoed(&dns, false),
+                veto.holds(&dns, false),
                 "{source:?}: dns is never an application's volume"
             );
             if source != Source::Port {
                 assert!(
-                    vetoed(&tls, true),
+                    veto.holds(&tls, true),
                     "{source:?}: the flow has a name of its own"
                 );
-                assert!(!vetoed(&tls, false), "{source:?}");
+                assert!(!veto.holds(&tls, false), "{source:?}");
             }
         }
         assert!(WEAK.is_sorted_by_key(|(source, _)| source.evidence()));

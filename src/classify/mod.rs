@@ -161,17 +161,17 @@ impl Classification {
 
     /// Bytes of all that hangs on it, about.
     pub fn memory(&self) -> usize {
-        let pending = match &self.verdict {
+        let facts = || self.facts.as_deref().map_or(0, Facts::memory);
+        let read = match &self.verdict {
             Verdict::Pending(pending) => {
+                let waiting = pending.waiting.as_ref().map_or(0, |_| size_of::<Named>());
+                // An inspection knows what it has read.
                 let inspection = pending.inspection.as_deref();
-                inspection.map_or(0, Inspection::memory)
-                    + pending.waiting.as_ref().map_or(0, |_| size_of::<Named>())
+                waiting + inspection.map_or_else(facts, Inspection::memory)
             }
-            Verdict::Settled { .. } => 0,
+            Verdict::Settled { .. } => facts(),
         };
-        self.facts.as_deref().map_or(0, Facts::memory)
-            + pending
-            + self.steps.as_deref().map_or(0, Trace::memory)
+        read + self.steps.as_deref().map_or(0, Trace::memory)
             + self.first_packets.as_ref().map_or(0, |_| Sequence::MEMORY)
     }
 
@@ -426,6 +426,8 @@ impl Classifier {
         self.openings = openings;
         if settled_by.is_some() {
             merge(&mut facts, &mut inspection);
+        } else {
+            inspection.weigh(facts.as_deref());
         }
         let exhausted = more != Some(false) && flow.payload_packets() >= config.opening_packets;
         let swapped = inspection.is_swapped(facts.as_deref());

@@ -54,13 +54,13 @@ impl Classifier {
         if names.app.is_none() && !has_name {
             self.add_told(flow, names, at);
         }
-        for &(source, vetoed) in ladder::WEAK {
+        for &(source, veto) in ladder::WEAK {
             let evidence = source.evidence();
             // An outer name stands until something better is known.
             let is_placeholder = names.evidence == Some(Evidence::OuterName)
                 && (evidence < Evidence::OuterName || source == Source::Behaviour);
             let is_named = names.app.is_some() && !is_placeholder;
-            if is_named || vetoed(names, has_name) {
+            if is_named || veto.holds(names, has_name) {
                 continue;
             }
             if source == Source::Behaviour {

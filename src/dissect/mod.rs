@@ -78,17 +78,18 @@ use crate::flow::Transport;
 
 use self::dissector::{Trait, bits, row, strong};
 
-/// All dissectors, in the order they are asked: those with the strongest check first.
+/// All dissectors, in the order they are asked: those with the strongest check first, of these what
+/// most flows are.
 pub const DISSECTORS: &[Dissector] = &[
-    row("proxy", Over::TcpAndUdp, proxy::dissect).wrapping(),
-    row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
-    row("whatsapp", Over::Tcp, whatsapp::dissect),
-    row("mmtls", Over::Tcp, mmtls::dissect),
     strong("tls", Over::Tcp, tls::dissect),
     row("dtls", Over::Udp, dtls::dissect),
     row("quic", Over::Udp, quic::dissect),
     strong("http2", Over::Tcp, http2::dissect),
     strong("http", Over::Tcp, http::dissect).wrapping(),
+    row("proxy", Over::TcpAndUdp, proxy::dissect).wrapping(),
+    row("dnscrypt", Over::TcpAndUdp, dnscrypt::dissect),
+    row("whatsapp", Over::Tcp, whatsapp::dissect),
+    row("mmtls", Over::Tcp, mmtls::dissect),
     row("telegram", Over::Tcp, telegram::dissect),
     strong("ssh", Over::Tcp, ssh::dissect),
     row("smtp", Over::Tcp, smtp::dissect).wrapping(),

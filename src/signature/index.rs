@@ -12,7 +12,7 @@ use hashbrown::HashMap;
 use super::condition::{Input, Known, KnownFact};
 use super::needles::{MAX_NEEDLES, Needles, RARE};
 use super::pattern::ByteSet;
-use super::payload::{Contains, PayloadRule};
+use super::payload::{Contains, Matcher, PayloadRule};
 use crate::flow::Opening;
 use crate::verdict::Evidence;
 
@@ -45,7 +45,7 @@ pub(super) struct Entry {
 }
 
 /// What a rule says of all messages it can hold for: worked out once for its entries.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Outline {
     mask: u64,
     value: u64,
@@ -53,11 +53,13 @@ pub(super) struct Outline {
     max_len: u32,
     /// What to find the rule by.
     place: Option<(usize, ByteSet)>,
+    /// No message at all can satisfy it.
+    pub(super) is_contradictory: bool,
 }
 
 impl Outline {
-    pub(super) fn of(rule: &PayloadRule) -> Self {
-        let said = Said::of_rule(rule);
+    pub(super) fn of(matcher: &Matcher) -> Self {
+        let said = Said::of_matcher(matcher);
         let mut mask = [0; 8];
         let mut value = [0; 8];
         for (place, (mask, value)) in mask.iter_mut().zip(&mut value).enumerate() {
@@ -69,6 +71,7 @@ impl Outline {
             min_len: said.min_len,
             max_len: said.max_len,
             place: best_place(&said.bytes),
+            is_contradictory: said.is_contradictory(),
         }
     }
 }
@@ -357,9 +360,9 @@ impl Said {
         max_len: u32::MAX,
     };
 
-    fn of_rule(rule: &PayloadRule) -> Self {
+    fn of_matcher(matcher: &Matcher) -> Self {
         let mut said = Self::NOTHING;
-        for at in &rule.matcher.at {
+        for at in &matcher.at {
             match usize::try_from(at.offset) {
                 Ok(start) => {
                     for place in 0..at.pattern.len() {
@@ -369,7 +372,7 @@ impl Said {
                 Err(_) => said.min_len = said.min_len.max(at.offset.unsigned_abs()),
             }
         }
-        for condition in &rule.matcher.conditions {
+        for condition in &matcher.conditions {
             said.both(Self::of(&condition.known()));
         }
         said
@@ -483,9 +486,4 @@ fn best_place(sets: &BTreeMap<usize, ByteSet>) -> Option<(usize, ByteSet)> {
     let at_start = telling.clone().find(|(offset, _)| **offset == 0);
     let best = at_start.or_else(|| telling.min_by_key(|(offset, set)| (set.len() > 4, **offset)));
     best.map(|(&offset, &set)| (offset, set))
-}
-
-/// Whether no message at all can satisfy the rule.
-pub(super) fn is_contradictory(rule: &PayloadRule) -> bool {
-    Said::of_rule(rule).is_contradictory()
 }

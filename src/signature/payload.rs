@@ -27,6 +27,9 @@ pub(super) struct PayloadTable {
     other: TransportRules,
 }
 
+/// Rules, and what each says of all messages it can hold for.
+pub(super) type Outlined = Vec<(PayloadRule, Outline)>;
+
 /// The rules of one transport.
 #[derive(Debug, Default)]
 struct TransportRules {
@@ -54,11 +57,7 @@ impl PayloadTable {
     }
 
     /// A table of rules for TCP, for UDP and for everything else.
-    pub(super) fn new(
-        tcp: Vec<PayloadRule>,
-        udp: Vec<PayloadRule>,
-        other: Vec<PayloadRule>,
-    ) -> Self {
+    pub(super) fn new(tcp: Outlined, udp: Outlined, other: Outlined) -> Self {
         Self {
             tcp: TransportRules::new(tcp, true),
             udp: TransportRules::new(udp, false),
@@ -137,14 +136,14 @@ impl TransportRules {
             + waiting * size_of::<Entry>()
     }
 
-    fn new(rules: Vec<PayloadRule>, is_stream: bool) -> Self {
+    fn new(rules: Outlined, is_stream: bool) -> Self {
+        let (rules, outlines): (Vec<_>, Vec<_>) = rules.into_iter().unzip();
         let mut first = PerSide::<Vec<Entry>>::default();
         let mut any = PerSide::<Vec<Entry>>::default();
         let mut first_waiting = PerSide::<Vec<Entry>>::default();
         let mut any_waiting = PerSide::<Vec<Entry>>::default();
         let mut middle = PerSide::<Vec<Entry>>::default();
         let mut middle_waiting = PerSide::<Vec<Entry>>::default();
-        let outlines: Vec<_> = rules.iter().map(Outline::of).collect();
         for (number, (rule, outline)) in (0..).zip(rules.iter().zip(&outlines)) {
             // Of a datagram nothing comes later; what the side has sent in all does.
             let grows = rule.reach() == usize::MAX;

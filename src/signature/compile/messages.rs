@@ -12,7 +12,7 @@ use crate::signature::file::{
     self, AtTable, ContainsTable, DirectionName, MessageName, OneOrMany, TransportName,
 };
 use crate::signature::flow::{FlowRule, Transports, parse_packet};
-use crate::signature::index::is_contradictory;
+use crate::signature::index::Outline;
 use crate::signature::pattern::{HexPattern, MAX_PATTERN};
 use crate::signature::payload::{At, Contains, Direction, Matcher, Messages, PayloadRule};
 use crate::signature::rule::RuleKind;
@@ -168,7 +168,8 @@ impl Compiler {
             guard: guard.clone(),
             ip_protocol,
         };
-        if is_contradictory(&rule(Messages::Any, None)) {
+        let outline = Outline::of(&matcher);
+        if outline.is_contradictory {
             findings.error(
                 at,
                 "no message can satisfy this rule: its patterns or conditions exclude one another",
@@ -176,13 +177,13 @@ impl Compiler {
             return;
         }
         if transports.tcp {
-            self.tcp.push(rule(Messages::First, None));
+            self.tcp.push((rule(Messages::First, None), outline));
         }
         if transports.udp {
-            self.udp.push(rule(Messages::Any, None));
+            self.udp.push((rule(Messages::Any, None), outline));
         }
         if let Some(protocol) = transports.other {
-            self.other.push(rule(Messages::Any, protocol));
+            self.other.push((rule(Messages::Any, protocol), outline));
         }
     }
 
