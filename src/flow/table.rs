@@ -127,6 +127,9 @@ const REMINDERS: (usize, usize) = (4, 1024);
 /// Reminders whose flows are loaded before they are looked at.
 const REMINDERS_AHEAD: usize = 32;
 
+/// Flows that have ended that are loaded before they are shown.
+const ENDED_AHEAD: usize = 16;
+
 /// Reminders due at once that room is kept for.
 const DUE_ROOM: usize = 4096;
 
@@ -569,6 +572,9 @@ impl<T: Attachment> FlowTable<T> {
     /// It is shown where it is, as flows are large, and gone when the next one is asked for.
     pub fn next_ended(&mut self) -> Option<(&mut Flow<T>, EndReason)> {
         self.forget_shown();
+        if self.ended.len() % ENDED_AHEAD == 0 {
+            self.load(self.ended.iter().take(ENDED_AHEAD).map(|&(slot, _)| slot));
+        }
         let Some((slot, otherwise)) = self.ended.pop_front() else {
             if self.index.is_empty() {
                 self.chunks = Vec::new();
@@ -581,6 +587,15 @@ impl<T: Attachment> FlowTable<T> {
         let flow = flow_at_mut(&mut self.chunks, slot)?;
         let reason = flow.end_reason(otherwise);
         Some((flow, reason))
+    }
+
+    /// Loads what the flows in these places need at their end, so that the loads overlap.
+    #[inline]
+    fn load(&self, slots: impl Iterator<Item = u32>) {
+        let loaded = slots.fold(0, |read, slot| {
+            read ^ flow_at(&self.chunks, slot).map_or(0, Flow::warm_whole)
+        });
+        std::hint::black_box(loaded);
     }
 
     fn forget_shown(&mut self) {
@@ -601,10 +616,7 @@ impl<T: Attachment> FlowTable<T> {
         let next = self.due.len().min(self.looked_at + REMINDERS_AHEAD);
         let reminders = self.due.get(self.looked_at..next).unwrap_or_default();
         // They have been quiet for long: loading all at once takes hardly longer than one.
-        let loaded = reminders.iter().fold(0, |read, reminder| {
-            read ^ flow_at(&self.chunks, reminder.slot).map_or(0, Flow::warm)
-        });
-        std::hint::black_box(loaded);
+        self.load(reminders.iter().map(|reminder| reminder.slot));
         let mut over = [None; REMINDERS_AHEAD];
         for (over, &reminder) in over.iter_mut().zip(reminders) {
             let flow = flow_at(&self.chunks, reminder.slot);
