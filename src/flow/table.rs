@@ -234,11 +234,7 @@ impl<T: Attachment> FlowTable<T> {
     ///
     /// Why it has no place.
     #[inline(always)]
-    pub fn touch(
-        &mut self,
-        packet: &Packet<'_>,
-        located: &Located,
-    ) -> Result<Touch, Unplaced> {
+    pub fn touch(&mut self, packet: &Packet<'_>, located: &Located) -> Result<Touch, Unplaced> {
         let chunks = &self.chunks;
         let has_key = |flow: &Flow<T>| flow.key == located.key;
         let is_there = |near: &Reminder| {

@@ -6,11 +6,11 @@ use std::ops::Range;
 
 use toml::Spanned;
 
-use super::address::Prefix;
 use super::compile::messages::fixed_bits;
 use super::compile::{Parsed, compile, is_slug, parse_all};
 use super::diagnostic::{Diagnostic, Findings};
 use super::file::{FlowTable, PayloadTable, SignatureFile};
+use super::matching::address::Prefix;
 use super::source::SourceFile;
 use super::test::{all_names, check_tests};
 use crate::app::BUILTIN_PROTOCOLS;

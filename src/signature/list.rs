@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::compile::{Parsed, parse_all};
-use super::domain;
 use super::file::SignatureFile;
+use super::matching::domain;
 use super::rule::RuleKind;
 use super::source::SourceFile;
 use super::{Diagnostic, SignatureSet};

@@ -6,33 +6,24 @@
 //! that flows have learned from the old one mean the same in the new one.
 //!
 //! On the way from text to matcher: [`file`](mod@file) is the shape of a file (`packed` what is built
-//! in), `compile` its meaning, `condition`, `pattern` and `glob` the small languages inside it; `domain`, `address`,
-//! `payload` (over `index`), `facts`, `flow` and `port` are the matchers. [`check`], [`test`] and
-//! [`list`] serve those who write signatures.
+//! in), `compile` its meaning, `condition`, `pattern` and `glob` the small languages inside it; `matching` holds
+//! the matchers. [`check`], [`test`] and [`list`] serve those who write signatures.
 
-mod address;
 mod builtin;
-mod call;
 mod category;
 mod check;
 mod compile;
 pub(crate) mod condition;
 mod diagnostic;
-mod domain;
-mod facts;
 pub mod file;
-mod flow;
 mod glob;
 mod ids;
-mod index;
 mod list;
 mod loader;
-mod needles;
+mod matching;
 mod packed;
 mod pattern;
-mod payload;
 mod places;
-mod port;
 mod rule;
 mod schema;
 mod set;
@@ -41,14 +32,14 @@ mod syntax;
 mod test;
 
 pub use builtin::builtin_files;
-pub use call::CallRule;
 pub use category::{CATEGORIES, is_known as is_known_category};
 pub use check::check;
 pub use diagnostic::{Diagnostic, Severity};
 pub use ids::{Draft, FIRST_OF_SITES, Ids};
 pub use list::{ListRow, ShowRow, list, show};
 pub use loader::{Loader, with_built_in};
-pub use payload::near::{Missing, Near};
+pub use matching::call::CallRule;
+pub use matching::payload::near::{Missing, Near};
 pub use places::{Place, Places};
 pub use rule::RuleKind;
 pub use schema::schema;
@@ -60,7 +51,7 @@ pub use test::{Conversation, Fate, Observed, Runner, TestResult, test};
 use std::path::Path;
 use std::sync::OnceLock;
 
-pub(crate) use self::flow::entropy;
+pub(crate) use self::matching::flow::entropy;
 
 use self::set::Hash;
 

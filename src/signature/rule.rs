@@ -1,11 +1,8 @@
-//! What every rule has, whatever it looks at: its names, its weight, and where it may apply.
+//! What every rule has, whatever it looks at: its names and its weight.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::Range;
 
-use super::address::{AddressTable, Prefix};
-use super::file::Ports;
-use crate::flow::{Opening, Transport};
 use crate::verdict::{RuleId, Tag};
 
 /// The tables of the language that hold rules, for lists and names.
@@ -266,86 +263,4 @@ fn slice<'a>(texts: &'a str, range: &Range<u32>) -> &'a str {
 fn narrow(range: Range<usize>) -> Range<u32> {
     let small = |n| u32::try_from(n).unwrap_or(u32::MAX);
     small(range.start)..small(range.end)
-}
-
-/// Where a rule may apply, whatever the bytes say.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Guard {
-    /// One end must use one of these; empty: any port.
-    pub(super) ports: Box<[Ports]>,
-    /// The server's address must be in the prefixes of the file so numbered; where it is a guess
-    /// who that is, either end's.
-    pub(super) address_of: Option<u16>,
-    /// Neither end's address may be here.
-    pub(super) excluded: Box<[Prefix]>,
-}
-
-impl Guard {
-    /// Bytes it takes on the heap.
-    pub(super) fn memory(&self) -> usize {
-        size_of_val(&*self.ports) + size_of_val(&*self.excluded)
-    }
-
-    /// Whether the ports are right: the cheap half.
-    pub(super) fn allows_ports(&self, opening: &Opening<'_>) -> bool {
-        let within = |port| self.ports.iter().any(|ports| ports.range().contains(&port));
-        self.ports.is_empty() || within(opening.server_port) || within(opening.client_port)
-    }
-
-    /// Whether the addresses are right.
-    pub(super) fn allows_addresses(&self, opening: &Opening<'_>, table: &AddressTable) -> bool {
-        let ends = [opening.server_ip, opening.client_ip];
-        // A SYN told who is the server: a client in an operator's network uses nothing of it.
-        let is_sure = opening.transport == Transport::Tcp
-            && !opening.client.mid_stream
-            && !opening.server.mid_stream;
-        let servers = if is_sure { 1 } else { ends.len() };
-        let owned = self
-            .address_of
-            .is_none_or(|file| ends.iter().take(servers).any(|&end| table.owns(file, end)));
-        owned
-            && !self
-                .excluded
-                .iter()
-                .any(|prefix| ends.iter().any(|&end| prefix.holds(end)))
-    }
-
-    /// Both halves.
-    pub(super) fn allows(&self, opening: &Opening<'_>, table: &AddressTable) -> bool {
-        self.allows_ports(opening) && self.allows_addresses(opening, table)
-    }
-}
-
-/// The most tags one call gives.
-pub(super) const MAX_TAGS: usize = 64;
-
-/// Tags of one call, each rule once, no more than [`MAX_TAGS`].
-#[derive(Debug)]
-pub(super) struct Found<'a> {
-    tags: &'a mut Vec<Tag>,
-    before: usize,
-}
-
-impl<'a> Found<'a> {
-    pub(super) const fn new(tags: &'a mut Vec<Tag>) -> Self {
-        let before = tags.len();
-        Self { tags, before }
-    }
-
-    pub(super) fn has(&self, rule: RuleId) -> bool {
-        self.tags
-            .iter()
-            .skip(self.before)
-            .any(|tag| tag.rule == rule)
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.tags.len() - self.before >= MAX_TAGS
-    }
-
-    pub(super) fn push(&mut self, tag: Tag) {
-        if !self.is_full() && !self.has(tag.rule) {
-            self.tags.push(tag);
-        }
-    }
 }

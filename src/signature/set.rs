@@ -3,16 +3,17 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::OnceLock;
 
-use super::address::AddressTable;
 use super::builtin::builtin_files;
-use super::call::{CallRule, CallTable};
-use super::domain::DomainTable;
-use super::facts::FactTable;
-use super::flow::FlowTable;
-use super::payload::near::Near;
-use super::payload::{PayloadTable, Which};
-use super::port::PortTable;
-use super::rule::{Found, RuleKind, Rules};
+use super::matching::address::AddressTable;
+use super::matching::call::{CallRule, CallTable};
+use super::matching::domain::DomainTable;
+use super::matching::facts::FactTable;
+use super::matching::flow::FlowTable;
+use super::matching::guard::Found;
+use super::matching::payload::near::Near;
+use super::matching::payload::{PayloadTable, Which};
+use super::matching::port::PortTable;
+use super::rule::{RuleKind, Rules};
 use super::source;
 use crate::app::{AppId, Catalog, Proto};
 use crate::dissect::Facts;

@@ -8,11 +8,11 @@ use super::{Common, Compiler, Context, all, evidence, guard, inside, prefixes};
 use crate::app::Service;
 use crate::dissect::{Family, Field, Tells};
 use crate::signature::diagnostic::Findings;
-use crate::signature::facts::{FactRule, Wanted};
 use crate::signature::file::{
     HeaderTable, HttpTable, Ports, SignatureFile, SipTable, StunTable, TlsTable,
 };
 use crate::signature::glob::Glob;
+use crate::signature::matching::facts::{FactRule, Wanted};
 use crate::signature::rule::RuleKind;
 use crate::verdict::Evidence;
 

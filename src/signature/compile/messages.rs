@@ -11,10 +11,12 @@ use crate::signature::diagnostic::Findings;
 use crate::signature::file::{
     self, AtTable, ContainsTable, DirectionName, MessageName, OneOrMany, TransportName,
 };
-use crate::signature::flow::{FlowRule, Transports, parse_packet};
-use crate::signature::index::Outline;
+use crate::signature::matching::flow::{FlowRule, Transports, parse_packet};
+use crate::signature::matching::index::Outline;
+use crate::signature::matching::payload::{
+    At, Contains, Direction, Matcher, Messages, PayloadRule,
+};
 use crate::signature::pattern::{HexPattern, MAX_PATTERN};
-use crate::signature::payload::{At, Contains, Direction, Matcher, Messages, PayloadRule};
 use crate::signature::rule::RuleKind;
 use crate::verdict::Evidence;
 

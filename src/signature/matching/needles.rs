@@ -8,20 +8,20 @@ use aho_corasick::dfa::DFA;
 use aho_corasick::{Anchored, Input, MatchKind, StartKind, packed};
 
 /// The most needles in one automaton: as many as the record of those seen has bits.
-pub(super) const MAX_NEEDLES: usize = 1024;
+pub(in crate::signature) const MAX_NEEDLES: usize = 1024;
 
 /// Needles that one gate looks for: of more, vector instructions find too many that are none.
 const GATE: usize = 32;
 
 /// Fewer bytes occur too often to be worth searching for before anything else is asked.
-pub(super) const RARE: usize = 3;
+pub(in crate::signature) const RARE: usize = 3;
 
 /// The longest text that is brought to lower case for the gates.
 const FOLDED: usize = 512;
 
 /// A compiled set of needles.
 #[derive(Clone, Debug)]
-pub(super) struct Needles {
+pub(in crate::signature) struct Needles {
     /// Say quickly, with vector instructions, that none of their needles occurs; none where that
     /// cannot be said of all.
     gates: Vec<packed::Searcher>,
@@ -33,13 +33,13 @@ pub(super) struct Needles {
 
 impl Needles {
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         let gates = self.gates.iter();
         gates.map(packed::Searcher::memory_usage).sum::<usize>() + self.automaton.memory_usage()
     }
 
     /// Compiles `needles`; `None` if there are none, one is empty, or they are too many.
-    pub(super) fn new(needles: &[&[u8]], ignore_case: bool) -> Option<Self> {
+    pub(in crate::signature) fn new(needles: &[&[u8]], ignore_case: bool) -> Option<Self> {
         let fits = (1..=MAX_NEEDLES).contains(&needles.len());
         if !fits || needles.iter().any(|needle| needle.is_empty()) {
             return None;
@@ -81,7 +81,7 @@ impl Needles {
     }
 
     /// Calls `found` with the number of each needle that occurs in `text`, once each.
-    pub(super) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
+    pub(in crate::signature) fn find(&self, text: &[u8], mut found: impl FnMut(usize)) {
         if !self.may_occur(text) {
             return;
         }

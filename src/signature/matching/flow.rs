@@ -2,11 +2,11 @@
 //! says what it is.
 
 use super::address::AddressTable;
-use super::condition::Program;
+use super::guard::{Found, Guard};
 use super::payload::input_of_first;
-use super::rule::{Found, Guard};
 use crate::flow::opening::PerSide;
 use crate::flow::{Opening, Side, Stream, Transport};
+use crate::signature::condition::Program;
 use crate::verdict::Tag;
 
 /// How many bytes of a side entropy is measured over: more say nothing new.
@@ -16,29 +16,29 @@ const MIN_MEASURED: usize = 64;
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
-pub(super) struct FlowRule {
-    pub(super) tag: Tag,
-    pub(super) transports: Transports,
-    pub(super) guard: Guard,
+pub(in crate::signature) struct FlowRule {
+    pub(in crate::signature) tag: Tag,
+    pub(in crate::signature) transports: Transports,
+    pub(in crate::signature) guard: Guard,
     /// Lengths of the first messages of each side.
-    pub(super) lengths: PerSide<Vec<Length>>,
-    pub(super) entropy: PerSide<Option<f64>>,
-    pub(super) minimum: usize,
-    pub(super) conditions: Vec<Program>,
-    pub(super) symmetric: bool,
+    pub(in crate::signature) lengths: PerSide<Vec<Length>>,
+    pub(in crate::signature) entropy: PerSide<Option<f64>>,
+    pub(in crate::signature) minimum: usize,
+    pub(in crate::signature) conditions: Vec<Program>,
+    pub(in crate::signature) symmetric: bool,
 }
 
 /// What may carry a rule's messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Transports {
-    pub(super) tcp: bool,
-    pub(super) udp: bool,
+pub(in crate::signature) struct Transports {
+    pub(in crate::signature) tcp: bool,
+    pub(in crate::signature) udp: bool,
     /// Other IP protocols: all, or the one given.
-    pub(super) other: Option<Option<u8>>,
+    pub(in crate::signature) other: Option<Option<u8>>,
 }
 
 impl Transports {
-    pub(super) fn include(self, transport: Transport) -> bool {
+    pub(in crate::signature) fn include(self, transport: Transport) -> bool {
         match transport {
             Transport::Tcp => self.tcp,
             Transport::Udp => self.udp,
@@ -51,13 +51,13 @@ impl Transports {
 
 /// A message's length: a range, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Length {
-    pub(super) least: u32,
-    pub(super) most: u32,
+pub(in crate::signature) struct Length {
+    pub(in crate::signature) least: u32,
+    pub(in crate::signature) most: u32,
 }
 
 /// Reads an entry of `packets`: `c 48`, `s 60-90`, `c *`.
-pub(super) fn parse_packet(text: &str) -> Option<(Side, Length)> {
+pub(in crate::signature) fn parse_packet(text: &str) -> Option<(Side, Length)> {
     let (side, length) = text.trim().split_once(' ')?;
     let side = match side {
         "c" => Side::Client,
@@ -84,15 +84,15 @@ pub(super) fn parse_packet(text: &str) -> Option<(Side, Length)> {
 
 /// All flow rules.
 #[derive(Debug, Default)]
-pub(super) struct FlowTable(Vec<FlowRule>);
+pub(in crate::signature) struct FlowTable(Vec<FlowRule>);
 
 impl FlowTable {
-    pub(super) const fn new(rules: Vec<FlowRule>) -> Self {
+    pub(in crate::signature) const fn new(rules: Vec<FlowRule>) -> Self {
         Self(rules)
     }
 
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         let rule = |rule: &FlowRule| {
             let lengths = rule.lengths.client.capacity() + rule.lengths.server.capacity();
             size_of::<FlowRule>()
@@ -108,7 +108,7 @@ impl FlowTable {
     }
 
     /// The rules that `opening` makes true.
-    pub(super) fn find(
+    pub(in crate::signature) fn find(
         &self,
         opening: &Opening<'_>,
         addresses: &AddressTable,

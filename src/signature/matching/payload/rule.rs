@@ -3,10 +3,10 @@
 use memchr::memmem::Finder;
 
 use crate::flow::{Opening, Side, Transport};
-use crate::signature::address::AddressTable;
 use crate::signature::condition::{Input, Program};
+use crate::signature::matching::address::AddressTable;
+use crate::signature::matching::guard::Guard;
 use crate::signature::pattern::HexPattern;
-use crate::signature::rule::Guard;
 use crate::verdict::Tag;
 
 /// How many of a side's messages are looked at for `any` rules: those an opening keeps.

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 
-use super::condition::{Input, Known, KnownFact};
 use super::needles::{MAX_NEEDLES, Needles, RARE};
-use super::pattern::ByteSet;
 use super::payload::{Contains, Matcher, PayloadRule};
 use crate::flow::Opening;
+use crate::signature::condition::{Input, Known, KnownFact};
+use crate::signature::pattern::ByteSet;
 use crate::verdict::Evidence;
 
 /// A byte set with more members does not narrow the search enough.
@@ -23,7 +23,7 @@ const MAX_PORTS: usize = 64;
 
 /// Which rules are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Which {
+pub(in crate::signature) enum Which {
     All,
     /// Those that prove what they name.
     Proofs,
@@ -31,22 +31,22 @@ pub(super) enum Which {
 
 /// A rule in an index, with what can be said of it without looking at it.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(in crate::signature) struct Entry {
     mask: u64,
     value: u64,
     /// The number of the rule among those of its transport.
-    pub(super) rule: u32,
+    pub(in crate::signature) rule: u32,
     min_len: u32,
     max_len: u32,
     /// It proves what it names.
-    pub(super) is_proof: bool,
+    pub(in crate::signature) is_proof: bool,
     /// How many bytes of the stream can change its answer.
-    pub(super) reach: usize,
+    pub(in crate::signature) reach: usize,
 }
 
 /// What a rule says of all messages it can hold for: worked out once for its entries.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Outline {
+pub(in crate::signature) struct Outline {
     mask: u64,
     value: u64,
     min_len: u32,
@@ -54,11 +54,11 @@ pub(super) struct Outline {
     /// What to find the rule by.
     place: Option<(usize, ByteSet)>,
     /// No message at all can satisfy it.
-    pub(super) is_contradictory: bool,
+    pub(in crate::signature) is_contradictory: bool,
 }
 
 impl Outline {
-    pub(super) fn of(matcher: &Matcher) -> Self {
+    pub(in crate::signature) fn of(matcher: &Matcher) -> Self {
         let said = Said::of_matcher(matcher);
         let mut mask = [0; 8];
         let mut value = [0; 8];
@@ -77,7 +77,12 @@ impl Outline {
 }
 
 impl Entry {
-    pub(super) fn new(number: u32, rule: &PayloadRule, outline: &Outline, reach: usize) -> Self {
+    pub(in crate::signature) fn new(
+        number: u32,
+        rule: &PayloadRule,
+        outline: &Outline,
+        reach: usize,
+    ) -> Self {
         Self {
             mask: outline.mask,
             value: outline.value,
@@ -90,7 +95,7 @@ impl Entry {
     }
 
     /// The same, as an entry among those that wait for the other side.
-    pub(super) fn waiting_for(&self, peer_reach: usize) -> Self {
+    pub(in crate::signature) fn waiting_for(&self, peer_reach: usize) -> Self {
         Self {
             reach: peer_reach,
             ..self.clone()
@@ -99,7 +104,7 @@ impl Entry {
 
     /// Whether it is among those `wanted`.
     #[inline]
-    pub(super) fn is(&self, wanted: Which) -> bool {
+    pub(in crate::signature) fn is(&self, wanted: Which) -> bool {
         wanted == Which::All || self.is_proof
     }
 
@@ -125,7 +130,7 @@ fn head_of(bytes: &[u8]) -> u64 {
 
 /// Rules about one kind of message of one side.
 #[derive(Debug, Default)]
-pub(super) struct MessageIndex {
+pub(in crate::signature) struct MessageIndex {
     groups: Vec<Group>,
     by_port: HashMap<u16, Vec<Entry>, foldhash::fast::FixedState>,
     contained: Option<Contained>,
@@ -157,7 +162,7 @@ struct Contained {
 
 impl MessageIndex {
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         let entries = |entries: &Vec<Entry>| entries.capacity() * size_of::<Entry>();
         let group = |group: &Group| {
             size_of::<Group>() + size_of_val(&*group.starts) + entries(&group.entries)
@@ -171,7 +176,11 @@ impl MessageIndex {
     }
 
     /// An index of `entries` of `rules`, whose `outlines` stand in the same order.
-    pub(super) fn new(entries: Vec<Entry>, rules: &[PayloadRule], outlines: &[Outline]) -> Self {
+    pub(in crate::signature) fn new(
+        entries: Vec<Entry>,
+        rules: &[PayloadRule],
+        outlines: &[Outline],
+    ) -> Self {
         let reach = entries
             .iter()
             .map(|entry| entry.reach)
@@ -216,7 +225,7 @@ impl MessageIndex {
 
     /// Calls `attempt` with each rule that may hold for the message. `seen` is how much of the
     /// stream was there before it: rules that reach no further are passed by.
-    pub(super) fn candidates(
+    pub(in crate::signature) fn candidates(
         &self,
         input: &Input<'_>,
         opening: &Opening<'_>,

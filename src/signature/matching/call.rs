@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use super::address::AddressTable;
-use super::file::Ports;
 use crate::app::{AppId, Proto, Service};
+use crate::signature::file::Ports;
 use crate::verdict::Tag;
 
 /// What media speaks, where a rule does not say otherwise.
-pub(super) const MEDIA: [Proto; 6] = [
+pub(in crate::signature) const MEDIA: [Proto; 6] = [
     Proto::STUN,
     Proto::TURN,
     Proto::DTLS,
@@ -26,15 +26,15 @@ pub struct CallRule {
     pub tag: Tag,
     /// Seconds for which signalling counts.
     pub within: u32,
-    pub(super) protos: Box<[Proto]>,
-    pub(super) ports: Box<[Ports]>,
+    pub(in crate::signature) protos: Box<[Proto]>,
+    pub(in crate::signature) ports: Box<[Ports]>,
     /// Numbers of the files in one of whose prefixes the relay is; none: anywhere.
-    pub(super) networks: Box<[u16]>,
+    pub(in crate::signature) networks: Box<[u16]>,
 }
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct CallTable {
+pub(in crate::signature) struct CallTable {
     rules: Box<[CallRule]>,
     /// Which services of an application's names signal calls, a bit each.
     signalling: HashMap<AppId, u16>,
@@ -42,12 +42,12 @@ pub(super) struct CallTable {
 
 /// The names that signal calls: a bit for each service, [`ANY`] for all.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Signals(u16);
+pub(in crate::signature) struct Signals(u16);
 
 const ANY: u16 = 1 << 15;
 
 impl Signals {
-    pub(super) fn new(services: &[Service], any: bool) -> Self {
+    pub(in crate::signature) fn new(services: &[Service], any: bool) -> Self {
         let any = if any { ANY } else { 0 };
         Self(
             services
@@ -63,7 +63,7 @@ const fn bit(service: Service) -> u16 {
 
 impl CallTable {
     /// A table of `rules`, each with the services that signal for it.
-    pub(super) fn new(rules: Vec<(CallRule, Signals)>) -> Self {
+    pub(in crate::signature) fn new(rules: Vec<(CallRule, Signals)>) -> Self {
         let mut signalling = HashMap::new();
         for (rule, signals) in &rules {
             if let Some(app) = rule.tag.app {
@@ -78,26 +78,26 @@ impl CallTable {
     }
 
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         size_of_val(&*self.rules) + self.signalling.capacity() * (size_of::<(AppId, u16)>() + 1)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::signature) fn is_empty(&self) -> bool {
         self.rules.is_empty()
     }
 
-    pub(super) fn has(&self, app: AppId) -> bool {
+    pub(in crate::signature) fn has(&self, app: AppId) -> bool {
         self.signalling.contains_key(&app)
     }
 
-    pub(super) fn is_signalling(&self, app: AppId, service: Option<Service>) -> bool {
+    pub(in crate::signature) fn is_signalling(&self, app: AppId, service: Option<Service>) -> bool {
         let wanted = ANY | service.map_or(0, bit);
         let bits = self.signalling.get(&app);
         bits.is_some_and(|bits| bits & wanted != 0)
     }
 
     /// The rules that hold of a flow to `relay` of which `spoken` was recognised.
-    pub(super) fn find(
+    pub(in crate::signature) fn find(
         &self,
         relay: SocketAddr,
         spoken: Option<Proto>,

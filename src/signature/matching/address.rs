@@ -10,7 +10,7 @@ use crate::verdict::RuleId;
 
 /// An IP prefix. IPv4 and IPv6 are apart: no prefix of one holds an address of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Prefix {
+pub(in crate::signature) struct Prefix {
     v6: bool,
     first: u128,
     last: u128,
@@ -18,7 +18,7 @@ pub(super) struct Prefix {
 
 impl Prefix {
     /// Reads `203.0.113.0/24`, `2001:db8::/32` or a single address.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::signature) fn parse(text: &str) -> Result<Self, String> {
         let (address, len) = match text.split_once('/') {
             Some((address, len)) => (address, Some(len)),
             None => (text, None),
@@ -48,13 +48,13 @@ impl Prefix {
     }
 
     /// Whether `address` is in it.
-    pub(super) fn holds(&self, address: IpAddr) -> bool {
+    pub(in crate::signature) fn holds(&self, address: IpAddr) -> bool {
         let (v6, bits, _) = family(address);
         v6 == self.v6 && self.first <= bits && bits <= self.last
     }
 
     /// How many bits it fixes.
-    pub(super) const fn len(&self) -> u32 {
+    pub(in crate::signature) const fn len(&self) -> u32 {
         let width = if self.v6 { 128 } else { 32 };
         width - (128 - (self.last - self.first).leading_zeros())
     }
@@ -83,7 +83,7 @@ fn family(address: IpAddr) -> (bool, u128, u32) {
 
 /// All address rules.
 #[derive(Debug, Default)]
-pub(super) struct AddressTable {
+pub(in crate::signature) struct AddressTable {
     v4: Ranges<u32>,
     /// For each first 16 bits of an address, the range its first address is in; empty without rules.
     v4_index: Box<[u32]>,
@@ -112,7 +112,7 @@ impl AddressTable {
     /// A table of `rules` that name a flow and of the prefixes of each file.
     ///
     /// Of two rules for one prefix the first is taken.
-    pub(super) fn new(
+    pub(in crate::signature) fn new(
         rules: &[(Prefix, RuleId)],
         owned: &[Vec<Prefix>],
         mut spoken: Vec<(AppId, Proto)>,
@@ -139,12 +139,12 @@ impl AddressTable {
     }
 
     /// Whether `proto` is `app`'s if it is spoken at its addresses.
-    pub(super) fn speaks(&self, app: AppId, proto: Proto) -> bool {
+    pub(in crate::signature) fn speaks(&self, app: AppId, proto: Proto) -> bool {
         self.spoken.binary_search(&(app, proto)).is_ok()
     }
 
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         let owned =
             |one: &Owned| size_of::<Owned>() + size_of_val(&*one.v4) + size_of_val(&*one.v6);
         size_of_val(&*self.v4.starts)
@@ -157,7 +157,7 @@ impl AddressTable {
     }
 
     /// The rule of the longest prefix around `address`.
-    pub(super) fn find(&self, address: IpAddr) -> Option<RuleId> {
+    pub(in crate::signature) fn find(&self, address: IpAddr) -> Option<RuleId> {
         match undressed(address) {
             IpAddr::V4(v4) => {
                 let bits = v4.to_bits();
@@ -177,7 +177,7 @@ impl AddressTable {
     }
 
     /// Whether `address` is in a prefix of the file numbered `file`.
-    pub(super) fn owns(&self, file: u16, address: IpAddr) -> bool {
+    pub(in crate::signature) fn owns(&self, file: u16, address: IpAddr) -> bool {
         let Some(owned) = self.owned.get(usize::from(file)) else {
             return false;
         };

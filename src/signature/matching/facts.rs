@@ -5,9 +5,9 @@
 //! then.
 
 use super::address::AddressTable;
-use super::glob::Glob;
+use super::guard::{Found, Guard};
 use super::needles::{MAX_NEEDLES, Needles};
-use super::rule::{Found, Guard};
+use crate::signature::glob::Glob;
 use std::ops::Range;
 
 use crate::app::Proto;
@@ -17,7 +17,7 @@ use crate::verdict::Tag;
 
 /// What a fact must be.
 #[derive(Clone, Debug)]
-pub(super) enum Wanted {
+pub(in crate::signature) enum Wanted {
     /// One of these globs matches the text, or one of the texts.
     Globs(Vec<Glob>),
     /// One of these codes was seen.
@@ -60,7 +60,7 @@ impl Wanted {
     }
 
     /// The globs over texts.
-    pub(super) fn globs(&self) -> Vec<&Glob> {
+    pub(in crate::signature) fn globs(&self) -> Vec<&Glob> {
         match self {
             Self::Globs(globs) => globs.iter().collect(),
             Self::Codes(_) => Vec::new(),
@@ -71,13 +71,13 @@ impl Wanted {
 
 /// A compiled rule.
 #[derive(Clone, Debug)]
-pub(super) struct FactRule {
-    pub(super) tag: Tag,
+pub(in crate::signature) struct FactRule {
+    pub(in crate::signature) tag: Tag,
     /// The protocols it is about: some fields are shared, their meaning is not.
-    pub(super) family: Family,
+    pub(in crate::signature) family: Family,
     /// What each of these must be.
-    pub(super) wanted: Vec<(&'static Field, Wanted)>,
-    pub(super) guard: Guard,
+    pub(in crate::signature) wanted: Vec<(&'static Field, Wanted)>,
+    pub(in crate::signature) guard: Guard,
 }
 
 impl FactRule {
@@ -113,14 +113,14 @@ impl FactRule {
 
 /// A compiled `[[proto]]` rule.
 #[derive(Clone, Debug)]
-pub(super) struct ProtoRule {
-    pub(super) tag: Tag,
-    pub(super) guard: Guard,
+pub(in crate::signature) struct ProtoRule {
+    pub(in crate::signature) tag: Tag,
+    pub(in crate::signature) guard: Guard,
 }
 
 /// All rules over facts.
 #[derive(Debug, Default)]
-pub(super) struct FactTable {
+pub(in crate::signature) struct FactTable {
     rules: Vec<FactRule>,
     /// In the order of [`FIELDS`], those that a rule is found by.
     by_field: Vec<(&'static Field, GlobIndex)>,
@@ -133,7 +133,7 @@ pub(super) struct FactTable {
 }
 
 impl FactTable {
-    pub(super) fn new(rules: Vec<FactRule>, protos: Vec<(Proto, ProtoRule)>) -> Self {
+    pub(in crate::signature) fn new(rules: Vec<FactRule>, protos: Vec<(Proto, ProtoRule)>) -> Self {
         let mut by_field: Vec<_> = FIELDS.iter().map(|field| (field, Vec::new())).collect();
         let mut bare: Vec<(Family, Vec<u32>)> = Vec::new();
         for (number, rule) in (0..).zip(&rules) {
@@ -184,7 +184,7 @@ impl FactTable {
     }
 
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         let index = |(_, index): &(&Field, GlobIndex)| {
             let anchored = index.anchored.iter().map(|one| one.glob.memory());
             let others = index.floating.iter().chain(&index.rest);
@@ -210,7 +210,7 @@ impl FactTable {
     }
 
     /// The rules that `facts` make true.
-    pub(super) fn find(
+    pub(in crate::signature) fn find(
         &self,
         opening: &Opening<'_>,
         facts: &Facts,

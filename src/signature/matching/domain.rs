@@ -22,7 +22,7 @@ const ANYWHERE: &str = ".*";
 
 /// All domain rules.
 #[derive(Debug, Default)]
-pub(super) struct DomainTable {
+pub(in crate::signature) struct DomainTable {
     /// By the whole name.
     names: NameTable,
     /// By what stands before any public suffix.
@@ -32,7 +32,12 @@ pub(super) struct DomainTable {
 impl DomainTable {
     /// Makes `rule` the one for `name` and, unless `exact`, for everything below it. The first
     /// rule for a name stays; the answer is then the rule that was there.
-    pub(super) fn insert(&mut self, name: &str, exact: bool, rule: RuleId) -> Result<(), RuleId> {
+    pub(in crate::signature) fn insert(
+        &mut self,
+        name: &str,
+        exact: bool,
+        rule: RuleId,
+    ) -> Result<(), RuleId> {
         match name.strip_suffix(ANYWHERE) {
             Some(label) => self.anywhere.insert(label, exact, rule),
             None => self.names.insert(name, exact, rule),
@@ -40,13 +45,13 @@ impl DomainTable {
     }
 
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         self.names.memory() + self.anywhere.memory()
     }
 
     /// The rule for `name`, which is lower case and without a trailing dot: an exact one, else the
     /// one that covers most of it; of two that cover the same, the one that spells out its end.
-    pub(super) fn find(&self, name: &str) -> Option<RuleId> {
+    pub(in crate::signature) fn find(&self, name: &str) -> Option<RuleId> {
         if name.len() > MAX_NAME {
             return None;
         }
@@ -208,7 +213,7 @@ fn before_public_suffix(name: &str) -> Option<&str> {
 }
 
 /// Whether `host` is `name`, which may end in `*`, or is below it.
-pub(super) fn covers(name: &str, host: &str) -> bool {
+pub(in crate::signature) fn covers(name: &str, host: &str) -> bool {
     let (name, host) = match name.strip_suffix(ANYWHERE) {
         None => (name, Some(host)),
         Some(label) => (label, before_public_suffix(host)),
@@ -253,7 +258,7 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// What is wrong with `name` as a host name in a rule, if anything.
-pub(super) fn fault(name: &str) -> Option<&'static str> {
+pub(in crate::signature) fn fault(name: &str) -> Option<&'static str> {
     if is_plain(name) {
         return None;
     }

@@ -5,30 +5,32 @@
 //! that are about such messages. No state is kept between calls: what was seen before is in the
 //! opening.
 
-pub(super) mod near;
+pub(in crate::signature) mod near;
 mod rule;
 
-pub(super) use rule::{At, Contains, Direction, Matcher, Messages, PayloadRule, input_of_first};
+pub(in crate::signature) use rule::{
+    At, Contains, Direction, Matcher, Messages, PayloadRule, input_of_first,
+};
 
 use self::rule::{MAX_MESSAGES, Start, input_of_message, input_of_start};
 use super::address::AddressTable;
-use super::condition::{Input, Program};
-pub(super) use super::index::Which;
+use super::guard::Found;
+pub(in crate::signature) use super::index::Which;
 use super::index::{Entry, MessageIndex, Outline};
-use super::rule::Found;
 use crate::flow::opening::PerSide;
 use crate::flow::{Opening, Side, Transport};
+use crate::signature::condition::{Input, Program};
 
 /// All payload rules.
 #[derive(Debug, Default)]
-pub(super) struct PayloadTable {
+pub(in crate::signature) struct PayloadTable {
     tcp: TransportRules,
     udp: TransportRules,
     other: TransportRules,
 }
 
 /// Rules, and what each says of all messages it can hold for.
-pub(super) type Outlined = Vec<(PayloadRule, Outline)>;
+pub(in crate::signature) type Outlined = Vec<(PayloadRule, Outline)>;
 
 /// The rules of one transport.
 #[derive(Debug, Default)]
@@ -49,7 +51,7 @@ struct TransportRules {
 
 impl PayloadTable {
     /// Bytes it takes on the heap, about.
-    pub(super) fn memory(&self) -> usize {
+    pub(in crate::signature) fn memory(&self) -> usize {
         [&self.tcp, &self.udp, &self.other]
             .map(TransportRules::memory)
             .iter()
@@ -57,7 +59,7 @@ impl PayloadTable {
     }
 
     /// A table of rules for TCP, for UDP and for everything else.
-    pub(super) fn new(tcp: Outlined, udp: Outlined, other: Outlined) -> Self {
+    pub(in crate::signature) fn new(tcp: Outlined, udp: Outlined, other: Outlined) -> Self {
         Self {
             tcp: TransportRules::new(tcp, true),
             udp: TransportRules::new(udp, false),
@@ -66,7 +68,7 @@ impl PayloadTable {
     }
 
     /// The rules, of those `wanted`, that the newest message of `opening` makes true.
-    pub(super) fn find(
+    pub(in crate::signature) fn find(
         &self,
         opening: &Opening<'_>,
         wanted: Which,
@@ -83,7 +85,7 @@ impl PayloadTable {
 
     /// The rules that hold where the streams of `opening` begin with messages that are not known to
     /// be the first ones.
-    pub(super) fn find_middle(
+    pub(in crate::signature) fn find_middle(
         &self,
         opening: &Opening<'_>,
         addresses: &AddressTable,
@@ -98,7 +100,7 @@ impl PayloadTable {
 
     /// The same without an index: what the index must agree with.
     #[cfg(test)]
-    pub(super) fn find_naive(
+    pub(in crate::signature) fn find_naive(
         &self,
         opening: &Opening<'_>,
         addresses: &AddressTable,
