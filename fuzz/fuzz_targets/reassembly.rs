@@ -134,7 +134,7 @@ fuzz_target!(|input: &[u8]| {
         wire.0 += 1;
         wire.1 += u64::from(wire_len);
         let located = table.locate(&packet);
-        let touch = table.touch(&packet, located);
+        let touch = table.touch(&packet, &located);
         end(&mut table);
         assert!(table.len() <= config.max_flows);
         let touch = match touch {

@@ -568,7 +568,7 @@ impl<T: Attachment> FlowTable<T> {
     /// It is shown where it is, as flows are large, and gone when the next one is asked for.
     pub fn next_ended(&mut self) -> Option<(&mut Flow<T>, EndReason)> {
         self.forget_shown();
-        if self.ended.len() % ENDED_AHEAD == 0 {
+        if self.ended.len().is_multiple_of(ENDED_AHEAD) {
             self.load(self.ended.iter().take(ENDED_AHEAD).map(|&(slot, _)| slot));
         }
         let Some((slot, otherwise)) = self.ended.pop_front() else {
