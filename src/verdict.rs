@@ -31,14 +31,14 @@ pub enum Evidence {
     Dns,
     /// This client showed to the same server on another flow that it is the application's.
     SameServer,
+    /// What it does is like what named flows of the same site do.
+    Behaviour,
     /// The name outside an encrypted ClientHello: a placeholder for the one inside.
     OuterName,
     /// The server's address is in a prefix of the application's operator.
     Address,
     /// The port alone.
     Port,
-    /// What it does is like what named flows of the same site do.
-    Behaviour,
 }
 
 impl Evidence {
@@ -52,10 +52,10 @@ impl Evidence {
         Self::CallFamily,
         Self::Dns,
         Self::SameServer,
+        Self::Behaviour,
         Self::OuterName,
         Self::Address,
         Self::Port,
-        Self::Behaviour,
     ];
 
     /// The slug records carry.
@@ -69,10 +69,10 @@ impl Evidence {
             Self::CallFamily => "call-family",
             Self::Dns => "dns",
             Self::SameServer => "same-server",
+            Self::Behaviour => "behaviour",
             Self::OuterName => "outer-name",
             Self::Address => "address",
             Self::Port => "port",
-            Self::Behaviour => "behaviour",
         }
     }
 }

@@ -241,6 +241,24 @@ fn flows_without_a_name_are_named_by_what_they_do() {
     assert!(told.iter().all(|flow| flow["first_lengths"].is_array()));
     let threads = support::flows(Path::new(&today), &["--behaviour", model, "--workers", "3"]);
     assert_eq!(threads, named);
+    // It goes before the address of a network, which is asked where it keeps silent.
+    fs::create_dir_all(folder.path().join("own/cloud")).unwrap();
+    let own = "[app]\nid = 4294960001\nname = \"own-host\"\ntitle = \"Own host\"\ncategory = \"cloud\"\n\
+               owner = \"none\"\n[[address]]\nprefix = [\"192.0.2.0/24\"]\nsource = \"RFC 5737\"\n";
+    fs::write(folder.path().join("own/cloud/own-host.toml"), own).unwrap();
+    let own = folder.path().join("own");
+    let own = ["--signatures", own.to_str().unwrap(), "--behaviour", model];
+    let of_network = support::flows(Path::new(&today), &own);
+    let evidence = |port: u64| {
+        let flow = of_network.iter().find(|flow| flow["src_port"] == port);
+        let flow = flow.unwrap();
+        (flow["app"].clone(), flow["evidence"].clone())
+    };
+    for (port, (app, ..)) in (40_000..).zip(SHAPES) {
+        assert_eq!(evidence(port), (app.into(), "behaviour".into()));
+    }
+    assert_eq!(evidence(40_100), ("own-host".into(), "address".into()));
+    assert_eq!(evidence(40_101).1, "server-name");
 }
 
 #[test]

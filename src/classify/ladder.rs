@@ -30,10 +30,10 @@ pub const LADDER: &[(Evidence, Settles)] = &[
     (Evidence::CallFamily, Settles::AtEnd),
     (Evidence::Dns, Settles::AtEnd),
     (Evidence::SameServer, Settles::AtEnd),
+    (Evidence::Behaviour, Settles::AtEnd),
     (Evidence::OuterName, Settles::WhenDissected),
     (Evidence::Address, Settles::AtEnd),
     (Evidence::Port, Settles::AtEnd),
-    (Evidence::Behaviour, Settles::AtEnd),
 ];
 
 /// A condition under which weak evidence may not name an application.
@@ -64,6 +64,8 @@ pub enum Source {
     Dns,
     /// What its client showed of its server on another flow.
     Server,
+    /// Whose flows of this site are like it.
+    Behaviour,
     /// Whose call it may be of, at an address where such calls go while its client signals.
     Relay,
     /// Whose address its server has.
@@ -72,8 +74,6 @@ pub enum Source {
     CallPort,
     /// What its server's port is for.
     Port,
-    /// Whose flows of this site are like it.
-    Behaviour,
 }
 
 impl Source {
@@ -83,10 +83,10 @@ impl Source {
             Self::Call => Evidence::CallFamily,
             Self::Dns => Evidence::Dns,
             Self::Server => Evidence::SameServer,
+            Self::Behaviour => Evidence::Behaviour,
             // That something happens at the same time adds nothing that could be relied on.
             Self::Relay | Self::Address => Evidence::Address,
             Self::CallPort | Self::Port => Evidence::Port,
-            Self::Behaviour => Evidence::Behaviour,
         }
     }
 }
@@ -99,15 +99,25 @@ pub const WEAK: &[(Source, Veto)] = &[
     // A name in the flow itself that no rule knows says more than a name asked for earlier.
     (Source::Dns, Veto::OwnName),
     (Source::Server, Veto::OwnName),
+    // Only where nothing but an encrypted hello was shown, see [`super::behaviour::shows_hello_only`].
+    (Source::Behaviour, Veto::OwnName),
     // Of those who share the address.
     (Source::Relay, Veto::OwnName),
     (Source::Address, Veto::OwnName),
     (Source::CallPort, Veto::OwnName),
     // A port never speaks against a recognised protocol.
     (Source::Port, Veto::Recognised),
-    // Only where nothing but an encrypted hello was shown, see [`super::behaviour::shows_hello_only`].
-    (Source::Behaviour, Veto::OwnName),
 ];
+
+/// Those of [`WEAK`] that are weaker than what a flow does.
+pub fn weaker_than_behaviour() -> &'static [(Source, Veto)] {
+    let place = WEAK
+        .iter()
+        .position(|&(source, _)| source == Source::Behaviour);
+    place
+        .and_then(|place| WEAK.get(place + 1..))
+        .unwrap_or_default()
+}
 
 /// Protocols whose flows are infrastructure: their volume is never an application's.
 const INFRASTRUCTURE: &[Proto] = &[

@@ -373,7 +373,7 @@ impl Classifier {
             return false;
         };
         if pending.waiting.is_some() {
-            return self.go_on_waiting(flow);
+            return self.go_on_waiting(flow, packet.at);
         }
         pending.is_syn_seen |= roles::shows_client(packet, side);
         if side == Side::Client {
@@ -442,7 +442,7 @@ impl Classifier {
             flow.swap_sides();
         }
         if let Some(mut names) = settled_by {
-            self.add_weak(flow, &mut names, packet.at);
+            self.add_weak(flow, &mut names, packet.at, !swapped);
             if !swapped && self.waits(flow, &names) {
                 self.wait(flow, names);
                 return false;
@@ -465,7 +465,7 @@ impl Classifier {
         flow: &mut Flow<T>,
         at: crate::time::Timestamp,
     ) {
-        if self.end_waiting(flow) {
+        if self.end_waiting(flow, at) {
             return;
         }
         let class = flow.class.as_mut();
@@ -517,7 +517,7 @@ impl Classifier {
             class.steps.iter_mut().for_each(|trace| trace.swap_sides());
             flow.swap_sides();
         }
-        self.add_weak(flow, &mut names, at);
+        self.add_weak(flow, &mut names, at, false);
         if names.app.is_none() && names.proto.is_none() {
             names.unknown = Some(if !had_payload {
                 UnknownReason::NoPayload

@@ -2,7 +2,7 @@
 
 use super::behaviour::{features, shows_hello_only};
 use super::explain::Step;
-use super::ladder::Source;
+use super::ladder::{Source, Veto};
 use super::{
     Classification, Classifier, Decider, Named, Pending, Verdict, ladder, packets, remembered,
     roles,
@@ -13,34 +13,32 @@ use crate::flow::{Flow, Opening, Side, Stream};
 use crate::time::Timestamp;
 use crate::verdict::{Evidence, Tag};
 
+/// Whether the flow itself named a host. A client that asks an address for the address itself names
+/// nobody, and an outer name is a placeholder.
+fn has_name(state: &Classification, names: &Named) -> bool {
+    let name = state
+        .facts
+        .as_deref()
+        .and_then(|facts| facts.server_name.as_deref());
+    name.is_some_and(|name| !host::is_address(name)) && names.evidence != Some(Evidence::OuterName)
+}
+
 impl Classifier {
-    /// Names an application by what other flows taught, by address or by port, where nothing
-    /// better is known and nothing forbids it.
+    /// Names an application by what other flows taught, by what the flow does, by address or by port,
+    /// where nothing better is known and nothing forbids it. If it `may_wait` for its next packets, to see
+    /// what it does, what is weaker than that is left for then.
     pub(super) fn add_weak<T: AsMut<Classification>>(
         &mut self,
         flow: &mut Flow<T>,
         names: &mut Named,
         at: Timestamp,
+        may_wait: bool,
     ) {
         let state = flow.class.as_mut();
-        let facts = state.facts.as_deref();
-        let name = facts.and_then(|facts| facts.server_name.as_deref());
-        // A client that asks an address for the address itself names nobody.
-        let has_name = name.is_some_and(|name| !host::is_address(name))
-            && names.evidence != Some(Evidence::OuterName);
-        let dissected = facts.and_then(|facts| facts.proto);
-        // Behind a proxy the address it was told counts, not its own.
-        let behind = facts.and_then(|facts| facts.destination.as_deref()?.ip);
-        let Verdict::Pending(Pending {
-            is_syn_seen,
-            is_unheard_of,
-            client_mac,
-            ..
-        }) = state.verdict
-        else {
+        let Verdict::Pending(Pending { is_unheard_of, .. }) = state.verdict else {
             return;
         };
-        let number = packets(flow);
+        let has_name = has_name(state, names);
         let before = (!is_unheard_of).then(|| self.remembered.of(flow)).flatten();
         let before = before.filter(|before| {
             let app = before.app;
@@ -54,20 +52,42 @@ impl Classifier {
         if names.app.is_none() && !has_name {
             self.add_told(flow, names, at);
         }
-        for &(source, veto) in ladder::WEAK {
+        self.ask_weak(flow, names, has_name, at, (ladder::WEAK, may_wait));
+        if let Some(before) = before {
+            remembered::complete(names, &before);
+        }
+    }
+
+    /// Asks `sources` in turn; a flow that `has_name` showed a host itself.
+    fn ask_weak<T: AsMut<Classification>>(
+        &mut self,
+        flow: &mut Flow<T>,
+        names: &mut Named,
+        has_name: bool,
+        at: Timestamp,
+        (sources, may_wait): (&[(Source, Veto)], bool),
+    ) {
+        let state = flow.class.as_mut();
+        let facts = state.facts.as_deref();
+        let dissected = facts.and_then(|facts| facts.proto);
+        // Behind a proxy the address it was told counts, not its own.
+        let behind = facts.and_then(|facts| facts.destination.as_deref()?.ip);
+        let Verdict::Pending(Pending {
+            is_syn_seen,
+            client_mac,
+            ..
+        }) = state.verdict
+        else {
+            return;
+        };
+        let number = packets(flow);
+        for &(source, veto) in sources {
             let evidence = source.evidence();
             // An outer name stands until something better is known.
-            let is_placeholder = names.evidence == Some(Evidence::OuterName)
-                && (evidence < Evidence::OuterName || source == Source::Behaviour);
+            let is_placeholder =
+                names.evidence == Some(Evidence::OuterName) && evidence < Evidence::OuterName;
             let is_named = names.app.is_some() && !is_placeholder;
             if is_named || veto.holds(names, has_name) {
-                continue;
-            }
-            if source == Source::Behaviour {
-                // What has not come yet is waited for.
-                if !self.waits(flow, names) {
-                    self.add_behaviour(flow, names);
-                }
                 continue;
             }
             let tag = match source {
@@ -78,6 +98,15 @@ impl Classifier {
                 }
                 Source::Dns => self.names.of(flow, client_mac, &self.set),
                 Source::Server => self.servers.of(flow, names.proto, &self.names, &self.set),
+                Source::Behaviour if self.waits(flow, names) => match may_wait {
+                    true => return,
+                    // What has not come does not tell.
+                    false => continue,
+                },
+                Source::Behaviour => {
+                    self.add_behaviour(flow, names);
+                    continue;
+                }
                 Source::Address => behind
                     .or_else(|| {
                         roles::server(flow, is_syn_seen, dissected).map(|side| flow.ip(side))
@@ -89,9 +118,7 @@ impl Classifier {
                                 || self.set.is_spoken_at_addresses(tag, proto)
                         })
                     }),
-                Source::Port | Source::Behaviour => {
-                    self.set.by_port(flow.transport(), flow.port(Side::Server))
-                }
+                Source::Port => self.set.by_port(flow.transport(), flow.port(Side::Server)),
             };
             let tag = tag.filter(|tag| !self.set.is_retired(tag));
             let Some(tag) = tag.map(|tag| Tag { evidence, ..tag }) else {
@@ -113,9 +140,6 @@ impl Classifier {
                 names.decider = Some(Decider::Rule(tag.rule));
                 names.remembered = false;
             }
-        }
-        if let Some(before) = before {
-            remembered::complete(names, &before);
         }
     }
 
@@ -185,22 +209,33 @@ impl Classifier {
     }
 
     /// Another packet of a flow that waits has come. Returns whether it settled on it.
-    pub(super) fn go_on_waiting<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>) -> bool {
+    pub(super) fn go_on_waiting<T: AsMut<Classification>>(
+        &mut self,
+        flow: &mut Flow<T>,
+        at: Timestamp,
+    ) -> bool {
         let client_is_low = flow.client_is_low();
         let sequence = flow.class.as_mut().first_packets.as_deref();
         let is_complete =
             sequence.is_none_or(|sequence| features::is_complete(sequence.sides(client_is_low)));
-        is_complete && self.end_waiting(flow)
+        is_complete && self.end_waiting(flow, at)
     }
 
-    /// Settles a flow that waits, if it does, by what has come.
-    pub(super) fn end_waiting<T: AsMut<Classification>>(&mut self, flow: &mut Flow<T>) -> bool {
+    /// Settles a flow that waits, if it does, by what has come; else by what is weaker.
+    pub(super) fn end_waiting<T: AsMut<Classification>>(
+        &mut self,
+        flow: &mut Flow<T>,
+        at: Timestamp,
+    ) -> bool {
         let pending = flow.class.as_mut().pending();
         let Some(names) = pending.and_then(|pending| pending.waiting.take()) else {
             return false;
         };
         let mut names = *names;
+        let has_name = has_name(flow.class.as_mut(), &names);
         self.add_behaviour(flow, &mut names);
+        let weaker = ladder::weaker_than_behaviour();
+        self.ask_weak(flow, &mut names, has_name, at, (weaker, false));
         self.settle(flow, names);
         true
     }

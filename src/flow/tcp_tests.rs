@@ -695,3 +695,47 @@ proptest! {
         prop_assert_eq!((table.holding, table.leaving.count()), (0, 0));
     }
 }
+
+proptest! {
+    /// Flows that were seen ahead may end, and others take their places, before they are touched.
+    #[test]
+    fn looking_ahead_changes_nothing(
+        segments in proptest::collection::vec(
+            (any::<bool>(), 0u8..32, 0usize..6, 0u16..5, 0u64..400),
+            1..200,
+        ),
+        max_flows in 1usize..4,
+        batch in 1usize..40,
+    ) {
+        const NUMBERS: [u32; 6] = [99, 100, 150, 5_000_099, 5_000_100, 0x9000_0000];
+        let config = Config { max_flows, ..Config::default() };
+        let mut at = 1;
+        let packets: Vec<_> = segments
+            .into_iter()
+            .map(|(is_client, bits, sequence, port, wait)| {
+                at += if wait > 380 { wait } else { 0 };
+                let client = (1, 1000 + port);
+                let (from, to) = if is_client { (client, B) } else { (B, client) };
+                tcp(at, from, to, (bits, NUMBERS[sequence]), &DATA[..usize::from(bits & 1) * 50])
+            })
+            .collect();
+        let run = |ahead: usize| {
+            let mut table: FlowTable<()> = FlowTable::new(config.clone());
+            let mut seen = Vec::new();
+            for packets in packets.chunks(ahead) {
+                let mut places: Vec<_> =
+                    packets.iter().map(|packet| Some(table.locate(packet))).collect();
+                if ahead > 1 {
+                    table.look_ahead(&mut places);
+                }
+                for (packet, located) in packets.iter().zip(places.into_iter().flatten()) {
+                    let touch = table.touch(packet, &located);
+                    let touch = touch.map(|touch| (touch.slot(), touch.side, touch.is_new));
+                    seen.push((touch, ended(&mut table)));
+                }
+            }
+            seen
+        };
+        prop_assert_eq!(run(batch), run(1));
+    }
+}

@@ -170,10 +170,10 @@ pub static FIELDS: &[Field<Get>] = &[
         Text,
         "how the name was established: `payload-proof`, `server-name`, `fingerprint`, \
          `payload`, `flow`, `call-family`, `dns`, `same-server` (the client showed it to this server on \
-         another flow), `outer-name` (the public name of an \
+         another flow), `behaviour` (a model of what named flows of the site do, with `--behaviour`; not for \
+         bills), `outer-name` (the public name of an \
          encrypted ClientHello stands for one that is not known), `address` (the \
-         server's), `port`, `behaviour` (a model of what named flows of the site do, with `--behaviour`; not for \
-         bills)",
+         server's), `port`",
     )
     .read(|view| {
         view.record
