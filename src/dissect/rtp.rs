@@ -471,6 +471,24 @@ mod tests {
     }
 
     #[test]
+    fn turn_stays_turn_beside_reports() {
+        // ChannelData (RFC 8656 section 12.4), then a binding request with its cookie.
+        let script = client(&[
+            COMPOUND.to_vec(),
+            b"\x40\0\0\x04abcd".to_vec(),
+            b"\0\x01\0\0\x21\x12\xa4\x42abcdefghijkl".to_vec(),
+        ]);
+        let (outcome, facts) = run(&script);
+        assert_eq!(
+            (outcome, facts.proto),
+            (Outcome::Partial, Some(Proto::TURN))
+        );
+        let mut again = facts.clone();
+        super::super::stun::dissect_media(&script.opening(), &mut again);
+        assert_eq!(again, facts);
+    }
+
+    #[test]
     fn reports_add_up() {
         let rows: &[(&[u8], Option<u8>)] = &[
             (REPORT, Some(1)),

@@ -159,9 +159,16 @@ fn datagrams(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
 /// Reads packets of RTP and RTCP. Whose media reports are of may be told by ICE's checks between the
 /// same ports.
 pub(super) fn dissect_media(opening: &Opening<'_>, facts: &mut Facts) -> Outcome {
+    let is_turn = facts.proto == Some(Proto::TURN);
     let outcome = rtp::dissect(opening, facts);
-    if outcome == Outcome::Partial && matches!(opening.newest(), [0..=3, ..]) {
-        dissect(opening, facts);
+    if outcome == Outcome::Partial {
+        if is_turn {
+            // Reports beside its channels do not make it another protocol.
+            facts.proto = Some(Proto::TURN);
+        }
+        if matches!(opening.newest(), [0..=3, ..]) {
+            dissect(opening, facts);
+        }
     }
     outcome
 }

@@ -67,6 +67,14 @@ impl PayloadTable {
         }
     }
 
+    const fn of(&self, transport: Transport) -> &TransportRules {
+        match transport {
+            Transport::Tcp => &self.tcp,
+            Transport::Udp => &self.udp,
+            Transport::Other(_) => &self.other,
+        }
+    }
+
     /// The rules, of those `wanted`, that the newest message of `opening` makes true.
     pub(in crate::signature) fn find(
         &self,
@@ -75,12 +83,8 @@ impl PayloadTable {
         addresses: &AddressTable,
         found: &mut Found<'_>,
     ) {
-        let rules = match opening.transport {
-            Transport::Tcp => &self.tcp,
-            Transport::Udp => &self.udp,
-            Transport::Other(_) => &self.other,
-        };
-        rules.find(opening, wanted, addresses, found);
+        self.of(opening.transport)
+            .find(opening, wanted, addresses, found);
     }
 
     /// The rules that hold where the streams of `opening` begin with messages that are not known to
@@ -106,12 +110,7 @@ impl PayloadTable {
         addresses: &AddressTable,
         found: &mut Found<'_>,
     ) {
-        let rules = match opening.transport {
-            Transport::Tcp => &self.tcp,
-            Transport::Udp => &self.udp,
-            Transport::Other(_) => &self.other,
-        };
-        for rule in &rules.rules {
+        for rule in &self.of(opening.transport).rules {
             for side in [Side::Client, Side::Server] {
                 if rule.messages != Messages::Middle
                     && rule.direction.includes(side)
